@@ -1,0 +1,147 @@
+"""The run context: which date, which run, which environment a step works for.
+
+A step asks :func:`get_run_context` and gets the same frozen value whether Airflow, a subprocess, a container
+or the command line started it. This module imports neither Airflow nor ZenML, so it loads in an Airflow image
+without the ML stack and in a step image without Airflow.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+CONTEXT_ENV = "ZENML_AIRFLOW_RUN_CONTEXT"
+"""Environment variable that carries the context, as JSON, into another process."""
+
+CLI_DAG_ID = "cli"
+"""The ``dag_id`` of a run that the command line started without Airflow."""
+
+
+class NoRunContextError(RuntimeError):
+    """A step asked for the run context outside of any run."""
+
+
+class RunContext(BaseModel):
+    """What a step may know about the run it belongs to.
+
+    The datetimes are aware and stand in the time zone of the DAG, so that ``logical_date.date()`` is the
+    calendar day that the operator sees, on days with a daylight saving change too.
+
+    Attributes:
+        logical_date: The date the run is for; never "now".
+        data_interval_start: Start of the run's data interval, inclusive.
+        data_interval_end: End of the run's data interval, exclusive.
+        dag_id: The Airflow DAG, or ``"cli"``.
+        dag_run_id: The Airflow DAG run id; unique within ``dag_id`` only.
+        attempt: 0 for the first run, one more each time the DAG run is cleared.
+        try_number: The task's try, from 1.
+        params: The params of the DAG run, or the options of the command line.
+        environment: Name of the environment (``local``, ``staging``, ``production``).
+        storage_root: Path or fsspec URL that relative storage locations resolve against.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    logical_date: AwareDatetime
+    data_interval_start: AwareDatetime
+    data_interval_end: AwareDatetime
+    dag_id: str = Field(min_length=1)
+    dag_run_id: str = Field(min_length=1)
+    attempt: int = Field(default=0, ge=0)
+    try_number: int = Field(default=1, ge=1)
+    params: dict[str, Any] = Field(default_factory=dict)
+    environment: str = Field(min_length=1)
+    storage_root: str = Field(min_length=1)
+
+    @property
+    def partition_date(self) -> date:
+        """The calendar day whose partition this run reads and writes."""
+        return self.logical_date.date()
+
+    @property
+    def orchestrator_run_id(self) -> str:
+        """The identity of the ZenML run: one per DAG, DAG run and attempt.
+
+        The DAG id is part of it because two DAGs on one schedule share their run ids.
+        """
+        return f"{self.dag_id}/{self.dag_run_id}/{self.attempt}"
+
+    def resolve(self, location: str) -> str:
+        """Resolve a storage location: URLs and absolute paths stay, the rest is below ``storage_root``."""
+        if "://" in location or os.path.isabs(location):  # noqa: PTH117 - a URL is not a Path
+            return location
+        return f"{self.storage_root.rstrip('/')}/{location}"
+
+
+_current: RunContext | None = None
+
+
+def get_run_context() -> RunContext:
+    """Return the context of the run that this process works for.
+
+    Raises:
+        NoRunContextError: If the process does not run a step.
+    """
+    if _current is not None:
+        return _current
+    payload = os.environ.get(CONTEXT_ENV)
+    if payload:
+        return RunContext.model_validate_json(payload)
+    raise NoRunContextError(
+        "No run context: this code asks which date it runs for, but neither Airflow nor "
+        "`mlops run … --date` started it. Wrap a direct call in `run_context(...)`."
+    )
+
+
+@contextmanager
+def run_context(context: RunContext) -> Iterator[RunContext]:
+    """Make ``context`` the answer of :func:`get_run_context` in this process.
+
+    A module global and not a ``ContextVar``: ZenML may run a step in a thread of its own, and a new thread
+    starts with empty context variables.
+    """
+    global _current
+    previous, _current = _current, context
+    try:
+        yield context
+    finally:
+        _current = previous
+
+
+def cli_context(
+    day: date,
+    *,
+    environment: str,
+    storage_root: str,
+    timezone: str = "UTC",
+    params: dict[str, Any] | None = None,
+) -> RunContext:
+    """The context of a run that the command line starts for one calendar day.
+
+    Args:
+        day: The day the run is for.
+        environment: Name of the environment.
+        storage_root: Path or fsspec URL that relative storage locations resolve against.
+        timezone: IANA name of the zone in which ``day`` is meant.
+        params: Options handed to the steps.
+    """
+    zone = ZoneInfo(timezone)
+    start = datetime.combine(day, time.min, zone)
+    end = datetime.combine(day + timedelta(days=1), time.min, zone)
+    now = datetime.now(zone).strftime("%Y%m%dT%H%M%S%f")
+    return RunContext(
+        logical_date=start,
+        data_interval_start=start,
+        data_interval_end=end,
+        dag_id=CLI_DAG_ID,
+        dag_run_id=f"cli__{day.isoformat()}__{now}",
+        params=params or {},
+        environment=environment,
+        storage_root=storage_root,
+    )
