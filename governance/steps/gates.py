@@ -1,0 +1,47 @@
+"""Gate steps: they record their verdicts first and then stop the pipeline."""
+
+from typing import Annotated
+
+from zenml import get_step_context, log_metadata, step
+from zenml.metadata.metadata_types import MetadataType
+
+from governance.steps.limits import (
+    GateFailedError,
+    GateLimits,
+    GateReport,
+    MetricReport,
+    failure_message,
+    judge,
+)
+
+GATES_METADATA = "gates"
+"""Key of a gate's report in the metadata of the ZenML run and of the model version."""
+
+
+@step(enable_cache=False, extra={"airflow": {"retries": 0, "timeout_seconds": 300}})
+def quality_gate(metrics: MetricReport, gate: GateLimits) -> Annotated[GateReport, "gate_report"]:
+    """Let a model pass only within its limits.
+
+    The report goes to the metadata of the run and of the model version before anything is raised, so that a
+    refused model is as visible as an accepted one. The step has no retries: the same numbers give the same
+    answer.
+
+    Args:
+        metrics: What the evaluation measured.
+        gate: The limits.
+
+    Returns:
+        The report, if every limit is kept.
+
+    Raises:
+        GateFailedError: If any limit is broken; the message lists all of them.
+    """
+    report = judge(metrics, gate)
+    context = get_step_context()
+    metadata: dict[str, MetadataType] = {GATES_METADATA: report.as_metadata()}
+    log_metadata(metadata=metadata, run_id_name_or_prefix=context.pipeline_run.id)
+    if context.model_version is not None:
+        log_metadata(metadata=metadata, model_version_id=context.model_version.id)
+    if not report.passed:
+        raise GateFailedError(failure_message(report, gate))
+    return report

@@ -1,0 +1,176 @@
+"""``mlops data``: bring the source data in, and replay it as daily partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+if TYPE_CHECKING:
+    from zenml_airflow.settings import Settings
+    from zenml_pipelines.data.config import DataConfig
+    from zenml_pipelines.data.feed import FedPartition
+
+data_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Source data: fetch it once, then replay its latest encounters as daily partitions.",
+)
+
+Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
+
+
+@data_app.command()
+def fetch(
+    source: Annotated[
+        str,
+        typer.Option(
+            help="`uci`, `synthetic`, `auto`, or the path or URL of an archive or CSV. `auto` takes what is "
+            "already there, else UCI, else synthetic data, and says which."
+        ),
+    ] = "auto",
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="Synthetic encounters to generate (default 100000).")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the synthetic encounters (default 42).")
+    ] = None,
+    environment: Environment = "local",
+) -> None:
+    """Bring the encounters into the raw folder.
+
+    Real data is accepted only with the published sha256; a failed fetch leaves what was there before. Ctrl-C
+    keeps a `.part` file, and the next fetch of the same URL continues it.
+
+    For example:
+
+    `mlops data fetch`: whatever can be had, offline too
+
+    `mlops data fetch --source uci`: the published data or an error
+
+    `mlops data fetch --source ~/Downloads/diabetes.zip`
+
+    `mlops data fetch --source synthetic --rows 20000 --seed 7`
+    """
+    if source not in {"synthetic", "auto"} and (rows is not None or seed is not None):
+        raise typer.BadParameter(f"--rows and --seed shape synthetic data; --source {source} has none.")
+    with _sentences() as console:
+        from zenml_pipelines.data import synthetic
+        from zenml_pipelines.data.fetch import fetch as fetch_source
+
+        settings, config = _settings(environment)
+        fetch_source(
+            source if "://" in source else _expanded(source),
+            settings.state_dir / config.raw,
+            rows=synthetic.DEFAULT_ROWS if rows is None else rows,
+            seed=synthetic.DEFAULT_SEED if seed is None else seed,
+            console=console,
+        )
+
+
+@data_app.command()
+def feed(
+    first_day: Annotated[
+        datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day, inclusive.")
+    ],
+    last_day: Annotated[
+        datetime | None,
+        typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, inclusive; the first day if left out."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace complete partitions that hold other data.")
+    ] = False,
+    environment: Environment = "local",
+) -> None:
+    """Replay held-out encounters as landing partitions, one per day.
+
+    No training run sees these encounters, and their outcome is left out. Feeding a day again changes
+    nothing; a half-written day is redone.
+
+    For example:
+
+    `mlops data feed --from 2026-01-05`: one day
+
+    `mlops data feed --from 2026-01-05 --to 2026-01-11`: a week
+
+    `mlops data feed --from 2026-01-05 --to 2026-01-11 --force`: after fetching another source
+    """
+    with _sentences() as console:
+        from zenml_pipelines.data.feed import feed as feed_days
+
+        settings, config = _settings(environment)
+        first = first_day.date()
+        last = (last_day or first_day).date()
+        with _bar(console) as progress:
+            task = progress.add_task("Feeding", total=max((last - first).days + 1, 0))
+
+            def advance(_: FedPartition) -> None:
+                progress.advance(task)
+
+            fed = feed_days(
+                first,
+                last,
+                raw_dir=settings.state_dir / config.raw,
+                landing=settings.resolve(settings.storage.landing),
+                config=config,
+                force=force,
+                on_day=advance,
+            )
+        for partition in fed:
+            console.print(f"{partition.day}  {partition.rows:>6,} encounters  {partition.status}")
+
+
+def _settings(environment: str) -> tuple[Settings, DataConfig]:
+    """Read the environment's settings and type their data section; a mistake there raises ``ValueError``."""
+    from zenml_airflow.settings import load_settings
+    from zenml_pipelines.data.config import DataConfig
+
+    settings = load_settings(environment)
+    return settings, DataConfig.model_validate(settings.data)
+
+
+def _expanded(source: str) -> str:
+    return str(Path(source).expanduser())
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+@contextmanager
+def _sentences() -> Iterator[Console]:
+    """Report on stderr, and turn the errors that a user can act on into one sentence and exit code 1."""
+    from pydantic import ValidationError
+
+    from zenml_airflow.settings import SettingsError
+    from zenml_pipelines.data.errors import DataError
+
+    console = Console(stderr=True)
+    try:
+        yield console
+    except ValidationError as error:
+        problems = "; ".join(
+            f"data.{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()
+        )
+        _fail(console, f"The data section in configs/ is wrong: {problems}.", error)
+    except (DataError, SettingsError) as error:
+        _fail(console, str(error), error)
+
+
+def _fail(console: Console, sentence: str, cause: Exception) -> None:
+    console.print("Error:", style="bold red", end=" ")
+    console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(1) from cause

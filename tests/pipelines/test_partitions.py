@@ -1,0 +1,173 @@
+"""A partition is replaced in one step, on a local file system and on an object store."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+from uuid import uuid4
+
+import pandas as pd
+import pytest
+
+from zenml_pipelines.partitions import PartitionError, PartitionManifest, PartitionStore
+
+DAY, OTHER = date(2026, 1, 5), date(2026, 1, 6)
+
+
+@pytest.fixture(params=["local", "object store"])
+def store(request, tmp_path: Path) -> PartitionStore:
+    return PartitionStore(
+        str(tmp_path / "out") if request.param == "local" else f"memory://{uuid4().hex}/out"
+    )
+
+
+def stage(
+    store: PartitionStore, run: str, value: int, day: date = DAY, rows: int = 5
+) -> tuple[str, PartitionManifest]:
+    path = store.run_path(day, run)
+    name = f"{path}/model_version={value}/part-000.parquet"
+    with store.open_new(name) as file:
+        pd.DataFrame({"value": [value] * rows}).to_parquet(file)
+    stored = store.stored(name, rows)
+    return path, PartitionManifest(partition_date=day, zenml_run_id=run, rows=rows, files=(stored,))
+
+
+def publish(store: PartitionStore, run: str, value: int, day: date = DAY) -> None:
+    store.publish(day, *stage(store, run, value, day))
+
+
+def test_staged_files_are_not_visible(store: PartitionStore):
+    stage(store, "a", 1)
+    with pytest.raises(PartitionError, match="no partition of 2026-01-05"):
+        store.read(DAY)
+
+
+def test_second_run_replaces_the_first_and_history_is_kept(store: PartitionStore):
+    publish(store, "a", 1)
+    publish(store, "b", 2)
+    assert store.read(DAY)["value"].unique().tolist() == [2]
+    assert sorted(entry["zenml_run_id"] for entry in store.history(DAY)) == ["a", "b"]
+
+
+def test_days_are_independent(store: PartitionStore):
+    publish(store, "a", 1)
+    publish(store, "b", 2, OTHER)
+    publish(store, "c", 3, OTHER)
+    assert store.read(DAY)["value"].unique().tolist() == [1]
+
+
+def test_publishing_twice_changes_nothing(store: PartitionStore):
+    path, manifest = stage(store, "a", 1)
+    store.publish(DAY, path, manifest)
+    store.publish(DAY, path, manifest)
+    assert len(store.read(DAY)) == 5
+    assert len(store.history(DAY)) == 1
+
+
+def test_damaged_file_is_not_published_and_the_old_partition_stays(store: PartitionStore):
+    publish(store, "a", 1)
+    path, manifest = stage(store, "b", 2)
+    store.fs.pipe_file(store.absolute(manifest.files[0].path), b"half a file")
+    with pytest.raises(PartitionError, match="sha256"):
+        store.publish(DAY, path, manifest)
+    assert store.read(DAY)["value"].unique().tolist() == [1]
+
+
+def test_reader_notices_damage_after_publication(store: PartitionStore):
+    path, manifest = stage(store, "a", 1)
+    store.publish(DAY, path, manifest)
+    store.fs.pipe_file(store.absolute(manifest.files[0].path), b"x")
+    with pytest.raises(PartitionError, match="does not match its manifest"):
+        store.read(DAY)
+
+
+def test_leftovers_go_and_what_was_published_stays(store: PartitionStore):
+    publish(store, "a", 1)
+    publish(store, "b", 2)
+    stage(store, "crashed", 3)
+    stage(store, "mine", 4)
+    stage(store, "other day", 5, OTHER)
+    store.remove_leftovers(DAY, keep_run="mine")
+    left = {
+        path.rstrip("/").rsplit("/", 1)[-1]
+        for path in store.fs.ls(store.absolute("_runs/date=2026-01-05"), detail=False)
+    }
+    assert left == {"a", "b", "mine"}
+    assert store.fs.exists(store.absolute(store.run_path(OTHER, "other day")))
+    assert store.read(DAY)["value"].unique().tolist() == [2]
+
+
+def test_overtaken_run_stops_with_a_sentence(store: PartitionStore):
+    path, manifest = stage(store, "slow", 1)
+    store.remove_leftovers(DAY, keep_run="fast")
+    with pytest.raises(PartitionError, match="a later run of the same day"):
+        store.publish(DAY, path, manifest)
+
+
+def test_killed_between_link_and_mark_counts_as_published(tmp_path: Path):
+    store = PartitionStore(str(tmp_path))
+    publish(store, "a", 1)
+    (tmp_path / "_runs" / "date=2026-01-05" / "a" / "_PUBLISHED").unlink()
+    (tmp_path / "_link-date=2026-01-05-dead").symlink_to("nowhere")
+    store.remove_leftovers(DAY, keep_run="b")
+    assert len(store.read(DAY)) == 5
+    assert not (tmp_path / "_link-date=2026-01-05-dead").is_symlink()
+
+
+def test_plain_reader_sees_one_version_only(tmp_path: Path):
+    store = PartitionStore(str(tmp_path))
+    publish(store, "a", 1)
+    publish(store, "b", 2)
+    assert [str(p.relative_to(tmp_path)) for p in tmp_path.glob("date=*/model_version=*/*.parquet")] == [
+        "date=2026-01-05/model_version=2/part-000.parquet"
+    ]
+    assert len(pd.read_parquet(tmp_path / "date=2026-01-05")) == 5
+    assert not (tmp_path / "date=2026-01-05").readlink().is_absolute()
+
+
+def test_foreign_folder_is_not_replaced(tmp_path: Path):
+    store = PartitionStore(str(tmp_path))
+    (tmp_path / "date=2026-01-05").mkdir()
+    with pytest.raises(PartitionError, match="not published by this project"):
+        publish(store, "a", 1)
+
+
+_WRITER = """
+import itertools, sys
+from datetime import date
+sys.path.insert(0, {tests!r})
+from test_partitions import publish
+from zenml_pipelines.partitions import PartitionStore
+store = PartitionStore({root!r})
+print("ready", flush=True)
+for number in itertools.count(2):
+    publish(store, f"run-{{number}}", number)
+"""
+
+
+def test_reader_never_sees_a_mix_while_a_writer_is_killed(tmp_path: Path):
+    """A process publishes without pause and is killed with SIGKILL; every read is one whole version."""
+    store = PartitionStore(str(tmp_path / "out"))
+    publish(store, "run-1", 1)
+    code = _WRITER.format(tests=str(Path(__file__).parent), root=str(tmp_path / "out"))
+    root = str(Path(__file__).parents[2])
+    writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=root)
+    try:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"ready\n"
+        seen = set()
+        for _ in range(150):
+            frame = store.read(DAY)
+            assert len(frame) == 5
+            (value,) = frame["value"].unique()
+            seen.add(int(value))
+    finally:
+        writer.kill()
+        writer.wait()
+    assert len(seen) > 3
+    assert len(store.read(DAY)["value"].unique()) == 1
+    store.remove_leftovers(DAY, keep_run="next")
+    publish(store, "next", 0)
+    assert store.read(DAY)["value"].unique().tolist() == [0]

@@ -1,0 +1,46 @@
+"""The registry is cheap to import and complete, and every pipeline compiles without a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pipeline_workspace import settings
+
+from zenml_pipelines.config import ConfigError
+from zenml_pipelines.registry import PIPELINES, UnknownPipelineError, get_pipeline
+
+
+@pytest.mark.parametrize("name", sorted(PIPELINES))
+def test_pipeline_compiles_to_a_snapshot_without_a_run(name):
+    from zenml.client import Client
+
+    spec = get_pipeline(name)
+    runs = Client().list_pipeline_runs().total
+    loaded = spec.load()
+    loaded.prepare(config=spec.build_config(settings()))
+    snapshot = loaded.create_snapshot(name=f"compiles-{name}")
+    assert Client().list_pipeline_runs().total == runs
+    assert loaded.name == name
+    for step in snapshot.step_configurations.values():
+        assert set(step.config.extra["airflow"]) == {"retries", "timeout_seconds"}
+        assert step.config.retry is None
+        assert step.config.enable_cache is False
+    text = json.dumps(snapshot.pipeline_configuration.model_dump(mode="json"))
+    assert str(Path.cwd()) not in text
+
+
+def test_unknown_pipeline_names_the_known_ones():
+    with pytest.raises(UnknownPipelineError, match=r"batch_inference.*training"):
+        get_pipeline("trainig")
+
+
+def test_every_wrong_setting_is_named():
+    broken = settings()
+    broken["pipelines"]["training"] |= {"test_fraction": 2, "sedd": 1}
+    del broken["pipelines"]["training"]["bootstrap"]
+    with pytest.raises(ConfigError) as error:
+        get_pipeline("training").build_config(broken)
+    for name in ("test_fraction", "sedd", "bootstrap"):
+        assert name in str(error.value)

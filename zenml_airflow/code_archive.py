@@ -1,0 +1,138 @@
+"""The code that travels with a snapshot: archived when deployed, unpacked where a step runs.
+
+ZenML uploads code only for container builds. Steps that run in Airflow's own processes need it just as
+much: a DAG run that has started must finish on the code that it started with, whatever is checked out or
+synced in the meantime.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import fsspec
+
+UPLOADS = "code_uploads"
+_SKIPPED_DIRS = frozenset({"__pycache__"})
+
+
+class CodeArchiveError(RuntimeError):
+    """The code of a snapshot is missing or is not what the manifest says."""
+
+
+def build_archive(root: Path, packages: Sequence[str]) -> tuple[bytes, str]:
+    """Pack Python packages into a reproducible ``tar.gz``.
+
+    Args:
+        root: Folder that holds the packages.
+        packages: Names of the package folders.
+
+    Returns:
+        The archive and its sha256. Equal sources give equal bytes: names are sorted, owners, modes and times
+        are fixed.
+
+    Raises:
+        CodeArchiveError: If a package does not exist.
+    """
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as zipped,
+        tarfile.open(fileobj=zipped, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for package in sorted(packages):
+            if not (root / package).is_dir():
+                raise CodeArchiveError(f"No package {package!r} in the project: nothing to deploy.")
+            for path in sorted((root / package).rglob("*")):
+                if not path.is_file() or _SKIPPED_DIRS & set(path.parts):
+                    continue
+                info = tarfile.TarInfo(path.relative_to(root).as_posix())
+                info.size = path.stat().st_size
+                info.mode = 0o644
+                with path.open("rb") as handle:
+                    archive.addfile(info, handle)
+    content = buffer.getvalue()
+    return content, hashlib.sha256(content).hexdigest()
+
+
+def upload_archive(content: bytes, digest: str, artifact_store: str) -> None:
+    """Store an archive below an artifact store, unless it is there already."""
+    fs, path = fsspec.core.url_to_fs(_archive_url(artifact_store, digest))
+    if fs.exists(path):
+        return
+    fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+    partial = f"{path}.{os.getpid()}.tmp"
+    with fs.open(partial, "wb") as handle:
+        handle.write(content)
+    fs.mv(partial, path)
+
+
+def fetch_code(digest: str, artifact_store: str, cache: Path) -> Path:
+    """Return a folder with the unpacked code, taking it from the cache where it is there.
+
+    Args:
+        digest: sha256 of the archive.
+        artifact_store: Path or URL of the artifact store that holds it.
+        cache: Folder of unpacked archives, one folder a digest.
+
+    Raises:
+        CodeArchiveError: If the archive is missing or its digest differs.
+    """
+    target = cache / digest
+    if target.is_dir():
+        return target
+    fs, path = fsspec.core.url_to_fs(_archive_url(artifact_store, digest))
+    try:
+        with fs.open(path, "rb") as handle:
+            content = handle.read()
+    except FileNotFoundError:
+        raise CodeArchiveError(
+            f"The artifact store holds no code archive {digest[:12]}: it was deleted, or the pipeline was "
+            "deployed to another store. Deploy it again with `mlops deploy`."
+        ) from None
+    found = hashlib.sha256(content).hexdigest()
+    if found != digest:
+        raise CodeArchiveError(
+            f"The code archive does not match the manifest: expected sha256 {digest}, found {found}. "
+            "It was changed after the deployment; deploy again."
+        )
+    cache.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{digest[:12]}-", dir=cache))
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
+            archive.extractall(scratch, filter="data")
+        try:
+            scratch.rename(target)
+        except OSError:
+            # Another task unpacked the same digest in the meantime.
+            if not target.is_dir():
+                raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def activate_code(folder: Path) -> None:
+    """Make ``folder`` the place that its packages are imported from in this process.
+
+    Packages of the same name that were imported from elsewhere are forgotten, so that the steps run the code
+    of their own version.
+    """
+    packages = {entry.name for entry in folder.iterdir() if entry.is_dir()}
+    for name in [name for name in sys.modules if name.split(".", 1)[0] in packages]:
+        origin = getattr(sys.modules[name], "__file__", None)
+        if origin is None or not Path(origin).is_relative_to(folder):
+            del sys.modules[name]
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+
+def _archive_url(artifact_store: str, digest: str) -> str:
+    return f"{artifact_store.rstrip('/')}/{UPLOADS}/{digest}.tar.gz"

@@ -1,0 +1,237 @@
+"""The settings of one environment, read once from ``configs/`` and passed down.
+
+``configs/base.yaml`` holds what every environment shares, ``configs/<environment>.yaml`` is merged over it key
+by key. This module imports neither Airflow nor ZenML: DAG files, the command line and tests all read the
+same object.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import date
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from zenml_airflow.enums import Granularity, Launcher
+
+ENVIRONMENT_ENV = "MLOPS_ENV"
+PROJECT_ROOT_ENV = "MLOPS_PROJECT_ROOT"
+STATE_DIR_ENV = "MLOPS_STATE_DIR"
+DEFAULT_ENVIRONMENT = "local"
+
+
+class SettingsError(ValueError):
+    """The configuration of an environment is missing or wrong."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StorageSettings(_Section):
+    """Locations of the partitions: fsspec URLs, or paths below ``Settings.storage_root``."""
+
+    root: str | None = None
+    landing: str
+    predictions: str
+    quarantine: str
+
+
+class ScheduleSettings(_Section):
+    """When a DAG runs.
+
+    Attributes:
+        cron: Five-field cron expression, evaluated in the environment's time zone.
+        start_date: First day that the schedule covers.
+        end_date: Last day that the schedule covers; ``None`` for an open end.
+    """
+
+    cron: str
+    start_date: date
+    end_date: date | None = None
+
+    @model_validator(mode="after")
+    def _ends_after_it_starts(self) -> ScheduleSettings:
+        if self.end_date is not None and self.end_date < self.start_date:
+            raise ValueError(f"end_date {self.end_date} lies before start_date {self.start_date}")
+        return self
+
+
+class AirflowSettings(_Section):
+    """The Airflow side of an environment.
+
+    Attributes:
+        launcher: Where steps run.
+        granularity: How many tasks a pipeline becomes.
+        manifests: Folder of the manifests, relative to the project root or ``state:<path>`` for a path
+            below the state folder.
+        start_paused: Whether a DAG that Airflow sees for the first time is paused.
+        owner: Owner shown on every DAG.
+        retries: Retries of a task whose step names none.
+        retry_delay_seconds: Wait before the first retry; doubles with each further one.
+        timeout_seconds: Limit of one task's run time where its step names none.
+        sensor_timeout_seconds: How long a run waits for its partition.
+        sensor_poke_seconds: Interval at which the triggerer looks for the partition.
+        preload: Import the heavy third-party libraries once in processes that fork tasks.
+        schedules: Schedule by pipeline name.
+    """
+
+    launcher: Launcher
+    granularity: Granularity
+    manifests: str
+    start_paused: bool
+    owner: str
+    retries: int = Field(ge=0, le=10)
+    retry_delay_seconds: int = Field(ge=0)
+    timeout_seconds: int = Field(gt=0)
+    sensor_timeout_seconds: int = Field(gt=0)
+    sensor_poke_seconds: int = Field(gt=0)
+    preload: bool
+    schedules: dict[str, ScheduleSettings]
+
+
+class ServiceSettings(_Section):
+    """Loopback ports and sizes of the services that ``mlops up`` starts."""
+
+    airflow_port: int = Field(gt=0, lt=65536)
+    mlflow_port: int = Field(gt=0, lt=65536)
+    parallelism: int = Field(gt=0)
+
+
+class DemoSettings(_Section):
+    """What ``mlops demo`` replays."""
+
+    first_day: date
+    days: int = Field(gt=0)
+    max_active_runs: int = Field(gt=0)
+
+
+class Settings(_Section):
+    """Everything an environment decides.
+
+    Attributes:
+        environment: Name of the environment.
+        project_root: The checkout that holds ``configs/`` and ``dags/``.
+        state_dir: Folder of everything that a local run writes.
+        data: The ``data`` section, typed by the package that owns it.
+        pipelines: The configuration of each pipeline, typed by the package that owns it.
+    """
+
+    environment: str
+    project_root: Path
+    state_dir: Path
+    timezone: str
+    storage: StorageSettings
+    airflow: AirflowSettings
+    services: ServiceSettings
+    demo: DemoSettings
+    data: dict[str, Any]
+    pipelines: dict[str, dict[str, Any]]
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"{value!r} is no IANA time zone, such as UTC or Europe/Berlin") from error
+        return value
+
+    @property
+    def storage_root(self) -> str:
+        """Path or URL that relative storage locations resolve against."""
+        return self.storage.root or str(self.state_dir)
+
+    @property
+    def manifests_dir(self) -> Path:
+        """Folder that holds this environment's manifests."""
+        below_state = self.airflow.manifests.removeprefix("state:")
+        if below_state != self.airflow.manifests:
+            return self.state_dir / below_state
+        return self.project_root / self.airflow.manifests
+
+    def resolve(self, location: str) -> str:
+        """Resolve a storage location: URLs and absolute paths stay, the rest is below the storage root."""
+        if "://" in location or Path(location).is_absolute():
+            return location
+        return f"{self.storage_root.rstrip('/')}/{location}"
+
+    def schedule(self, pipeline: str) -> ScheduleSettings:
+        """Return the schedule of a pipeline.
+
+        Raises:
+            SettingsError: If the environment schedules no such pipeline.
+        """
+        try:
+            return self.airflow.schedules[pipeline]
+        except KeyError:
+            raise SettingsError(
+                f"No schedule for {pipeline!r} in environment {self.environment!r}: add it under "
+                f"airflow.schedules in configs/. Known: {sorted(self.airflow.schedules)}."
+            ) from None
+
+
+def project_root() -> Path:
+    """Find the checkout: the environment variable, else the folder above this package."""
+    named = os.environ.get(PROJECT_ROOT_ENV)
+    root = Path(named).resolve() if named else Path(__file__).resolve().parents[1]
+    if not (root / "configs" / "base.yaml").is_file():
+        raise SettingsError(
+            f"No configs/base.yaml in {root}: run inside a checkout, or set {PROJECT_ROOT_ENV} to one."
+        )
+    return root
+
+
+def load_settings(environment: str | None = None) -> Settings:
+    """Read the settings of an environment.
+
+    Args:
+        environment: Name of the environment; by default the one that the process was started for.
+
+    Raises:
+        SettingsError: If a file is missing, is not YAML, or breaks the schema; all problems at once.
+    """
+    root = project_root()
+    name = environment or os.environ.get(ENVIRONMENT_ENV) or DEFAULT_ENVIRONMENT
+    path = root / "configs" / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(p.stem for p in path.parent.glob("*.yaml") if p.stem != "base")
+        raise SettingsError(f"No environment {name!r}: configs/{name}.yaml does not exist. Known: {known}.")
+    merged = _merge(_read_yaml(root / "configs" / "base.yaml"), _read_yaml(path))
+    state = os.environ.get(STATE_DIR_ENV)
+    computed = {
+        "environment": name,
+        "project_root": root,
+        "state_dir": Path(state).resolve() if state else root / ".state",
+    }
+    try:
+        return Settings.model_validate({**merged, **computed})
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}" for item in error.errors()
+        )
+        raise SettingsError(f"configs/base.yaml with configs/{name}.yaml: {problems}") from error
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path.name} is not valid YAML: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path.name} must hold a mapping, found {type(content).__name__}.")
+    return content
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        known = merged.get(key)
+        merged[key] = _merge(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    return merged

@@ -1,0 +1,85 @@
+"""The model version that scores: looked up once per run, then referred to by id."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from zenml.client import Client
+from zenml.enums import ModelStages
+from zenml.models import ModelVersionPipelineRunRequest
+
+from zenml_pipelines.contract import FeatureSchema
+
+MODEL_ARTIFACT = "risk_model"
+SCHEMA_ARTIFACT = "feature_schema"
+
+
+class NoChampionError(RuntimeError):
+    """No model version is in the stage that scores."""
+
+
+class Champion(BaseModel):
+    """The model version of a run. A promotion in the middle of the run does not change it.
+
+    Attributes:
+        model_name: Name of the model.
+        version: Number of the version.
+        version_id: Its id in ZenML.
+        model_artifact_id: Id of the artifact that holds the scikit-learn Pipeline.
+        feature_schema: The contract stored beside it.
+        training_run_id: The run that trained it, if ZenML still knows.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    model_name: str
+    version: int
+    version_id: UUID
+    model_artifact_id: UUID
+    feature_schema: FeatureSchema
+    training_run_id: UUID | None
+
+
+def find_champion(model_name: str, stage: str) -> Champion:
+    """Find the version in a stage.
+
+    Raises:
+        NoChampionError: If there is none, or it lacks the model or its feature schema.
+    """
+    client = Client()
+    try:
+        version = client.get_model_version(
+            model_name_or_id=model_name, model_version_name_or_number_or_id=ModelStages(stage)
+        )
+    except KeyError:
+        raise NoChampionError(
+            f"No version of the model {model_name!r} is in stage {stage!r}, so there is nothing to score "
+            "with. Run "
+            "the training pipeline and promote a version that passed its gates (`mlops promote "
+            f"{model_name}`)."
+        ) from None
+    model = version.get_artifact(MODEL_ARTIFACT)
+    schema = version.get_artifact(SCHEMA_ARTIFACT)
+    if model is None or schema is None:
+        missing = MODEL_ARTIFACT if model is None else SCHEMA_ARTIFACT
+        raise NoChampionError(
+            f"Version {version.number} of {model_name!r} is in stage {stage!r} but has no artifact "
+            f"{missing!r}: it "
+            "was not made by the training pipeline, or its artifacts were deleted. Promote another version."
+        )
+    return Champion(
+        model_name=model_name,
+        version=int(version.number),
+        version_id=version.id,
+        model_artifact_id=model.id,
+        feature_schema=schema.load(),
+        training_run_id=model.producer_pipeline_run_id,
+    )
+
+
+def link_run(champion: Champion, run_id: UUID) -> None:
+    """Record with ZenML that a run used a version. Linking twice is no error."""
+    Client().zen_store.create_model_version_pipeline_run_link(
+        ModelVersionPipelineRunRequest(model_version=champion.version_id, pipeline_run=run_id)
+    )

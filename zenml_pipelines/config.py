@@ -1,0 +1,209 @@
+"""What configures the pipelines: frozen, typed, without a default for any number that matters.
+
+The values stand in ``configs/``. A configuration travels as a pipeline parameter, so ZenML records it with
+every run. It holds relative locations only; a step resolves them with the run context, so no machine path
+gets into a snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from governance.steps.limits import Limit
+
+GENERIC_PARAMS = frozenset({"date"})
+"""Run parameters that any run may carry and that no pipeline configuration reads."""
+
+
+_C = TypeVar("_C", bound=BaseModel)
+
+
+class ConfigError(ValueError):
+    """A configuration or a run-time override is wrong. The message names every problem."""
+
+
+class Estimator(StrEnum):
+    """The estimators that training knows."""
+
+    HIST_GRADIENT_BOOSTING = "hist_gradient_boosting"
+    LOGISTIC_REGRESSION = "logistic_regression"
+
+
+class Stage(StrEnum):
+    """The stages whose model version may score."""
+
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class HistGradientBoostingParams(_Config):
+    """Hyper-parameters of ``sklearn.ensemble.HistGradientBoostingClassifier``."""
+
+    learning_rate: float = Field(gt=0)
+    max_iter: int = Field(gt=0)
+    max_leaf_nodes: int = Field(gt=1)
+    min_samples_leaf: int = Field(gt=0)
+    l2_regularization: float = Field(ge=0)
+    max_features: float = Field(gt=0, le=1)
+
+
+class LogisticRegressionParams(_Config):
+    """Hyper-parameters of ``sklearn.linear_model.LogisticRegression``."""
+
+    C: float = Field(gt=0)
+    max_iter: int = Field(gt=0)
+
+
+class BootstrapConfig(_Config):
+    """How intervals are made: number of resamples and coverage (0 to 1)."""
+
+    resamples: int = Field(ge=20)
+    confidence: float = Field(gt=0, lt=1)
+
+
+class TrainingConfig(_Config):
+    """Configuration of the ``training`` pipeline.
+
+    Attributes:
+        raw_data: Location of the source CSV.
+        model_name: Name of the model in ZenML's Model Control Plane.
+        holdout_fraction: Latest share of the encounters, reserved for the daily feed.
+        test_fraction: Latest share of the remaining encounters, held out for the evaluation.
+        estimator: Which estimator is trained; a run may override it with the parameter ``estimator``.
+        hist_gradient_boosting: Its hyper-parameters.
+        logistic_regression: Its hyper-parameters.
+        min_category_frequency: A category rarer than this among the training rows (absolute count) is merged
+            with the other rare ones.
+        seed: Seed of the estimator and of the bootstrap.
+        bootstrap: How intervals are made.
+        gates: Limits that a model must keep, by name.
+    """
+
+    raw_data: str = Field(min_length=1)
+    model_name: str = Field(min_length=1)
+    holdout_fraction: float = Field(ge=0, lt=1)
+    test_fraction: float = Field(gt=0, lt=1)
+    estimator: Estimator
+    hist_gradient_boosting: HistGradientBoostingParams
+    logistic_regression: LogisticRegressionParams
+    min_category_frequency: int = Field(gt=0)
+    seed: int
+    bootstrap: BootstrapConfig
+    gates: dict[str, Limit] = Field(min_length=1)
+
+    def with_params(self, params: Mapping[str, Any]) -> TrainingConfig:
+        """The configuration with a run's overrides (``estimator``) applied.
+
+        Raises:
+            ConfigError: If a parameter is unknown or its value is not accepted.
+        """
+        return _override(self, params, frozenset({"estimator"}))
+
+
+class BatchInferenceConfig(_Config):
+    """Configuration of the ``batch_inference`` pipeline.
+
+    Attributes:
+        landing: Root of the daily input partitions.
+        predictions: Root of the daily predictions.
+        quarantine: Root of the rows that were refused.
+        model_name: Name of the model in ZenML's Model Control Plane.
+        stage: Stage whose version scores.
+        decision_threshold: A risk at or above it is a ``high_risk`` decision; 0 to 1.
+        batch_rows: Rows per Arrow record batch; bounds the memory of a run.
+    """
+
+    landing: str = Field(min_length=1)
+    predictions: str = Field(min_length=1)
+    quarantine: str = Field(min_length=1)
+    model_name: str = Field(min_length=1)
+    stage: Stage
+    decision_threshold: float = Field(gt=0, lt=1)
+    batch_rows: int = Field(gt=0)
+
+    def with_params(self, params: Mapping[str, Any]) -> BatchInferenceConfig:
+        """The configuration of a run: batch inference takes no overrides, so this only refuses unknown ones.
+
+        Raises:
+            ConfigError: If the run carries a parameter that would have no effect.
+        """
+        return _override(self, params, frozenset())
+
+
+class Provenance(_Config):
+    """Which code a snapshot was made from; filled in at deploy time, recorded with model and predictions.
+
+    Attributes:
+        git_commit: Commit of the checkout, or ``None`` if it is not known.
+        git_dirty: Whether the checkout differed from that commit; ``None`` if it is not known.
+    """
+
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+
+
+def build_training_config(settings: Mapping[str, Any]) -> TrainingConfig:
+    """Build the training configuration from an environment's settings (keys ``data``, ``pipelines``).
+
+    Raises:
+        ConfigError: If the settings break the schema; all problems at once.
+    """
+    from zenml_pipelines.data.schema import CSV_NAME
+
+    data = settings["data"]
+    section = {
+        **settings["pipelines"]["training"],
+        "raw_data": f"{data['raw'].rstrip('/')}/{CSV_NAME}",
+        "holdout_fraction": data["holdout_fraction"],
+    }
+    return _validated(TrainingConfig, section, "training")
+
+
+def build_batch_inference_config(settings: Mapping[str, Any]) -> BatchInferenceConfig:
+    """Build the batch inference configuration from an environment's settings (``storage``, ``pipelines``).
+
+    Raises:
+        ConfigError: If the settings break the schema; all problems at once.
+    """
+    storage = settings["storage"]
+    section = {
+        **settings["pipelines"]["batch_inference"],
+        **{key: storage[key] for key in ("landing", "predictions", "quarantine")},
+    }
+    return _validated(BatchInferenceConfig, section, "batch_inference")
+
+
+def _validated(config_class: type[_C], section: Mapping[str, Any], name: str) -> _C:
+    try:
+        return config_class.model_validate(section)
+    except ValidationError as error:
+        raise ConfigError(f"pipelines.{name} in configs/: {_problems(error)}") from error
+
+
+def _override(config: _C, params: Mapping[str, Any], allowed: frozenset[str]) -> _C:
+    unknown = sorted(set(params) - allowed - GENERIC_PARAMS)
+    if unknown:
+        raise ConfigError(
+            f"The run parameters {unknown} have no effect on this pipeline: it accepts "
+            f"{sorted(allowed | GENERIC_PARAMS)}. Everything else is changed in configs/ and deployed."
+        )
+    chosen = {key: params[key] for key in allowed if params.get(key) is not None}
+    try:
+        return type(config).model_validate({**config.model_dump(), **chosen})
+    except ValidationError as error:
+        raise ConfigError(f"The run parameters {chosen} are not accepted: {_problems(error)}") from error
+
+
+def _problems(error: ValidationError) -> str:
+    return "; ".join(
+        f"{'.'.join(str(part) for part in item['loc']) or 'section'}: {item['msg']}"
+        for item in error.errors()
+    )

@@ -1,0 +1,129 @@
+"""The contract of an encounter: which columns there are, of which type, and which values are accepted.
+
+One table serves three readers: the pandera schema of the training data, the feature schema that is stored
+beside each model, and the row checks of the daily partitions. Source of the vocabularies: Strack et al. 2014
+(doi 10.1155/2014/781670), table 1, and UCI dataset 296. A vocabulary is closed only where the source defines
+it as closed; elsewhere (specialties, payers, diagnoses, admission codes) new values appear in practice and
+the model treats them as unknown.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from zenml_pipelines.data.schema import DRUG_COLUMNS, ENCOUNTER_ID, NOT_MEASURED, PATIENT_ID
+
+DISPOSITION: Final = "discharge_disposition_id"
+DIAGNOSES: Final = ("diag_1", "diag_2", "diag_3")
+AGE_BANDS: Final = tuple(f"[{low}-{low + 10})" for low in range(0, 100, 10))
+DOSAGE_CHANGES: Final = ("No", "Down", "Steady", "Up")
+"""What happened to a drug's dosage during the stay, in the order in which the features count it."""
+
+
+class ColumnType(StrEnum):
+    """The two types a column has in a partition: 64-bit integer or text."""
+
+    INTEGER = "integer"
+    TEXT = "text"
+
+
+class ColumnRule(BaseModel):
+    """What one column may hold.
+
+    Attributes:
+        name: Name of the column.
+        type: Its type.
+        required: Whether a missing value makes the row bad.
+        minimum: Smallest accepted integer, inclusive.
+        maximum: Largest accepted integer, inclusive.
+        values: Closed vocabulary; ``None`` leaves it open.
+        feature: Whether the model reads the column.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    type: ColumnType
+    required: bool = True
+    minimum: int | None = None
+    maximum: int | None = None
+    values: tuple[str, ...] | None = None
+    feature: bool = True
+
+
+def _count(name: str, minimum: int, maximum: int) -> ColumnRule:
+    return ColumnRule(name=name, type=ColumnType.INTEGER, minimum=minimum, maximum=maximum)
+
+
+def _code(name: str) -> ColumnRule:
+    return ColumnRule(name=name, type=ColumnType.INTEGER, minimum=1)
+
+
+def _identity(name: str) -> ColumnRule:
+    return ColumnRule(name=name, type=ColumnType.INTEGER, minimum=1, feature=False)
+
+
+def _open(name: str, *, feature: bool = True) -> ColumnRule:
+    return ColumnRule(name=name, type=ColumnType.TEXT, required=False, feature=feature)
+
+
+def _closed(name: str, *values: str, required: bool = True, feature: bool = True) -> ColumnRule:
+    return ColumnRule(name=name, type=ColumnType.TEXT, required=required, values=values, feature=feature)
+
+
+COLUMN_RULES: Final[tuple[ColumnRule, ...]] = (
+    _identity(ENCOUNTER_ID),
+    _identity(PATIENT_ID),
+    _open("race"),
+    _closed("gender", "Female", "Male", "Unknown/Invalid"),
+    _closed("age", *AGE_BANDS),
+    _open("weight", feature=False),
+    _code("admission_type_id"),
+    _code(DISPOSITION),
+    _code("admission_source_id"),
+    # The longest stay in the source is 14 days by its inclusion criteria.
+    _count("time_in_hospital", 1, 14),
+    _open("payer_code"),
+    _open("medical_specialty"),
+    # Upper bounds of counts: generous room above the largest values of ten years (132, 6, 81, 42, 76, 21,
+    # 16), so that only an entry error is refused.
+    _count("num_lab_procedures", 0, 500),
+    _count("num_procedures", 0, 50),
+    _count("num_medications", 0, 300),
+    _count("number_outpatient", 0, 365),
+    _count("number_emergency", 0, 365),
+    _count("number_inpatient", 0, 365),
+    *(_open(name) for name in DIAGNOSES),
+    _count("number_diagnoses", 1, 50),
+    _closed("max_glu_serum", NOT_MEASURED, "Norm", ">200", ">300"),
+    _closed("A1Cresult", NOT_MEASURED, "Norm", ">7", ">8"),
+    *(_closed(name, *DOSAGE_CHANGES) for name in DRUG_COLUMNS),
+    _closed("change", "No", "Ch"),
+    _closed("diabetesMed", "No", "Yes"),
+)
+"""Every column of a daily partition, in order. The source data has the target after them."""
+
+
+class FeatureSchema(BaseModel):
+    """What a model's input must look like; stored beside the model.
+
+    Attributes:
+        columns: The contract of every input column, in order.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: tuple[ColumnRule, ...]
+
+    @property
+    def features(self) -> list[str]:
+        """Names of the columns that the model reads, in the order it was trained with."""
+        return [rule.name for rule in self.columns if rule.feature]
+
+
+def feature_schema() -> FeatureSchema:
+    """The feature schema of a model trained by this code."""
+    return FeatureSchema(columns=COLUMN_RULES)

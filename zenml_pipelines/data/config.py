@@ -1,0 +1,49 @@
+"""The ``data`` section of the configuration, typed."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class FeedConfig(BaseModel):
+    """How held-out encounters are spread over calendar days.
+
+    Attributes:
+        start_date: Day of the first replayed encounter.
+        per_day: Mean number of encounters a day.
+        seed: Seed of the daily volumes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    start_date: date
+    per_day: Annotated[int, Field(ge=1, le=1_000_000)]
+    seed: Annotated[int, Field(ge=0)]
+
+
+class DataConfig(BaseModel):
+    """The source data and its replay.
+
+    Attributes:
+        raw: Folder of the fetched files, relative to the state folder.
+        holdout_fraction: Latest share of encounters, by ``encounter_id``, that no training run sees.
+        feed: How the held-out encounters are replayed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    raw: str = Field(min_length=1)
+    holdout_fraction: Annotated[float, Field(gt=0.0, lt=1.0)]
+    feed: FeedConfig
+
+    @field_validator("raw")
+    @classmethod
+    def _stays_below_the_state_folder(cls, value: str) -> str:
+        path = PurePosixPath(value)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"{value!r} leaves the state folder; name a folder below it, such as 'raw'")
+        return value

@@ -1,0 +1,41 @@
+"""The ``batch_inference`` pipeline: one day's partition scored with the production version."""
+
+from zenml import pipeline
+
+from zenml_pipelines.config import BatchInferenceConfig, Provenance
+from zenml_pipelines.steps.batch_inference import (
+    load_partition,
+    publish_predictions,
+    score_partition,
+    summarize,
+    validate_partition,
+)
+
+
+@pipeline(
+    name="batch_inference",
+    enable_cache=False,
+    tags=["team:data-science", "kind:batch-inference", "data:de-identified-health"],
+    extra={
+        "owner": "data-science",
+        "purpose": "Score each day's discharges with the risk of readmission within 30 days.",
+        "data_classification": "de-identified-health",
+    },
+)
+def batch_inference(config: BatchInferenceConfig, provenance: Provenance | None = None) -> None:
+    """Load, validate, score, publish, summarize the partition of the run's date.
+
+    Nothing is cached: the same parameters mean other rows on another day, and another model after a
+    promotion.
+
+    Args:
+        config: The configuration; a run may override nothing.
+        provenance: The code that the snapshot was made from.
+    """
+    partition, champion = load_partition(config=config)
+    checked = validate_partition(partition, champion, config=config)
+    scored = score_partition(partition, champion, checked, config=config)
+    manifest = publish_predictions(
+        partition, champion, checked, scored, config=config, provenance=provenance or Provenance()
+    )
+    summarize(partition, manifest, config=config)

@@ -1,0 +1,63 @@
+"""The ``training`` pipeline: from the source data to a registered, gated model version."""
+
+from zenml import Model, pipeline
+
+from governance.steps.gates import quality_gate
+from governance.steps.limits import GateLimits
+from zenml_pipelines.config import Provenance, TrainingConfig
+from zenml_pipelines.steps.tracking import stack_has_tracker
+from zenml_pipelines.steps.training import (
+    evaluate_model,
+    load_data,
+    register_model,
+    split_data,
+    train_model,
+    validate_data,
+)
+
+_ABOUT = {
+    "owner": "data-science",
+    "purpose": "Train the model of the risk that a patient is readmitted within 30 days of discharge.",
+    "data_classification": "de-identified-health",
+}
+
+
+@pipeline(
+    name="training",
+    enable_cache=False,
+    tags=["team:data-science", "kind:training", "data:de-identified-health"],
+    extra=_ABOUT,
+)
+def training(config: TrainingConfig, provenance: Provenance | None = None) -> None:
+    """Load, validate, split, train, evaluate, gate, register.
+
+    The model version belongs to the steps from ``train_model`` on, so that a run which fails before it trains
+    leaves no empty version behind. Nothing is cached: a training run is asked for because something changed,
+    and a gate must judge the model that this very run made.
+
+    Args:
+        config: The configuration; a run may override its ``estimator``.
+        provenance: The code that the snapshot was made from.
+    """
+    model = Model(
+        name=config.model_name,
+        description="Risk of readmission within 30 days of discharge",
+        use_cases="Daily batch scoring of discharged patients with diabetes",
+        limitations="Trained on US hospitals, 1999 to 2008; ranks moderately well, decides nothing alone",
+        tags=["data:de-identified-health"],
+        save_models_to_registry=False,
+    )
+    tracker = True if stack_has_tracker() else None
+    encounters, data_reference, run_config = load_data(config=config)
+    valid_rows = validate_data(encounters)
+    train, test = split_data(encounters, valid_rows, run_config)
+    risk_model, _, mlflow_run_id = train_model.with_options(model=model, experiment_tracker=tracker)(
+        train, run_config
+    )
+    metrics = evaluate_model.with_options(model=model, experiment_tracker=tracker)(
+        risk_model, test, run_config
+    )
+    report = quality_gate.with_options(model=model)(metrics, gate=GateLimits(limits=config.gates))
+    register_model.with_options(model=model)(
+        metrics, report, data_reference, run_config, mlflow_run_id, provenance=provenance or Provenance()
+    )

@@ -1,0 +1,1 @@
+"""ZenML steps: thin typed functions over the plain modules of this package."""

@@ -1,0 +1,243 @@
+"""The steps of the ``training`` pipeline."""
+
+import hashlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import fsspec
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+from sklearn.pipeline import Pipeline
+from zenml import ArtifactConfig, get_step_context, log_metadata, step
+from zenml.enums import ArtifactType
+
+from governance.steps.limits import GateReport, MetricReport
+from governance.steps.materializers import ParquetMaterializer
+from zenml_airflow.context import get_run_context
+from zenml_pipelines.champion import MODEL_ARTIFACT, SCHEMA_ARTIFACT
+from zenml_pipelines.config import Provenance, TrainingConfig
+from zenml_pipelines.contract import FeatureSchema, feature_schema
+from zenml_pipelines.data.schema import ENCOUNTER_ID, PATIENT_ID, read_encounters
+from zenml_pipelines.data.split import training_rows
+from zenml_pipelines.evaluation import evaluate
+from zenml_pipelines.model import RiskModelMaterializer, build_model, fit_model
+from zenml_pipelines.scoring import score
+from zenml_pipelines.splitting import labels, split_in_time
+from zenml_pipelines.steps.tracking import start_autologging, tracked_run_id
+from zenml_pipelines.validation import validate_training_data
+
+_IO = {"airflow": {"retries": 2, "timeout_seconds": 900}}
+_COMPUTE = {"airflow": {"retries": 1, "timeout_seconds": 1800}}
+_DETERMINISTIC = {"airflow": {"retries": 0, "timeout_seconds": 900}}
+
+
+class DataReference(BaseModel):
+    """Which data a model was trained on.
+
+    Attributes:
+        location: Location of the source, as configured.
+        sha256: Digest of the source file.
+        rows: Rows that training may see, test part included.
+        last_encounter_id: Highest encounter id among them; everything later is held out.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    location: str
+    sha256: str
+    rows: int
+    last_encounter_id: int
+
+
+class TrainingSummary(BaseModel):
+    """What a training run registered: recorded with the model version."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    model_name: str
+    model_version: int
+    estimator: str
+    data: DataReference
+    provenance: Provenance
+    metrics: MetricReport
+    zenml_run_id: str
+    mlflow_run_id: str | None
+
+
+@step(enable_cache=False, output_materializers={"encounters": ParquetMaterializer}, extra=_IO)
+def load_data(
+    config: TrainingConfig,
+) -> tuple[
+    Annotated[pd.DataFrame, "encounters"],
+    Annotated[DataReference, "data_reference"],
+    Annotated[TrainingConfig, "run_config"],
+]:
+    """Read the encounters that training may see, and settle the configuration of this run.
+
+    The overrides of the run are applied here once and handed on as an artifact, so that no later step can
+    disagree about them. Rows reserved for the daily feed are cut off before anything is stored.
+
+    Raises:
+        ConfigError: If the run carries a parameter that training does not know.
+        DataError: If the source is missing or is not what it should be.
+    """
+    context = get_run_context()
+    settled = config.with_params(context.params)
+    encounters, digest = _read_source(context.resolve(config.raw_data))
+    rows = training_rows(encounters, settled.holdout_fraction)
+    reference = DataReference(
+        location=config.raw_data,
+        sha256=digest,
+        rows=len(rows),
+        last_encounter_id=int(rows[ENCOUNTER_ID].max()),
+    )
+    return rows, reference, settled
+
+
+@step(enable_cache=False, extra=_DETERMINISTIC)
+def validate_data(encounters: pd.DataFrame) -> Annotated[int, "valid_rows"]:
+    """Check the encounters against the contract.
+
+    Returns:
+        The number of rows, all of them valid.
+
+    Raises:
+        InvalidTrainingDataError: If a rule is broken; all broken rules at once.
+    """
+    validate_training_data(encounters)
+    return len(encounters)
+
+
+@step(
+    enable_cache=False,
+    output_materializers={"train": ParquetMaterializer, "test": ParquetMaterializer},
+    extra=_DETERMINISTIC,
+)
+def split_data(
+    encounters: pd.DataFrame, valid_rows: int, run_config: TrainingConfig
+) -> tuple[Annotated[pd.DataFrame, "train"], Annotated[pd.DataFrame, "test"]]:
+    """Split in time and by patient; see :func:`zenml_pipelines.splitting.split_in_time` for the rule.
+
+    Raises:
+        SplitError: If a part is empty.
+        ValueError: If the encounters are not the validated ones.
+    """
+    if len(encounters) != valid_rows:
+        raise ValueError(
+            f"{valid_rows} rows were validated, {len(encounters)} are to be split: clear the run from "
+            "load_data."
+        )
+    train, test = split_in_time(encounters, run_config.test_fraction)
+    # ZenML takes a step for one with several outputs only if it returns a tuple literal.
+    return train, test
+
+
+@step(
+    enable_cache=False,
+    output_materializers={MODEL_ARTIFACT: RiskModelMaterializer},
+    extra=_COMPUTE,
+)
+def train_model(
+    train: pd.DataFrame, run_config: TrainingConfig
+) -> tuple[
+    Annotated[Pipeline, ArtifactConfig(name=MODEL_ARTIFACT, artifact_type=ArtifactType.MODEL)],
+    Annotated[FeatureSchema, SCHEMA_ARTIFACT],
+    Annotated[str, "mlflow_run_id"],
+]:
+    """Fit one scikit-learn Pipeline, preprocessing included.
+
+    Returns:
+        The model, the feature schema that its input must keep, and the MLflow run id, empty without a
+        tracker.
+    """
+    run_id = tracked_run_id()
+    schema = feature_schema()
+    model = build_model(run_config)
+    fit_model(
+        model,
+        train[schema.features],
+        labels(train),
+        before_estimator=None if run_id is None else start_autologging,
+    )
+    return model, schema, run_id or ""
+
+
+@step(enable_cache=False, extra=_COMPUTE)
+def evaluate_model(
+    risk_model: Pipeline, test: pd.DataFrame, run_config: TrainingConfig
+) -> Annotated[MetricReport, "metrics"]:
+    """Measure the model on the later, unseen patients; intervals by resampling patients.
+
+    Raises:
+        ValueError: If the test part holds one class only.
+    """
+    report = evaluate(
+        labels(test).to_numpy(),
+        score(risk_model, test),
+        test[PATIENT_ID].to_numpy(),
+        resamples=run_config.bootstrap.resamples,
+        confidence=run_config.bootstrap.confidence,
+        seed=run_config.seed,
+    )
+    if tracked_run_id() is not None:
+        import mlflow
+
+        mlflow.log_metrics({**report.flat(), "test_rows": report.rows})
+    return report
+
+
+@step(enable_cache=False, extra=_IO)
+def register_model(
+    metrics: MetricReport,
+    gate_report: GateReport,
+    data_reference: DataReference,
+    run_config: TrainingConfig,
+    mlflow_run_id: str,
+    provenance: Provenance,
+) -> Annotated[TrainingSummary, "training_summary"]:
+    """Record with the model version what it is made of. The stage is left alone: promotion sets it.
+
+    Raises:
+        RuntimeError: If the step does not belong to a model version, or the gate did not pass.
+    """
+    context = get_step_context()
+    version = context.model_version
+    if version is None:
+        raise RuntimeError(
+            "register_model runs without a model version: place it with `model=Model(...)`, as training does."
+        )
+    if not gate_report.passed:
+        raise RuntimeError("register_model got a gate report with failures: place it after quality_gate.")
+    summary = TrainingSummary(
+        model_name=run_config.model_name,
+        model_version=version.number,
+        estimator=run_config.estimator.value,
+        data=data_reference,
+        provenance=provenance,
+        metrics=metrics,
+        zenml_run_id=str(context.pipeline_run.id),
+        mlflow_run_id=mlflow_run_id or None,
+    )
+    recorded = summary.model_dump(mode="json", exclude_none=True)
+    values = {name: estimate.value for name, estimate in metrics.metrics.items()}
+    log_metadata(metadata={"training": recorded, **values}, model_version_id=version.id)
+    log_metadata(metadata={"training": recorded}, run_id_name_or_prefix=context.pipeline_run.id)
+    return summary
+
+
+def _read_source(location: str) -> tuple[pd.DataFrame, str]:
+    """Read the CSV and its sha256 from one copy, so that the digest is of the rows that were read."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / Path(location).name
+        try:
+            with fsspec.open(location, "rb") as source, copy.open("wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"The source data {location} does not exist. Fetch it with `mlops data fetch`."
+            ) from None
+        with copy.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return read_encounters(copy), digest
