@@ -47,7 +47,7 @@ class StepsResult(BaseModel):
     Attributes:
         run_id: The ZenML run.
         steps: Status by step, as ZenML's store has it.
-        metadata: Small values that the steps logged on the run.
+        metadata: What the steps logged on the run.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,7 +55,7 @@ class StepsResult(BaseModel):
     run_id: str
     run_name: str
     steps: dict[str, str]
-    metadata: dict[str, str | int | float | bool]
+    metadata: dict[str, Any]
 
 
 def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -> StepsResult:
@@ -101,7 +101,7 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
             statuses = {}
             for name in request.steps:
                 statuses[name] = _run_one(name, snapshot, run, run_key, earlier, context)
-    return _result(run, statuses)
+    return _result(run, statuses, context)
 
 
 def _runs_by_attempt(context: RunContext, group_id: str) -> dict[int, PipelineRunResponse]:
@@ -276,15 +276,14 @@ def _step_run(run: PipelineRunResponse, name: str) -> StepRunResponse | None:
     return found.items[0] if found.items else None
 
 
-def _result(run: PipelineRunResponse, statuses: dict[str, str]) -> StepsResult:
+def _result(run: PipelineRunResponse, statuses: dict[str, str], context: RunContext) -> StepsResult:
     from zenml.client import Client
 
-    metadata = Client().get_pipeline_run(run.id, hydrate=True).run_metadata
+    logged = Client().get_pipeline_run(run.id, hydrate=True).run_metadata
+    from_context = context_metadata(context)
     return StepsResult(
         run_id=str(run.id),
         run_name=run.name,
         steps=statuses,
-        metadata={
-            key: value for key, value in metadata.items() if isinstance(value, str | int | float | bool)
-        },
+        metadata={key: value for key, value in logged.items() if key not in from_context},
     )

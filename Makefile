@@ -1,0 +1,58 @@
+# `make demo` runs the main job, `make test` passes the tests; each sets up all it needs.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
+RUN := $(UV) run --frozen --no-sync
+
+.PHONY: help setup demo test check up down status logs password clean lock format
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | while IFS=$$'\t' read -r t d; do printf '  %-10s %s\n' "$$t" "$$d"; done
+
+.venv-uv/bin/uv:
+	@command -v $(PYTHON) >/dev/null || { echo "Error: $(PYTHON) is missing: install Python 3.11, or name it with PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv-uv
+	.venv-uv/bin/python -m pip install --quiet 'uv>=0.9,<1'
+
+setup: $(if $(findstring .venv-uv,$(UV)),.venv-uv/bin/uv) ## Install the locked environment into .venv
+	@command -v git >/dev/null || { echo "Error: git is missing: install it." >&2; exit 1; }
+	@$(UV) sync --frozen --quiet || { echo "Error: the locked packages cannot be installed; is a package index reachable?" >&2; exit 1; }
+
+demo: setup ## Train, gate, promote and backfill daily batch inference in a real Airflow
+	@$(RUN) mlops demo
+
+test: setup ## Run every test
+	$(RUN) pytest
+
+check: setup ## Lint, format, types, import walls
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) lint-imports
+
+format: setup ## Format the code
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+up: setup ## Start Airflow and MLflow on loopback
+	@$(RUN) mlops up
+
+down: setup ## Stop every process that was started
+	@$(RUN) mlops down
+
+status: setup ## Show the services
+	@$(RUN) mlops status
+
+logs: setup ## Print the end of the services' logs
+	@$(RUN) mlops logs
+
+password: setup ## Print the password of the local Airflow user admin
+	@$(RUN) mlops password
+
+clean: ## Stop the services and remove everything a local run wrote
+	@if [ -x .venv/bin/mlops ]; then .venv/bin/mlops down; fi
+	rm -rf .state .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+lock: setup ## Resolve the dependencies again
+	$(UV) lock

@@ -1,0 +1,172 @@
+"""A thin client of Airflow's REST API: trigger, backfill, follow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+
+from mlops.runtime import admin_password
+from zenml_airflow.settings import Settings
+
+FINISHED = frozenset({"success", "failed"})
+
+
+class AirflowApiError(RuntimeError):
+    """Airflow refused a request, or a run did not end as it should."""
+
+
+class AirflowApi:
+    """Airflow of one local environment, spoken to as its admin user.
+
+    Raises:
+        AirflowApiError: If Airflow does not answer or refuses the login.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.base_url = f"http://127.0.0.1:{settings.services.airflow_port}"
+        self._client = httpx.Client(base_url=self.base_url, timeout=60, headers=self._login())
+
+    def _login(self) -> dict[str, str]:
+        password = admin_password(self._settings)
+        if password is None:
+            raise AirflowApiError("Airflow has not been started in this folder yet: run `make up`.")
+        try:
+            response = httpx.post(
+                f"{self.base_url}/auth/token", json={"username": "admin", "password": password}, timeout=30
+            )
+        except httpx.HTTPError as error:
+            raise AirflowApiError(f"Airflow does not answer at {self.base_url}: run `make up`. ({error})") from error
+        if response.status_code >= httpx.codes.BAD_REQUEST:
+            raise AirflowApiError(f"Airflow at {self.base_url} refused the login: {response.text[:200]}")
+        return {"Authorization": f"Bearer {response.json()['access_token']}"}
+
+    def request(self, method: str, path: str, **arguments: Any) -> Any:
+        """Send a request to ``/api/v2`` and return the parsed answer.
+
+        Raises:
+            AirflowApiError: If Airflow answers with an error.
+        """
+        response = self._client.request(method, f"/api/v2/{path}", **arguments)
+        if response.status_code >= httpx.codes.BAD_REQUEST:
+            raise AirflowApiError(f"Airflow refused {method} {path}: {response.status_code} {response.text[:500]}")
+        return response.json() if response.content else None
+
+    def wait_for_dag(self, dag_id: str, *, timeout: float = 90) -> dict[str, Any]:
+        """Wait until Airflow has parsed a DAG.
+
+        Raises:
+            AirflowApiError: If it has not in time; the message holds the import error if there is one.
+        """
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            errors = self.request("GET", "importErrors")["import_errors"]
+            if errors:
+                raise AirflowApiError(
+                    "DAG import errors: "
+                    + "; ".join(f"{e['filename']}: {_last_line(e['stack_trace'])}" for e in errors)
+                )
+            response = self._client.get(f"/api/v2/dags/{dag_id}")
+            if response.status_code == httpx.codes.OK:
+                dag: dict[str, Any] = response.json()
+                return dag
+            time.sleep(0.5)
+        raise AirflowApiError(f"Airflow has not parsed {dag_id!r} within {timeout:.0f} s: see `mlops logs`.")
+
+    def unpause(self, dag_id: str) -> None:
+        """Let the scheduler start runs of a DAG."""
+        self.request("PATCH", f"dags/{dag_id}", json={"is_paused": False})
+
+    def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
+        """Start a run by hand and return its id."""
+        answer = self.request("POST", f"dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf or {}})
+        return str(answer["dag_run_id"])
+
+    def backfill(self, dag_id: str, first: date, last: date, *, max_active_runs: int) -> int:
+        """Start Airflow's own backfill of a date range, days that ran before included; return its id."""
+        zone = ZoneInfo(self._settings.timezone)
+        answer = self.request(
+            "POST",
+            "backfills",
+            json={
+                "dag_id": dag_id,
+                "from_date": datetime(first.year, first.month, first.day, tzinfo=zone).isoformat(),
+                "to_date": datetime(last.year, last.month, last.day, tzinfo=zone).isoformat(),
+                "max_active_runs": max_active_runs,
+                "reprocess_behavior": "completed",
+                "dag_run_conf": {},
+            },
+        )
+        return int(answer["id"])
+
+    def runs(self, dag_id: str, **filters: Any) -> list[dict[str, Any]]:
+        """List runs of a DAG."""
+        answer = self.request("GET", f"dags/{dag_id}/dagRuns", params={"limit": 200, **filters})
+        return list(answer["dag_runs"])
+
+    def runs_of_days(self, dag_id: str, first: date, last: date) -> dict[date, dict[str, Any]]:
+        """The run of each day, by logical date in the environment's time zone."""
+        zone = ZoneInfo(self._settings.timezone)
+        begin = datetime(first.year, first.month, first.day, tzinfo=zone)
+        end = datetime(last.year, last.month, last.day, tzinfo=zone) + timedelta(days=1)
+        found = self.runs(dag_id, logical_date_gte=begin.isoformat(), logical_date_lt=end.isoformat())
+        return {datetime.fromisoformat(run["logical_date"]).astimezone(zone).date(): run for run in found}
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """List the task instances of a run."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+        return list(self.request("GET", path, params={"limit": 200})["task_instances"])
+
+    def follow(
+        self,
+        poll: Callable[[], list[dict[str, Any]]],
+        *,
+        timeout: float,
+        expected: int,
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Yield the state of some runs until all of them have ended.
+
+        Raises:
+            AirflowApiError: If they have not ended in time.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            runs = poll()
+            yield runs
+            if len(runs) >= expected and all(run["state"] in FINISHED for run in runs):
+                return
+            if time.monotonic() > deadline:
+                states = {run["dag_run_id"]: run["state"] for run in runs}
+                raise AirflowApiError(f"Runs have not ended within {timeout:.0f} s: {states}")
+            time.sleep(1)
+
+    def failure(self, dag_id: str, run_id: str) -> str:
+        """Say which tasks of a run failed and what the last log lines say."""
+        parts = []
+        for task in self.tasks(dag_id, run_id):
+            if task["state"] != "failed":
+                continue
+            path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+            log = self.request("GET", path, headers={"Accept": "application/json"})
+            parts.append(f"{task['task_id']}: {_error_line(log.get('content', []))}")
+        return "; ".join(parts) or "no task failed"
+
+
+def _error_line(content: Any) -> str:
+    events = [entry for entry in content if isinstance(entry, dict)]
+    for entry in reversed(events):
+        details = entry.get("error_detail") or []
+        if details:
+            return f"{details[0].get('exc_type')}: {details[0].get('exc_value')}"
+    errors = [entry["event"] for entry in events if entry.get("level") in {"error", "critical"}]
+    return str(errors[-1]) if errors else "see its log"
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""

@@ -1,0 +1,279 @@
+"""``mlops``: deploy, run, promote and operate ZenML pipelines on Airflow."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from mlops.data_cli import data_app
+
+if TYPE_CHECKING:
+    from zenml_airflow.settings import Settings
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="ZenML pipelines on Airflow: deploy, run, promote and operate them.",
+)
+stack_app = typer.Typer(no_args_is_help=True, help="The ZenML stacks of an environment.")
+app.add_typer(data_app, name="data")
+app.add_typer(stack_app, name="stack")
+
+Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
+
+console = Console()
+errors = Console(stderr=True)
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Turn the errors that name their own way out into one sentence and exit code 1."""
+    from pydantic import ValidationError
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        errors.print("[yellow]Interrupted.[/yellow]")
+        raise typer.Exit(130) from None
+    except (RuntimeError, ValueError, KeyError, OSError, ValidationError) as error:
+        if os.environ.get("MLOPS_DEBUG") == "1":
+            raise
+        errors.print(f"[red]Error:[/red] {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def deploy(
+    pipelines: Annotated[
+        list[str] | None, typer.Argument(help="Pipelines to deploy; all of them by default.")
+    ] = None,
+    environment: Environment = "local",
+) -> None:
+    """Compile pipelines to snapshots and write the manifests that the DAG files read.
+
+    Deploying the same code and configuration twice finds the first snapshot again.
+
+    For example: `mlops deploy`, or `mlops deploy batch_inference --env local`
+    """
+    from mlops.runtime import enter
+
+    with _sentences():
+        settings = enter(environment)
+        deploy_all(settings, pipelines)
+
+
+def deploy_all(settings: Settings, names: list[str] | None = None) -> None:
+    """Apply the environment's stacks, then compile the named pipelines, or all of them."""
+    from mlops.runtime import CODE_PACKAGES, active_stack, apply_stack, provenance
+    from zenml_airflow.deploy import deploy_pipeline
+    from zenml_pipelines.registry import PIPELINES, get_pipeline
+
+    specs = [get_pipeline(name) for name in names or PIPELINES]
+    for change in apply_stack(settings):
+        console.print(f"stack: {change}")
+    with active_stack(settings, scheduled=True):
+        for spec in specs:
+            arguments = {
+                "config": spec.build_config(settings.model_dump()),
+                "provenance": provenance(settings),
+            }
+            manifest, path = deploy_pipeline(
+                spec.load(), arguments, settings=settings, packages=CODE_PACKAGES
+            )
+            console.print(
+                f"deployed [bold]{spec.name}[/bold] to {settings.environment}: snapshot {manifest.snapshot_name}, "
+                f"{len(manifest.steps)} steps, manifest {path.name}"
+            )
+
+
+@app.command()
+def run(
+    pipeline: Annotated[str, typer.Argument(help="Pipeline to run, such as training.")],
+    date: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Day that the run is for; today by default."),
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option("--param", help="Run parameter as KEY=VALUE; may be repeated.")
+    ] = None,
+    environment: Environment = "local",
+) -> None:
+    """Run a pipeline in this process, without Airflow.
+
+    For example: `mlops run training`, or `mlops run batch_inference --date 2026-01-05`
+    """
+    from mlops.runtime import enter, run_inline
+
+    with _sentences():
+        settings = enter(environment)
+        params = dict(_key_value(item) for item in param or [])
+        finished = run_inline(settings, pipeline, date.date() if date else None, params)
+        console.print(f"run [bold]{finished.name}[/bold]: {finished.status.value}")
+
+
+def _key_value(item: str) -> tuple[str, str]:
+    key, separator, value = item.partition("=")
+    if not separator or not key:
+        raise ValueError(f"--param wants KEY=VALUE, found {item!r}.")
+    return key, value
+
+
+@app.command()
+def promote(
+    model: Annotated[str, typer.Argument(help="Model, such as readmission_risk.")],
+    version: Annotated[
+        int | None, typer.Argument(help="Version number; the newest one whose gates passed by default.")
+    ] = None,
+    to: Annotated[str, typer.Option("--to", help="Stage: staging or production.")] = "production",
+    environment: Environment = "local",
+) -> None:
+    """Put a model version into a stage, if the run that made it completed and its gates passed.
+
+    For example: `mlops promote readmission_risk`, or `mlops promote readmission_risk 3 --to staging`
+    """
+    from mlops.runtime import enter
+
+    with _sentences():
+        enter(environment)
+        from governance.promotion import PromotionRefusedError, latest_candidate
+        from governance.promotion import promote as promote_version
+
+        number = version if version is not None else latest_candidate(model)
+        if number is None:
+            raise PromotionRefusedError(
+                f"No version of {model!r} has passed its gates: train one with `mlops run training` first."
+            )
+        console.print(str(promote_version(model, number, to)))
+
+
+@stack_app.command("apply")
+def stack_apply(environment: Environment = "local") -> None:
+    """Make the ZenML store match stacks/ENV.yaml; applying twice changes nothing.
+
+    For example: `mlops stack apply --env local`
+    """
+    from mlops.runtime import apply_stack, enter
+
+    with _sentences():
+        changes = apply_stack(enter(environment))
+        for change in changes or ["nothing to change"]:
+            console.print(change)
+
+
+@app.command()
+def up(environment: Environment = "local") -> None:
+    """Start Airflow and MLflow on loopback, and wait until they are ready."""
+    from mlops.runtime import enter
+    from mlops.services import start
+
+    with _sentences():
+        settings = enter(environment)
+        deploy_all(settings)
+        start(settings, console.print)
+        show_urls(settings)
+
+
+@app.command()
+def down(environment: Environment = "local") -> None:
+    """Stop every process that `mlops up` or `mlops demo` started."""
+    from mlops.runtime import enter
+    from mlops.services import stop
+
+    with _sentences():
+        count = stop(enter(environment), console.print)
+        console.print(f"stopped {count} processes" if count else "nothing was running")
+
+
+@app.command()
+def status(environment: Environment = "local") -> None:
+    """Show the local services."""
+    from mlops.runtime import enter
+    from mlops.services import status as service_states
+
+    with _sentences():
+        settings = enter(environment)
+        table = Table("service", "state")
+        states = service_states(settings)
+        for name, state in states.items():
+            table.add_row(name, state)
+        console.print(table)
+        if "stopped" in states.values():
+            raise typer.Exit(3)
+        show_urls(settings)
+
+
+@app.command()
+def logs(
+    service: Annotated[str | None, typer.Argument(help="Service, such as scheduler; all by default.")] = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, help="Lines from the end.")] = 40,
+    environment: Environment = "local",
+) -> None:
+    """Print the end of the services' logs.
+
+    For example: `mlops logs scheduler -n 100`
+    """
+    from mlops.runtime import enter
+    from mlops.services import logs_dir, services
+
+    with _sentences():
+        settings = enter(environment)
+        known = [item.name for item in services(settings)]
+        if service is not None and service not in known:
+            raise ValueError(f"No service {service!r}. Known: {known}.")
+        for name in [service] if service else known:
+            path = logs_dir(settings) / f"{name}.log"
+            text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else "no log yet\n"
+            console.rule(name)
+            sys.stdout.write("\n".join(text.splitlines()[-lines:]) + "\n")
+
+
+@app.command()
+def password(environment: Environment = "local") -> None:
+    """Print the generated password of the local Airflow user `admin`."""
+    from mlops.runtime import admin_password, enter
+
+    with _sentences():
+        found = admin_password(enter(environment))
+        if found is None:
+            raise ValueError("Airflow has not been started in this folder yet: run `make up`.")
+        sys.stdout.write(found + "\n")
+
+
+@app.command()
+def demo(
+    source: Annotated[str, typer.Option(help="Source of the data, as in `mlops data fetch`.")] = "auto",
+    environment: Environment = "local",
+) -> None:
+    """Run the main job in a real Airflow: train, gate, promote, feed seven days, backfill them.
+
+    Exits with 0 only if Airflow, ZenML and the files on disk agree. Running it again works.
+    """
+    from mlops.runtime import enter
+
+    with _sentences():
+        from mlops.demo import run_demo
+
+        run_demo(enter(environment), source, console)
+
+
+def show_urls(settings: Settings) -> None:
+    """Print where the services answer and how to log in."""
+    from mlops.services import HOST
+
+    ports = settings.services
+    console.print(f"Airflow  http://{HOST}:{ports.airflow_port}   user admin, password: `make password`")
+    console.print(f"MLflow   http://{HOST}:{ports.mlflow_port}")
+    console.print("Stop everything with `make down`.")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,223 @@
+"""The process environment of a local run: every store and every service below the state folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from zenml_airflow.preload import PRELOAD_ENV
+from zenml_airflow.settings import (
+    ENVIRONMENT_ENV,
+    PROJECT_ROOT_ENV,
+    STATE_DIR_ENV,
+    Settings,
+    load_settings,
+)
+
+if TYPE_CHECKING:
+    from zenml.models import PipelineRunResponse
+
+CODE_PACKAGES = ("zenml_pipelines", "governance")
+"""Packages that travel with a snapshot: what a step imports and the bridge does not."""
+
+
+def zenml_environment(settings: Settings) -> dict[str, str]:
+    """Variables that keep ZenML, MLflow and fsspec below the state folder."""
+    state = settings.state_dir
+    return {
+        ENVIRONMENT_ENV: settings.environment,
+        PROJECT_ROOT_ENV: str(settings.project_root),
+        STATE_DIR_ENV: str(state),
+        "ZENML_CONFIG_PATH": str(state / "zenml"),
+        "ZENML_LOCAL_STORES_PATH": str(state / "zenml" / "local_stores"),
+        "ZENML_ANALYTICS_OPT_IN": "false",
+        "ZENML_ENABLE_REPO_INIT_WARNINGS": "false",
+        "ZENML_LOGGING_VERBOSITY": "WARN",
+        "ZENML_ENABLE_RICH_TRACEBACK": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+        "GIT_PYTHON_REFRESH": "quiet",
+        # Several steps run side by side on few cores; one BLAS thread each is faster than all fighting for them.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+
+
+def airflow_environment(settings: Settings) -> dict[str, str]:
+    """Variables of the Airflow processes: loopback only, one folder for everything."""
+    home = settings.state_dir / "airflow"
+    port = settings.services.airflow_port
+    url = f"http://127.0.0.1:{port}"
+    bundles = [
+        {
+            "name": "dags",
+            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+            "kwargs": {"path": str(settings.project_root / "dags"), "refresh_interval": 5},
+        }
+    ]
+    return {
+        **zenml_environment(settings),
+        PRELOAD_ENV: "1" if settings.airflow.preload else "0",
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__API__BASE_URL": url,
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__CORE__AUTH_MANAGER": (
+            "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+        ),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(password_file(settings)),
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": str(settings.services.parallelism),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "30",
+        "AIRFLOW__TRACES__OTEL_ON": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "FORWARDED_ALLOW_IPS": "127.0.0.1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def password_file(settings: Settings) -> Path:
+    """File in which Airflow keeps the generated password of the local ``admin`` user."""
+    return settings.state_dir / "airflow" / "passwords.json"
+
+
+def admin_password(settings: Settings) -> str | None:
+    """The generated password, once Airflow has started for the first time."""
+    try:
+        content: Any = json.loads(password_file(settings).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return str(content.get("admin")) if isinstance(content, dict) else None
+
+
+def enter(environment: str | None) -> Settings:
+    """Read the settings and point this process's ZenML, MLflow and Airflow at the state folder.
+
+    Must run before ZenML or Airflow is imported: both read their variables on import.
+    """
+    settings = load_settings(environment)
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    os.environ.update(airflow_environment(settings))
+    return settings
+
+
+def apply_stack(settings: Settings) -> list[str]:
+    """Bring the ZenML store in line with the environment's stack file; return the changes made."""
+    from stacks.apply import apply_stack_file
+
+    (settings.state_dir / "artifacts").mkdir(parents=True, exist_ok=True)
+    file = _stack_file(settings)
+    changes = list(apply_stack_file(file))
+    _create_experiments(settings)
+    return changes
+
+
+def _stack_file(settings: Settings) -> Any:
+    from stacks.apply import read_stack_file
+
+    path = settings.project_root / "stacks" / f"{settings.environment}.yaml"
+    return read_stack_file(path, {"state_dir": str(settings.state_dir)})
+
+
+def _create_experiments(settings: Settings) -> None:
+    """Create each pipeline's MLflow experiment, so that its files lie below the state folder.
+
+    ZenML names the experiment after the pipeline; MLflow would create it with a relative artifact folder.
+    """
+    from mlflow.tracking import MlflowClient
+
+    folder = settings.state_dir / "mlflow"
+    folder.mkdir(parents=True, exist_ok=True)
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    for pipeline in settings.pipelines:
+        if client.get_experiment_by_name(pipeline) is None:
+            client.create_experiment(pipeline, artifact_location=(folder / "artifacts" / pipeline).as_uri())
+
+
+@contextmanager
+def active_stack(settings: Settings, *, scheduled: bool) -> Iterator[None]:
+    """Activate the environment's stack: the one that Airflow runs, or the one without Airflow."""
+    from zenml.client import Client
+
+    file = _stack_file(settings)
+    wanted = file.scheduled if scheduled else file.inline
+    client = Client()
+    previous = client.active_stack_model.name
+    client.activate_stack(wanted)
+    try:
+        yield
+    finally:
+        client.activate_stack(previous)
+
+
+def provenance(settings: Settings) -> Any:
+    """The code that a snapshot or a run is made from, as the pipelines record it."""
+    from zenml_airflow.deploy import git_state
+    from zenml_pipelines.config import Provenance
+
+    git = git_state(settings.project_root)
+    return Provenance(git_commit=git.commit, git_dirty=git.dirty)
+
+
+def run_inline(
+    settings: Settings, name: str, day: date | None, params: dict[str, Any]
+) -> PipelineRunResponse:
+    """Run a pipeline in this process and return the ZenML run.
+
+    Args:
+        settings: Settings of the environment.
+        name: Name of the pipeline.
+        day: Day that the run is for; today in the environment's time zone by default.
+        params: Run parameters.
+
+    Raises:
+        Exception: Whatever a step raises.
+    """
+    from zenml.client import Client
+    from zenml.enums import ExecutionMode, MetadataResourceTypes
+    from zenml.models import RunMetadataResource
+    from zenml.utils import source_utils
+
+    from zenml_airflow.context import cli_context, run_context
+    from zenml_airflow.runner import context_metadata, context_tags
+    from zenml_pipelines.registry import get_pipeline
+
+    spec = get_pipeline(name)
+    source_utils.set_custom_source_root(str(settings.project_root))
+    context = cli_context(
+        day or datetime.now(ZoneInfo(settings.timezone)).date(),
+        environment=settings.environment,
+        storage_root=settings.storage_root,
+        timezone=settings.timezone,
+        params=params,
+    )
+    apply_stack(settings)
+    config = spec.build_config(settings.model_dump())
+    with run_context(context), active_stack(settings, scheduled=False):
+        pipeline = spec.load().with_options(
+            run_name=f"{name}/{context.dag_run_id}", execution_mode=ExecutionMode.FAIL_FAST
+        )
+        pipeline.configure(tags=context_tags(context))
+        finished: PipelineRunResponse = pipeline(config=config, provenance=provenance(settings))
+        client = Client()
+        client.create_run_metadata(
+            metadata=context_metadata(context),
+            resources=[RunMetadataResource(id=finished.id, type=MetadataResourceTypes.PIPELINE_RUN)],
+        )
+        return client.get_pipeline_run(finished.id)

@@ -1,0 +1,319 @@
+"""Start and stop the local services: Airflow's four components and the MLflow server, on loopback.
+
+supervisord keeps them running and ends each with its whole process group. Every process carries a marker
+variable; what survives a crash of supervisord itself is found by it and stopped too.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from mlops.runtime import airflow_environment
+from zenml_airflow.settings import STATE_DIR_ENV, Settings
+
+MARKER_ENV = "MLOPS_SERVICE"
+START_TIMEOUT_SECONDS = 120.0
+STOP_TIMEOUT_SECONDS = 30.0
+HOST = "127.0.0.1"
+
+
+class ServiceError(RuntimeError):
+    """A service cannot be started or has died."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """A process that supervisord runs."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+def services(settings: Settings) -> tuple[Service, ...]:
+    """The services of a local environment."""
+    python = sys.executable
+    airflow = (python, "-m", "airflow")
+    mlflow = settings.state_dir / "mlflow"
+    port = settings.services
+    return (
+        Service("api-server", (*airflow, "api-server", "--host", HOST, "--port", str(port.airflow_port))),
+        Service("scheduler", (*airflow, "scheduler", "--skip-serve-logs")),
+        Service("dag-processor", (*airflow, "dag-processor")),
+        Service("triggerer", (*airflow, "triggerer", "--skip-serve-logs")),
+        Service(
+            "mlflow",
+            (
+                *(python, "-m", "mlflow", "server", "--host", HOST, "--port", str(port.mlflow_port)),
+                *("--backend-store-uri", f"sqlite:///{mlflow / 'mlflow.db'}"),
+                *("--default-artifact-root", (mlflow / "artifacts").as_uri(), "--workers", "1"),
+            ),
+        ),
+    )
+
+
+def health_urls(settings: Settings) -> dict[str, str]:
+    """URLs that answer once a server is ready."""
+    return {
+        "api-server": f"http://{HOST}:{settings.services.airflow_port}/api/v2/monitor/health",
+        "mlflow": f"http://{HOST}:{settings.services.mlflow_port}/health",
+    }
+
+
+def logs_dir(settings: Settings) -> Path:
+    """Folder of the services' log files, one file a service."""
+    return settings.state_dir / "logs"
+
+
+def running(settings: Settings) -> list[psutil.Process]:
+    """Processes that belong to this state folder, supervisord included."""
+    wanted = str(settings.state_dir)
+    found = []
+    for process in psutil.process_iter():
+        try:
+            environment = process.environ()
+            zombie = process.status() == psutil.STATUS_ZOMBIE
+        except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
+            continue
+        if not zombie and environment.get(MARKER_ENV) == wanted and process.pid != os.getpid():
+            found.append(process)
+    return found
+
+
+def supervisor_alive(settings: Settings) -> bool:
+    """Whether supervisord runs for this state folder."""
+    return any("supervisor.supervisord" in " ".join(_command(process)) for process in running(settings))
+
+
+def start(settings: Settings, progress: Callable[[str], None]) -> None:
+    """Start every service and wait until each is healthy; stop all of them if one is not.
+
+    Args:
+        settings: Settings of the environment.
+        progress: Called with a line for each thing that happens.
+
+    Raises:
+        ServiceError: If a port is taken, or a service does not become healthy in time.
+    """
+    if supervisor_alive(settings):
+        progress("services are running already")
+        _wait_healthy(settings, progress)
+        return
+    stop(settings, progress)
+    for name, port in (
+        ("airflow_port", settings.services.airflow_port),
+        ("mlflow_port", settings.services.mlflow_port),
+    ):
+        if not _free(port):
+            raise ServiceError(
+                f"Port {port} on {HOST} is taken by another program: stop it, or set services.{name} in "
+                f"configs/{settings.environment}.yaml to a free port."
+            )
+    try:
+        _migrate(settings, progress)
+        _launch(settings)
+        _wait_healthy(settings, progress)
+    except BaseException:
+        stop(settings, progress)
+        raise
+
+
+def stop(settings: Settings, progress: Callable[[str], None]) -> int:
+    """Stop everything that :func:`start` started; return how many processes there were."""
+    processes = running(settings)
+    if not processes:
+        return 0
+    for process in processes:
+        if "supervisor.supervisord" in " ".join(_command(process)):
+            progress("stopping services")
+            _signal(process, signal.SIGTERM)
+            psutil.wait_procs([process], timeout=STOP_TIMEOUT_SECONDS)
+    for step in (signal.SIGTERM, signal.SIGKILL):
+        left = running(settings)
+        if not left:
+            break
+        for process in left:
+            _signal(process, step)
+        psutil.wait_procs(left, timeout=STOP_TIMEOUT_SECONDS / 3)
+    return len(processes)
+
+
+def status(settings: Settings) -> dict[str, str]:
+    """State of each service: ``healthy``, ``running``, ``starting`` or ``stopped``."""
+    commands = [" ".join(_command(process)) for process in running(settings)]
+    health = health_urls(settings)
+    states = {}
+    for service in services(settings):
+        needle = " ".join(service.command[1:4])
+        if not any(needle in command for command in commands) and not _titled(service.name, commands):
+            states[service.name] = "stopped"
+        elif service.name in health:
+            states[service.name] = "healthy" if _answers(health[service.name]) else "starting"
+        else:
+            states[service.name] = "running"
+    return states
+
+
+def _titled(name: str, commands: list[str]) -> bool:
+    """Airflow renames some of its processes to ``airflow <component>``."""
+    return any(f"airflow {name}" in command for command in commands)
+
+
+def _migrate(settings: Settings, progress: Callable[[str], None]) -> None:
+    home = settings.state_dir / "airflow"
+    local_settings = home / "config" / "airflow_local_settings.py"
+    local_settings.parent.mkdir(parents=True, exist_ok=True)
+    local_settings.write_text(
+        '"""Imported by every Airflow component."""\n\n'
+        "from zenml_airflow.preload import preload_if_forking\n\n"
+        "preload_if_forking()\n",
+        encoding="utf-8",
+    )
+    progress("migrating Airflow's database")
+    result = subprocess.run(
+        [sys.executable, "-m", "airflow", "db", "migrate"],
+        env={**os.environ, **airflow_environment(settings)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise ServiceError(f"`airflow db migrate` failed: {_last_line(result.stderr or result.stdout)}")
+
+
+def _launch(settings: Settings) -> None:
+    folder = settings.state_dir / "run"
+    logs = logs_dir(settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    logs.mkdir(parents=True, exist_ok=True)
+    config = folder / "supervisord.conf"
+    config.write_text(_supervisor_config(settings, folder, logs), encoding="utf-8")
+    environment = {**os.environ, **airflow_environment(settings), MARKER_ENV: str(settings.state_dir)}
+    # supervisord goes to the background by itself; its pid file is not needed, the marker finds it.
+    result = subprocess.run(
+        [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
+        env=environment,
+        cwd=settings.state_dir,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise ServiceError(f"supervisord did not start: {_last_line(result.stderr or result.stdout)}")
+
+
+def _supervisor_config(settings: Settings, folder: Path, logs: Path) -> str:
+    def escaped(text: str) -> str:
+        return text.replace("%", "%%")
+
+    sections = [
+        "[supervisord]",
+        f"pidfile={escaped(str(folder / 'supervisord.pid'))}",
+        f"logfile={escaped(str(logs / 'supervisord.log'))}",
+        f"childlogdir={escaped(str(logs))}",
+        # `stop` runs as the user who started; a root user is meant.
+        *(["user=root"] if os.geteuid() == 0 else []),
+    ]
+    for service in services(settings):
+        quoted = " ".join(f'"{part}"' for part in service.command)
+        sections += [
+            f"[program:{service.name}]",
+            f"command={escaped(quoted)}",
+            f"stdout_logfile={escaped(str(logs / f'{service.name}.log'))}",
+            "redirect_stderr=true",
+            "stdout_logfile_maxbytes=20MB",
+            "stdout_logfile_backups=2",
+            "startsecs=2",
+            "startretries=3",
+            "stopwaitsecs=15",
+            "stopasgroup=true",
+            "killasgroup=true",
+        ]
+    return "\n".join(sections) + "\n"
+
+
+def _wait_healthy(settings: Settings, progress: Callable[[str], None]) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    waiting = health_urls(settings)
+    while waiting:
+        for name in [name for name, url in waiting.items() if _healthy(name, url)]:
+            progress(f"{name} is ready")
+            del waiting[name]
+        if not waiting:
+            return
+        if not supervisor_alive(settings) or time.monotonic() > deadline:
+            name = next(iter(waiting))
+            raise ServiceError(
+                f"{name} did not become ready: {_tail(logs_dir(settings) / f'{name}.log')} "
+                f"(whole log: `mlops logs {name}`)"
+            )
+        time.sleep(0.5)
+
+
+def _healthy(name: str, url: str) -> bool:
+    try:
+        response = httpx.get(url, timeout=5)
+    except httpx.HTTPError:
+        return False
+    if response.status_code != httpx.codes.OK:
+        return False
+    if name != "api-server":
+        return True
+    report = response.json()
+    return all(
+        report[part]["status"] == "healthy"
+        for part in ("metadatabase", "scheduler", "dag_processor", "triggerer")
+    )
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _tail(path: Path) -> str:
+    try:
+        return _last_line(path.read_text(encoding="utf-8", errors="replace"))
+    except FileNotFoundError:
+        return "it wrote no log"
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"
