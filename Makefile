@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3.11
+SOURCE ?= auto
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
@@ -20,7 +21,7 @@ setup: $(if $(findstring .venv-uv,$(UV)),.venv-uv/bin/uv) ## Install the locked 
 	@$(UV) sync --frozen --quiet || { echo "Error: the locked packages cannot be installed; is a package index reachable?" >&2; exit 1; }
 
 demo: setup ## Train, gate, promote and backfill daily batch inference in a real Airflow
-	@$(RUN) mlops demo
+	@$(RUN) mlops demo --source '$(SOURCE)'
 
 test: setup ## Run every test
 	$(RUN) pytest

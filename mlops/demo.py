@@ -82,11 +82,11 @@ def _prepare(settings: Settings, source: str, console: Console) -> dict[date, in
     fetch(source, raw, console=console)
     first = settings.demo.first_day
     fed = feed(
-        raw,
-        settings.resolve(settings.storage.landing),
-        config,
         first,
         first + timedelta(days=settings.demo.days - 1),
+        raw_dir=raw,
+        landing=settings.resolve(settings.storage.landing),
+        config=config,
         force=True,
     )
     console.print(f"fed {len(fed)} days from {first}: {sum(part.rows for part in fed)} encounters")
