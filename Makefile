@@ -18,7 +18,7 @@ help: ## Show this list
 
 setup: $(if $(findstring .venv-uv,$(UV)),.venv-uv/bin/uv) ## Install the locked environment into .venv
 	@command -v git >/dev/null || { echo "Error: git is missing: install it." >&2; exit 1; }
-	@$(UV) sync --frozen --quiet || { echo "Error: the locked packages cannot be installed; is a package index reachable?" >&2; exit 1; }
+	@$(UV) sync --frozen --quiet --compile-bytecode || { echo "Error: the locked packages cannot be installed; is a package index reachable?" >&2; exit 1; }
 
 demo: setup ## Train, gate, promote and backfill daily batch inference in a real Airflow
 	@$(RUN) mlops demo --source '$(SOURCE)'

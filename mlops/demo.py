@@ -229,10 +229,11 @@ def _reconcile_day(
 
 def _print(reports: list[DayReport], console: Console) -> None:
     table = Table(title="Daily batch inference")
-    for column in ("day", "rows in", "scored", "quarantined", "high-risk", "model version"):
-        table.add_column(column, justify="left" if column == "day" else "right")
+    table.add_column("day", no_wrap=True)
+    for column in ("rows in", "scored", "quarantined", "high-risk", "model version"):
+        table.add_column(column, justify="right")
     table.add_column("ZenML run", no_wrap=True)
-    table.add_column("Airflow run", overflow="fold")
+    table.add_column("Airflow run", no_wrap=True)
     for item in reports:
         table.add_row(
             item.day.isoformat(),
@@ -240,7 +241,9 @@ def _print(reports: list[DayReport], console: Console) -> None:
             item.zenml_run_id[:8],
             item.airflow_run_id,
         )
-    console.print(table)
+    # Ids are there to be copied: a narrow terminal must not cut them.
+    width = max(console.width, console.measure(table).maximum)
+    console.print(table, width=width, crop=False, soft_wrap=True)
 
 
 def _title(console: Console, text: str) -> None:

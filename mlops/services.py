@@ -165,8 +165,9 @@ def status(settings: Settings) -> dict[str, str]:
 
 
 def _titled(name: str, commands: list[str]) -> bool:
-    """Airflow renames some of its processes to ``airflow <component>``."""
-    return any(f"airflow {name}" in command for command in commands)
+    """Airflow renames its processes, to ``airflow scheduler`` or ``airflow api_server -- ...``."""
+    titles = (f"airflow {name}", f"airflow {name.replace('-', '_')}")
+    return any(title in command for command in commands for title in titles)
 
 
 def _migrate(settings: Settings, progress: Callable[[str], None]) -> None:
@@ -198,7 +199,13 @@ def _launch(settings: Settings) -> None:
     logs.mkdir(parents=True, exist_ok=True)
     config = folder / "supervisord.conf"
     config.write_text(_supervisor_config(settings, folder, logs), encoding="utf-8")
-    environment = {**os.environ, **airflow_environment(settings), MARKER_ENV: str(settings.state_dir)}
+    environment = {
+        **os.environ,
+        **airflow_environment(settings),
+        # The deployment before has migrated ZenML's database; a task need not check again.
+        "DISABLE_DATABASE_MIGRATION": "True",
+        MARKER_ENV: str(settings.state_dir),
+    }
     # supervisord goes to the background by itself; its pid file is not needed, the marker finds it.
     result = subprocess.run(
         [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],

@@ -8,8 +8,10 @@ are never imported here: they must come from the version that a run was started 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 import sys
+from types import ModuleType
 
 PRELOAD_ENV = "ZENML_AIRFLOW_PRELOAD"
 """Set to ``1`` for processes that may preload."""
@@ -34,8 +36,33 @@ MODULES = (
     "sklearn.compose",
     "sklearn.ensemble",
     "sklearn.linear_model",
-    "skops.io",
+    "mlflow",
 )
+
+
+SEARCHES_EVERY_MODULE = ("skops.io",)
+"""Libraries that, on import, ask every loaded module for some names. Airflow's modules answer that by importing
+what they otherwise load lazily, with a warning each: 20 s and 3,000 lines were measured."""
+
+
+def import_apart_from_airflow() -> None:
+    """Import the libraries of :data:`SEARCHES_EVERY_MODULE`, where installed, out of sight of Airflow's modules.
+
+    Must run while the process has one thread: it takes Airflow's modules out of ``sys.modules`` meanwhile.
+    """
+    missing = [name for name in SEARCHES_EVERY_MODULE if name not in sys.modules]
+    installed = [name for name in missing if importlib.util.find_spec(name.split(".", 1)[0])]
+    if not installed:
+        return
+    hidden: dict[str, ModuleType] = {}
+    for name in list(sys.modules):
+        if name.split(".", 1)[0] == "airflow":
+            hidden[name] = sys.modules.pop(name)
+    try:
+        for name in installed:
+            importlib.import_module(name)
+    finally:
+        sys.modules.update(hidden)
 
 
 def preload_if_forking(arguments: list[str] | None = None) -> bool:
@@ -51,6 +78,17 @@ def preload_if_forking(arguments: list[str] | None = None) -> bool:
     command = argv[1] if len(argv) > 1 else ""
     if os.environ.get(PRELOAD_ENV) != "1" or command not in FORKING_COMMANDS:
         return False
+    import_apart_from_airflow()
     for name in MODULES:
         importlib.import_module(name)
+    _prepare_zenml()
     return True
+
+
+def _prepare_zenml() -> None:
+    """Do the work that every ZenML process repeats on first use and that opens no connection."""
+    from sqlalchemy.orm import configure_mappers
+    from zenml.integrations.registry import integration_registry
+
+    integration_registry.activate_integrations()
+    configure_mappers()

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zenml_airflow.code_archive import activate_code, fetch_code
 from zenml_airflow.context import RunContext, run_context
+from zenml_airflow.preload import import_apart_from_airflow
 
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse, PipelineSnapshotResponse, StepRunResponse
@@ -73,6 +74,7 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
         StepFailedError: If ZenML holds no successful record of a step afterwards.
         Exception: Whatever a step raises.
     """
+    import_apart_from_airflow()
     from zenml.client import Client
     from zenml.execution.context import setup_execution_context
     from zenml.integrations.registry import integration_registry
