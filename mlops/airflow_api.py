@@ -52,7 +52,10 @@ class AirflowApi:
         Raises:
             AirflowApiError: If Airflow answers with an error.
         """
-        response = self._client.request(method, f"/api/v2/{path}", **arguments)
+        return self._checked(self._client.request(method, f"/api/v2/{path}", **arguments), method, path)
+
+    @staticmethod
+    def _checked(response: httpx.Response, method: str, path: str) -> Any:
         if response.status_code >= httpx.codes.BAD_REQUEST:
             raise AirflowApiError(f"Airflow refused {method} {path}: {response.status_code} {response.text[:500]}")
         return response.json() if response.content else None
@@ -88,21 +91,30 @@ class AirflowApi:
         return str(answer["dag_run_id"])
 
     def backfill(self, dag_id: str, first: date, last: date, *, max_active_runs: int) -> int:
-        """Start Airflow's own backfill of a date range, days that ran before included; return its id."""
+        """Start Airflow's own backfill of a date range, days that ran before included; return its id.
+
+        Airflow allows one backfill a DAG. One that an interrupted run left behind, or that Airflow could not
+        finish creating because SQLite was locked (it then answers 503), is cancelled first.
+        """
         zone = ZoneInfo(self._settings.timezone)
-        answer = self.request(
-            "POST",
-            "backfills",
-            json={
-                "dag_id": dag_id,
-                "from_date": datetime(first.year, first.month, first.day, tzinfo=zone).isoformat(),
-                "to_date": datetime(last.year, last.month, last.day, tzinfo=zone).isoformat(),
-                "max_active_runs": max_active_runs,
-                "reprocess_behavior": "completed",
-                "dag_run_conf": {},
-            },
-        )
-        return int(answer["id"])
+        body = {
+            "dag_id": dag_id,
+            "from_date": datetime(first.year, first.month, first.day, tzinfo=zone).isoformat(),
+            "to_date": datetime(last.year, last.month, last.day, tzinfo=zone).isoformat(),
+            "max_active_runs": max_active_runs,
+            "reprocess_behavior": "completed",
+            "dag_run_conf": {},
+        }
+        for wait in (1, 2, 4, 8, None):
+            for active in self.request("GET", "backfills", params={"dag_id": dag_id})["backfills"]:
+                if active["completed_at"] is None:
+                    self.request("PUT", f"backfills/{active['id']}/cancel")
+            response = self._client.post("/api/v2/backfills", json=body)
+            if response.status_code == httpx.codes.SERVICE_UNAVAILABLE and wait is not None:
+                time.sleep(wait)
+                continue
+            return int(self._checked(response, "POST", "backfills")["id"])
+        raise AssertionError("the last try returns or raises")
 
     def runs(self, dag_id: str, **filters: Any) -> list[dict[str, Any]]:
         """List runs of a DAG."""

@@ -23,6 +23,9 @@ from zenml_airflow.settings import (
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
 
+SQLITE_CONNECT_ARGS = {"timeout": 60}
+"""Seconds that an Airflow component waits for another one's write; sqlite3 gives up after 5."""
+
 CODE_PACKAGES = ("zenml_pipelines", "governance")
 """Packages that travel with a snapshot: what a step imports and the bridge does not."""
 
@@ -82,6 +85,8 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "mlops.runtime.SQLITE_CONNECT_ARGS",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC": "mlops.runtime.SQLITE_CONNECT_ARGS",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "30",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -40,6 +40,7 @@ class RunContext(BaseModel):
         dag_id: The Airflow DAG, or ``"cli"``.
         dag_run_id: The Airflow DAG run id; unique within ``dag_id`` only.
         attempt: 0 for the first run, one more each time the DAG run is cleared.
+        attempt_started_at: When Airflow started this attempt of the DAG run.
         try_number: The task's try, from 1.
         params: The params of the DAG run, or the options of the command line.
         environment: Name of the environment (``local``, ``staging``, ``production``).
@@ -54,6 +55,7 @@ class RunContext(BaseModel):
     dag_id: str = Field(min_length=1)
     dag_run_id: str = Field(min_length=1)
     attempt: int = Field(default=0, ge=0)
+    attempt_started_at: AwareDatetime
     try_number: int = Field(default=1, ge=1)
     params: dict[str, Any] = Field(default_factory=dict)
     environment: str = Field(min_length=1)
@@ -68,9 +70,16 @@ class RunContext(BaseModel):
     def orchestrator_run_id(self) -> str:
         """The identity of the ZenML run: one per DAG, DAG run and attempt.
 
-        The DAG id is part of it because two DAGs on one schedule share their run ids.
+        The DAG id is part of it because two DAGs on one schedule share their run ids; the start, because a DAG
+        run that was deleted and made again has the same id and counts its attempts from 0 again.
         """
-        return f"{self.dag_id}/{self.dag_run_id}/{self.attempt}"
+        started = self.attempt_started_at.astimezone(UTC).strftime("%Y%m%dT%H%M%S%f")
+        return f"{self.dag_run_key}{self.attempt}.{started}"
+
+    @property
+    def dag_run_key(self) -> str:
+        """What the identities of all attempts of the DAG run begin with."""
+        return f"{self.dag_id}/{self.dag_run_id}/"
 
     def resolve(self, location: str) -> str:
         """Resolve a storage location: URLs and absolute paths stay, the rest is below ``storage_root``."""
@@ -134,13 +143,14 @@ def cli_context(
     zone = ZoneInfo(timezone)
     start = datetime.combine(day, time.min, zone)
     end = datetime.combine(day + timedelta(days=1), time.min, zone)
-    now = datetime.now(zone).strftime("%Y%m%dT%H%M%S%f")
+    now = datetime.now(zone)
     return RunContext(
         logical_date=start,
         data_interval_start=start,
         data_interval_end=end,
         dag_id=CLI_DAG_ID,
-        dag_run_id=f"cli__{day.isoformat()}__{now}",
+        dag_run_id=f"cli__{day.isoformat()}__{now.strftime('%Y%m%dT%H%M%S%f')}",
+        attempt_started_at=now,
         params=params or {},
         environment=environment,
         storage_root=storage_root,

@@ -59,6 +59,7 @@ def context_from_airflow(context: Context, settings: Settings) -> RunContext:
         dag_id=dag_run.dag_id,
         dag_run_id=dag_run.run_id,
         attempt=dag_run.clear_number or 0,
+        attempt_started_at=dag_run.start_date or dag_run.run_after,
         try_number=context["ti"].try_number,
         params={key: value for key, value in params.items() if value is not None},
         environment=settings.environment,

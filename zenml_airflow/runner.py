@@ -83,11 +83,13 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
 
     client = Client()
     run_key = f"{context.orchestrator_run_id}/{request.group_id}"
-    earlier = _runs_by_attempt(context, request.group_id)
+    runs = _runs_of_dag_run(context, request.group_id)
+    current = next((run for run in runs if run.orchestrator_run_id == run_key), None)
+    earlier = [run for run in runs if run is not current]
     snapshot_id = request.snapshot_id
-    if context.attempt in earlier and earlier[context.attempt].snapshot:
+    if current is not None and current.snapshot:
         # The version that the run started with, should a newer one have been deployed since.
-        snapshot_id = str(earlier[context.attempt].snapshot.id)
+        snapshot_id = str(current.snapshot.id)
     snapshot = client.zen_store.get_snapshot(snapshot_id)
     if snapshot.stack is None:
         raise StepFailedError(f"Snapshot {snapshot_id} has no stack: it was deleted. Deploy again.")
@@ -98,7 +100,7 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
     source_utils.set_custom_source_root(str(code))
     integration_registry.activate_integrations()
     with run_context(context):
-        run = _get_or_create_run(snapshot, context, run_key, earlier)
+        run = current or _get_or_create_run(snapshot, context, run_key, earlier)
         with setup_execution_context(pipeline_run=run):
             statuses = {}
             for name in request.steps:
@@ -106,25 +108,21 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
     return _result(run, statuses, context)
 
 
-def _runs_by_attempt(context: RunContext, group_id: str) -> dict[int, PipelineRunResponse]:
-    """ZenML runs of this DAG run's attempts, by attempt, for the attempts up to this one."""
+def _runs_of_dag_run(context: RunContext, group_id: str) -> list[PipelineRunResponse]:
+    """ZenML runs of all attempts of this DAG run, the latest first."""
     from zenml.client import Client
 
-    client = Client()
-    runs = {}
-    for attempt in range(context.attempt, -1, -1):
-        key = f"{context.model_copy(update={'attempt': attempt}).orchestrator_run_id}/{group_id}"
-        found = client.list_pipeline_runs(orchestrator_run_id=key, size=1, hydrate=True)
-        if found.items:
-            runs[attempt] = found.items[0]
-    return runs
+    found = Client().list_pipeline_runs(
+        orchestrator_run_id=f"startswith:{context.dag_run_key}", sort_by="desc:created", size=1000, hydrate=True
+    )
+    return [run for run in found.items if (run.orchestrator_run_id or "").endswith(f"/{group_id}")]
 
 
 def _get_or_create_run(
     snapshot: PipelineSnapshotResponse,
     context: RunContext,
     run_key: str,
-    earlier: dict[int, PipelineRunResponse],
+    earlier: list[PipelineRunResponse],
 ) -> PipelineRunResponse:
     from zenml.client import Client
     from zenml.enums import ExecutionStatus, MetadataResourceTypes
@@ -132,15 +130,13 @@ def _get_or_create_run(
     from zenml.models import PipelineRunRequest, RunMetadataResource
     from zenml.utils.time_utils import utc_now
 
-    if context.attempt in earlier:
-        return earlier[context.attempt]
     if len(run_key) > RUN_NAME_LIMIT:
         raise StepFailedError(
             f"DAG id, run id and task group make a run name of {len(run_key)} characters, ZenML keeps "
             f"{RUN_NAME_LIMIT}: shorten one of them ({run_key})."
         )
     client = Client()
-    replaced = earlier[max(earlier)] if earlier else None
+    replaced = earlier[0] if earlier else None
     tags = [*(snapshot.pipeline_configuration.tags or []), *context_tags(context)]
     run, created = client.zen_store.get_or_create_run(
         PipelineRunRequest(
@@ -183,7 +179,7 @@ def _run_one(
     snapshot: PipelineSnapshotResponse,
     run: PipelineRunResponse,
     run_key: str,
-    earlier: dict[int, PipelineRunResponse],
+    earlier: list[PipelineRunResponse],
     context: RunContext,
 ) -> str:
     """Run a step unless this attempt has completed it; return its recorded status."""
@@ -209,7 +205,7 @@ def _reuse_upstream(
     name: str,
     snapshot: PipelineSnapshotResponse,
     run: PipelineRunResponse,
-    earlier: dict[int, PipelineRunResponse],
+    earlier: list[PipelineRunResponse],
     context: RunContext,
 ) -> None:
     """Record, in this attempt, the upstream steps that only an earlier attempt has run."""
@@ -219,13 +215,12 @@ def _reuse_upstream(
     from zenml.orchestrators.step_run_utils import publish_cached_step_run
     from zenml.utils.time_utils import utc_now
 
-    previous = [earlier[attempt] for attempt in sorted(earlier, reverse=True) if attempt < context.attempt]
-    if not previous:
+    if not earlier:
         return
     for ancestor in _ancestors(name, snapshot):
         if _step_run(run, ancestor) is not None:
             continue
-        candidates = (_step_run(one, ancestor) for one in previous)
+        candidates = (_step_run(one, ancestor) for one in earlier)
         source = next((one for one in candidates if one is not None and one.status.is_successful), None)
         if source is None:
             raise StepFailedError(
