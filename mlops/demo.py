@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import BaseModel, ConfigDict
+from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -17,8 +18,6 @@ from mlops import services
 from mlops.airflow_api import AirflowApi, AirflowApiError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from zenml_airflow.settings import Settings
 
 TRAINING_DAG = "readmission_training"
@@ -76,6 +75,7 @@ def _prepare(settings: Settings, source: str, console: Console) -> dict[date, in
     from zenml_pipelines.data.feed import feed
     from zenml_pipelines.data.fetch import fetch
 
+    services.check_ports(settings)
     config = DataConfig.model_validate(settings.data)
     raw = settings.state_dir / config.raw
     _title(console, "Data")
@@ -231,7 +231,7 @@ def _print(reports: list[DayReport], console: Console) -> None:
     table = Table(title="Daily batch inference")
     table.add_column("day", no_wrap=True)
     for column in ("rows in", "scored", "quarantined", "high-risk", "model version"):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     table.add_column("ZenML run", no_wrap=True)
     table.add_column("Airflow run", no_wrap=True)
     for item in reports:
@@ -242,8 +242,8 @@ def _print(reports: list[DayReport], console: Console) -> None:
             item.airflow_run_id,
         )
     # Ids are there to be copied: a narrow terminal must not cut them.
-    width = max(console.width, console.measure(table).maximum)
-    console.print(table, width=width, crop=False, soft_wrap=True)
+    wide = Console(file=console.file, width=max(console.width, console.measure(table).maximum))
+    wide.print(table)
 
 
 def _title(console: Console, text: str) -> None:

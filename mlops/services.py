@@ -20,7 +20,7 @@ import httpx
 import psutil
 
 from mlops.runtime import airflow_environment
-from zenml_airflow.settings import STATE_DIR_ENV, Settings
+from zenml_airflow.settings import PORT_ENVS, Settings
 
 MARKER_ENV = "MLOPS_SERVICE"
 START_TIMEOUT_SECONDS = 120.0
@@ -110,15 +110,7 @@ def start(settings: Settings, progress: Callable[[str], None]) -> None:
         _wait_healthy(settings, progress)
         return
     stop(settings, progress)
-    for name, port in (
-        ("airflow_port", settings.services.airflow_port),
-        ("mlflow_port", settings.services.mlflow_port),
-    ):
-        if not _free(port):
-            raise ServiceError(
-                f"Port {port} on {HOST} is taken by another program: stop it, or set services.{name} in "
-                f"configs/{settings.environment}.yaml to a free port."
-            )
+    check_ports(settings)
     try:
         _migrate(settings, progress)
         _launch(settings)
@@ -126,6 +118,23 @@ def start(settings: Settings, progress: Callable[[str], None]) -> None:
     except BaseException:
         stop(settings, progress)
         raise
+
+
+def check_ports(settings: Settings) -> None:
+    """Check that the ports are free, unless the services hold them already.
+
+    Raises:
+        ServiceError: If another program holds one.
+    """
+    if supervisor_alive(settings):
+        return
+    for name, variable in PORT_ENVS.items():
+        port = getattr(settings.services, name)
+        if not _free(port):
+            raise ServiceError(
+                f"Port {port} on {HOST} is taken by another program: stop that, or choose a free port with "
+                f"{variable}=... or services.{name} in configs/{settings.environment}.yaml."
+            )
 
 
 def stop(settings: Settings, progress: Callable[[str], None]) -> int:

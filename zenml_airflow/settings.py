@@ -21,6 +21,8 @@ from zenml_airflow.enums import Granularity, Launcher
 ENVIRONMENT_ENV = "MLOPS_ENV"
 PROJECT_ROOT_ENV = "MLOPS_PROJECT_ROOT"
 STATE_DIR_ENV = "MLOPS_STATE_DIR"
+PORT_ENVS = {"airflow_port": "MLOPS_AIRFLOW_PORT", "mlflow_port": "MLOPS_MLFLOW_PORT"}
+"""Variables that move a local service to another port without touching a file."""
 DEFAULT_ENVIRONMENT = "local"
 
 
@@ -202,6 +204,8 @@ def load_settings(environment: str | None = None) -> Settings:
         known = sorted(p.stem for p in path.parent.glob("*.yaml") if p.stem != "base")
         raise SettingsError(f"No environment {name!r}: configs/{name}.yaml does not exist. Known: {known}.")
     merged = _merge(_read_yaml(root / "configs" / "base.yaml"), _read_yaml(path))
+    ports = {key: os.environ[variable] for key, variable in PORT_ENVS.items() if os.environ.get(variable)}
+    merged = _merge(merged, {"services": ports})
     state = os.environ.get(STATE_DIR_ENV)
     computed = {
         "environment": name,

@@ -1,0 +1,18 @@
+import pytest
+
+from checkout import REAL_DATA, make_checkout
+
+
+@pytest.fixture(scope="session")
+def main_job(tmp_path_factory):
+    """The main job, run once for the whole session; services stay up for the tests."""
+    checkout = make_checkout(tmp_path_factory.mktemp("main-job") / "state")
+    if REAL_DATA.is_file():
+        source = str(REAL_DATA)
+    else:
+        source = "synthetic"
+    result = checkout.mlops("demo", "--source", source)
+    checkout.output = result.stdout
+    yield checkout
+    checkout.mlops("down")
+    assert checkout.processes() == []

@@ -1,0 +1,65 @@
+"""What the operator sees when something is in the way: one sentence, and nothing left running."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from checkout import ROOT, make_checkout
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+def test_port_in_use_is_one_sentence(tmp_path):
+    checkout = make_checkout(tmp_path / "state")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", int(checkout.environment["MLOPS_AIRFLOW_PORT"])))
+        taken.listen()
+        result = checkout.mlops("demo", check=False)
+    assert result.returncode == 1
+    assert result.stderr.strip().startswith("Error: Port ")
+    assert "MLOPS_AIRFLOW_PORT" in result.stderr
+    assert checkout.processes() == []
+
+
+def test_missing_data_file_is_one_sentence(tmp_path):
+    checkout = make_checkout(tmp_path / "state")
+    result = checkout.mlops("demo", "--source", tmp_path / "nothing.zip", check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: ")
+    assert "Traceback" not in result.stderr
+    assert checkout.processes() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_half_way_leaves_nothing_running(tmp_path, number):
+    checkout = make_checkout(tmp_path / "state")
+    checkout.mlops("data", "fetch", "--source", "synthetic", "--rows", "20000")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlops.cli", "demo"],
+        cwd=ROOT,
+        env=checkout.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 150
+    while not checkout.processes():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    time.sleep(5)
+    os.kill(process.pid, number)
+    _, errors = process.communicate(timeout=90)
+    assert process.returncode == 130
+    assert "Interrupted" in errors
+    assert "Traceback" not in errors
+    assert checkout.processes() == []
+
+
+def test_down_without_anything_running(tmp_path):
+    assert "nothing was running" in make_checkout(tmp_path / "state").mlops("down").stdout

@@ -1,0 +1,242 @@
+"""The main job in a real Airflow, judged by what Airflow, ZenML and the files say."""
+
+import json
+import re
+import time
+from datetime import date, datetime, timedelta
+
+import pandas as pd
+import pytest
+
+from mlops.airflow_api import AirflowApi
+from mlops.demo import INFERENCE_DAG
+from zenml_airflow.settings import load_settings
+from zenml_pipelines.partitions import PartitionStore, read_predictions, read_quarantine
+
+from checkout import REAL_DATA
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+DEMO_DAYS = [date(2026, 1, 5) + timedelta(days=n) for n in range(7)]
+BACKFILL_DAYS = [date(2026, 1, 12) + timedelta(days=n) for n in range(8)]
+
+
+@pytest.fixture(scope="module")
+def settings(main_job):
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in main_job.environment.items():
+            if key.startswith("MLOPS_"):
+                patch.setenv(key, value)
+        yield load_settings("local")
+
+
+@pytest.fixture(scope="module")
+def api(settings):
+    return AirflowApi(settings)
+
+
+def backfill(api, first, last, active=4):
+    before = {run["dag_run_id"]: run["end_date"] for run in api.runs(INFERENCE_DAG)}
+    api.backfill(INFERENCE_DAG, first, last, max_active_runs=active)
+    total = (last - first).days + 1
+
+    def poll():
+        runs = api.runs_of_days(INFERENCE_DAG, first, last).values()
+        return [run for run in runs if run["end_date"] != before.get(run["dag_run_id"], "")]
+
+    for _ in api.follow(poll, timeout=400, expected=total):
+        pass
+    return api.runs_of_days(INFERENCE_DAG, first, last)
+
+
+def wait_for(api, run_id, states=("success", "failed"), timeout=240):
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        run = api.request("GET", f"dags/{INFERENCE_DAG}/dagRuns/{run_id}")
+        if run["state"] in states:
+            return run
+        time.sleep(0.5)
+    raise AssertionError(f"{run_id} did not end: {run}")
+
+
+def partitions(settings):
+    store = PartitionStore(settings.resolve(settings.storage.predictions))
+    return {day: store.manifest(day) for day in DEMO_DAYS}
+
+
+def landed(settings, day):
+    return pd.read_parquet(f"{settings.resolve(settings.storage.landing)}/date={day}/part-000.parquet")
+
+
+def assert_each_row_once(settings, day):
+    scored = read_predictions(settings.resolve(settings.storage.predictions), day)["encounter_id"]
+    refused = read_quarantine(settings.resolve(settings.storage.quarantine), day)["encounter_id"]
+    found = sorted([*scored, *refused])
+    assert found == sorted(landed(settings, day)["encounter_id"])
+    assert len(found) == len(set(found))
+
+
+def test_demo_ends_with_the_table(main_job):
+    for day in DEMO_DAYS:
+        assert day.isoformat() in main_job.output
+    assert "Airflow, ZenML and the files agree" in main_job.output
+
+
+def test_gate_passes_with_an_honest_auc(main_job):
+    if not REAL_DATA.is_file():
+        pytest.skip(f"the published data is not at {REAL_DATA.name}")
+    (run,) = main_job.zenml_runs("training")
+    assert run["status"] == "completed"
+    text = json.dumps(run["metadata"])
+    auc = float(re.search(r'"roc_auc": \{[^}]*?"value": ([0-9.]+)', text).group(1))
+    assert 0.63 <= auc <= 0.70
+
+
+def test_every_fed_row_lies_in_exactly_one_place(settings):
+    for day in DEMO_DAYS:
+        assert_each_row_once(settings, day)
+
+
+def test_backfill_of_eight_days_four_at_a_time(main_job, settings, api):
+    main_job.mlops("data", "feed", "--from", BACKFILL_DAYS[0], "--to", BACKFILL_DAYS[-1])
+    known = {run["id"] for run in main_job.zenml_runs("batch_inference")}
+    runs = backfill(api, BACKFILL_DAYS[0], BACKFILL_DAYS[-1])
+    assert [runs[day]["state"] for day in BACKFILL_DAYS] == ["success"] * 8
+
+    everything = main_job.zenml_runs("batch_inference")
+    assert not [run for run in everything if run["status"] in {"running", "provisioning", "initializing"}]
+    new = [run for run in everything if run["id"] not in known]
+    assert len(new) == 8
+    by_day = {run["metadata"]["logical_date"][:10]: run for run in new}
+    assert sorted(by_day) == [day.isoformat() for day in BACKFILL_DAYS]
+    for day in BACKFILL_DAYS:
+        run = by_day[day.isoformat()]
+        assert run["status"] == "completed"
+        assert sorted(run["steps"]) == run["expected"]
+        assert {step["status"] for step in run["steps"].values()} == {"completed"}
+        assert run["metadata"]["dag_run_id"] == runs[day]["dag_run_id"]
+        assert f"logical_date={day}" in run["tags"]
+        manifest = PartitionStore(settings.resolve(settings.storage.predictions)).manifest(day)
+        assert manifest["zenml_run_id"] == run["id"]
+        assert_each_row_once(settings, day)
+
+
+def test_running_a_day_again_replaces_that_day_and_nothing_else(main_job, settings, api):
+    day = DEMO_DAYS[2]
+    before = partitions(settings)
+    backfill(api, day, day)
+    after = partitions(settings)
+    assert {d for d in DEMO_DAYS if before[d] != after[d]} == {day}
+    runs = {run["id"]: run for run in main_job.zenml_runs("batch_inference")}
+    assert runs[after[day]["zenml_run_id"]]["original"] == before[day]["zenml_run_id"]
+    assert after[day]["attempt"] == before[day]["attempt"] + 1
+    assert_each_row_once(settings, day)
+
+
+def test_clearing_a_step_reuses_what_lies_upstream(main_job, settings, api):
+    day = DEMO_DAYS[3]
+    run = api.runs_of_days(INFERENCE_DAG, day, day)[day]
+    before = partitions(settings)[day]
+    api.request(
+        "POST",
+        f"dags/{INFERENCE_DAG}/clearTaskInstances",
+        json={
+            "dry_run": False,
+            "dag_run_id": run["dag_run_id"],
+            "task_ids": ["batch_inference.score_partition"],
+            "include_downstream": True,
+            "only_failed": False,
+            "reset_dag_runs": True,
+        },
+    )
+    time.sleep(1)
+    assert wait_for(api, run["dag_run_id"])["state"] == "success"
+    after = partitions(settings)[day]
+    assert after["zenml_run_id"] != before["zenml_run_id"]
+    new = next(r for r in main_job.zenml_runs("batch_inference") if r["id"] == after["zenml_run_id"])
+    assert new["status"] == "completed"
+    assert new["original"] == before["zenml_run_id"]
+    statuses = {name: step["status"] for name, step in new["steps"].items()}
+    assert statuses == {
+        "load_partition": "cached",
+        "validate_partition": "cached",
+        "score_partition": "completed",
+        "publish_predictions": "completed",
+        "summarize": "completed",
+    }
+    assert_each_row_once(settings, day)
+
+
+def test_a_damaged_partition_fails_in_both_systems_and_publishes_nothing(main_job, settings, api):
+    day = BACKFILL_DAYS[-1] + timedelta(days=1)
+    main_job.mlops("data", "feed", "--from", day, "--to", day)
+    part = settings.state_dir / settings.storage.landing / f"date={day}" / "part-000.parquet"
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    part.write_bytes(bytes(content))
+    run = backfill(api, day, day)[day]
+    assert run["state"] == "failed"
+    assert "sha256" in api.failure(INFERENCE_DAG, run["dag_run_id"])
+    (zenml_run,) = [
+        r for r in main_job.zenml_runs("batch_inference") if r["metadata"]["logical_date"][:10] == day.isoformat()
+    ]
+    assert zenml_run["status"] == "failed"
+    assert not (settings.state_dir / settings.storage.predictions / f"date={day}").exists()
+
+
+def test_manual_run_without_a_logical_date_scores_the_named_day(main_job, settings, api):
+    day = DEMO_DAYS[0]
+    before = partitions(settings)
+    run_id = api.trigger(INFERENCE_DAG, {"date": day.isoformat()})
+    assert wait_for(api, run_id)["state"] == "success"
+    after = partitions(settings)
+    assert after[day]["dag_run_id"] == run_id
+    assert {d for d in DEMO_DAYS if before[d] != after[d]} == {day}
+
+
+def test_same_pipeline_runs_without_airflow(main_job, settings):
+    day = DEMO_DAYS[6]
+    main_job.mlops("run", "batch_inference", "--date", day)
+    manifest = partitions(settings)[day]
+    assert manifest["dag_id"] == "cli"
+    assert datetime.fromisoformat(manifest["logical_date"]).date() == day
+    assert_each_row_once(settings, day)
+
+
+def test_manifests_hold_no_path_and_no_credential(main_job, settings):
+    files = sorted(settings.manifests_dir.glob("*.json"))
+    assert [path.stem for path in files] == ["batch_inference", "training"]
+    for path in files:
+        text = path.read_text()
+        assert not re.search(r'"(/|file:|[A-Za-z]:\\)', text)
+        assert str(settings.project_root) not in text
+        assert not re.search(r"password|secret|token|api_key|credential", text, re.IGNORECASE)
+
+
+def test_deploying_the_same_thing_twice_finds_the_first_snapshot(main_job, settings):
+    manifest = settings.manifests_dir / "batch_inference.json"
+    before = manifest.read_bytes()
+    main_job.mlops("deploy", "batch_inference")
+    assert manifest.read_bytes() == before
+
+
+def test_a_plain_submission_to_airflows_stack_is_refused_and_leaves_no_run(main_job):
+    known = {run["id"] for run in main_job.zenml_runs("batch_inference")}
+    code = """
+import json
+from mlops.runtime import active_stack, enter
+settings = enter("local")
+from zenml.utils import source_utils
+source_utils.set_custom_source_root(str(settings.project_root))
+from zenml_pipelines.registry import get_pipeline
+spec = get_pipeline("batch_inference")
+with active_stack(settings, scheduled=True):
+    try:
+        spec.load()(config=spec.build_config(settings.model_dump()))
+        print(json.dumps("accepted"))
+    except RuntimeError as error:
+        print(json.dumps(str(error)))
+"""
+    assert "mlops deploy" in main_job.python(code)
+    left = [run for run in main_job.zenml_runs("batch_inference") if run["id"] not in known]
+    assert not [run for run in left if run["status"] in {"running", "provisioning", "initializing"}]
