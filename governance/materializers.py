@@ -105,9 +105,7 @@ class SkopsMaterializer(_DigestMaterializer):
         trusted = sorted(self.BASE_TRUSTED_TYPES | self.TRUSTED_TYPES)
         model = skops.io.loads(payload, trusted=trusted)
         if not isinstance(model, data_type):
-            raise UntrustedTypeError(
-                f"The artifact holds a {type(model).__name__}, not a {data_type.__name__}."
-            )
+            raise UntrustedTypeError(f"The artifact holds a {type(model).__name__}, not a {data_type.__name__}.")
         return model
 
     def extract_metadata(self, data: Any) -> dict[str, MetadataType]:
@@ -124,9 +122,7 @@ class SkopsMaterializer(_DigestMaterializer):
     def _audit(self, payload: bytes) -> None:
         import skops.io
 
-        untrusted = (
-            set(skops.io.get_untrusted_types(data=payload)) - self.BASE_TRUSTED_TYPES - self.TRUSTED_TYPES
-        )
+        untrusted = set(skops.io.get_untrusted_types(data=payload)) - self.BASE_TRUSTED_TYPES - self.TRUSTED_TYPES
         if untrusted:
             raise UntrustedTypeError(
                 f"The estimator holds types that {type(self).__name__} does not trust: {sorted(untrusted)}. "

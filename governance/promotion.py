@@ -110,8 +110,7 @@ def _problems(run: PipelineRunResponse | None) -> list[str]:
     gates: Any = run.run_metadata.get(GATES_METADATA)
     if not isinstance(gates, dict) or not gates.get("verdicts"):
         problems.append(
-            f"The run {run.name!r} recorded no gate results. Place quality_gate in the pipeline and train "
-            "again."
+            f"The run {run.name!r} recorded no gate results. Place quality_gate in the pipeline and train again."
         )
     elif gates.get("passed") is not True or not all(v.get("passed") is True for v in gates["verdicts"]):
         failed = [v.get("gate") for v in gates["verdicts"] if v.get("passed") is not True]
@@ -135,9 +134,7 @@ def _producer(version: ModelVersionResponse) -> PipelineRunResponse | None:
 
 def _version(model_name: str, number: int) -> ModelVersionResponse:
     try:
-        return Client().get_model_version(
-            model_name_or_id=model_name, model_version_name_or_number_or_id=number
-        )
+        return Client().get_model_version(model_name_or_id=model_name, model_version_name_or_number_or_id=number)
     except KeyError:
         known = [int(version.number) for version in _versions(model_name)]
         raise PromotionRefusedError(
@@ -164,9 +161,7 @@ def _versions(model_name: str) -> Iterator[ModelVersionResponse]:
 
 def _in_stage(model_name: str, stage: ModelStages) -> int | None:
     try:
-        version = Client().get_model_version(
-            model_name_or_id=model_name, model_version_name_or_number_or_id=stage
-        )
+        version = Client().get_model_version(model_name_or_id=model_name, model_version_name_or_number_or_id=stage)
     except KeyError:
         return None
     return int(version.number)

@@ -41,7 +41,9 @@ class AirflowApi:
                 f"{self.base_url}/auth/token", json={"username": "admin", "password": password}, timeout=30
             )
         except httpx.HTTPError as error:
-            raise AirflowApiError(f"Airflow does not answer at {self.base_url}: run `make up`. ({error})") from error
+            raise AirflowApiError(
+                f"Airflow does not answer at {self.base_url}: run `make up`. ({error})"
+            ) from error
         if response.status_code >= httpx.codes.BAD_REQUEST:
             raise AirflowApiError(f"Airflow at {self.base_url} refused the login: {response.text[:200]}")
         return {"Authorization": f"Bearer {response.json()['access_token']}"}

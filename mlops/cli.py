@@ -86,9 +86,7 @@ def deploy_all(settings: Settings, names: list[str] | None = None) -> None:
                 "config": spec.build_config(settings.model_dump()),
                 "provenance": provenance(settings),
             }
-            manifest, path = deploy_pipeline(
-                spec.load(), arguments, settings=settings, packages=CODE_PACKAGES
-            )
+            manifest, path = deploy_pipeline(spec.load(), arguments, settings=settings, packages=CODE_PACKAGES)
             console.print(
                 f"deployed [bold]{spec.name}[/bold] to {settings.environment}: snapshot {manifest.snapshot_name}, "
                 f"{len(manifest.steps)} steps, manifest {path.name}"

@@ -38,9 +38,7 @@ def fetch(
     rows: Annotated[
         int | None, typer.Option(min=1, help="Synthetic encounters to generate (default 100000).")
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the synthetic encounters (default 42).")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the synthetic encounters (default 42).")] = None,
     environment: Environment = "local",
 ) -> None:
     """Bring the encounters into the raw folder.
@@ -76,9 +74,7 @@ def fetch(
 
 @data_app.command()
 def feed(
-    first_day: Annotated[
-        datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day, inclusive.")
-    ],
+    first_day: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day, inclusive.")],
     last_day: Annotated[
         datetime | None,
         typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, inclusive; the first day if left out."),

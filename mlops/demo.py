@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
@@ -152,12 +152,12 @@ def _follow_tasks(api: AirflowApi, dag_id: str, run_id: str, console: Console) -
 
     with _progress(console) as progress:
         task = progress.add_task("starting", total=None)
-        for runs in api.follow(poll, timeout=RUN_TIMEOUT_SECONDS, expected=1):
+        for _ in api.follow(poll, timeout=RUN_TIMEOUT_SECONDS, expected=1):
             tasks = api.tasks(dag_id, run_id)
             done = sum(item["state"] == "success" for item in tasks)
             now = [item["task_id"].rsplit(".", 1)[-1] for item in tasks if item["state"] == "running"]
             progress.update(task, total=len(tasks), completed=done, description=", ".join(now) or "scheduling")
-    if runs[0]["state"] != "success":
+    if poll()[0]["state"] != "success":
         raise AirflowApiError(f"{run_id} failed: {api.failure(dag_id, run_id)}")
 
 
@@ -197,7 +197,7 @@ def _reconcile_day(
     predictions = settings.resolve(settings.storage.predictions)
     manifest = PartitionStore(predictions).manifest(day)
     zenml_run = Client().get_pipeline_run(manifest["zenml_run_id"], hydrate=True)
-    recorded: dict[str, Any] = zenml_run.run_metadata.get("batch_summary", {})
+    recorded = cast("dict[str, Any]", zenml_run.run_metadata.get("batch_summary", {}))
     scored_ids = set(read_predictions(predictions, day)["encounter_id"])
     quarantined = len(read_quarantine(settings.resolve(settings.storage.quarantine), day))
     steps = zenml_run.snapshot.step_configurations if zenml_run.snapshot else {}

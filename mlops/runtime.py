@@ -180,9 +180,7 @@ def provenance(settings: Settings) -> Any:
     return Provenance(git_commit=git.commit, git_dirty=git.dirty)
 
 
-def run_inline(
-    settings: Settings, name: str, day: date | None, params: dict[str, Any]
-) -> PipelineRunResponse:
+def run_inline(settings: Settings, name: str, day: date | None, params: dict[str, Any]) -> PipelineRunResponse:
     """Run a pipeline in this process and return the ZenML run.
 
     Args:
@@ -218,8 +216,10 @@ def run_inline(
         pipeline = spec.load().with_options(
             run_name=f"{name}/{context.dag_run_id}", execution_mode=ExecutionMode.FAIL_FAST
         )
-        pipeline.configure(tags=context_tags(context))
-        finished: PipelineRunResponse = pipeline(config=config, provenance=provenance(settings))
+        pipeline.configure(tags=[*context_tags(context)])
+        finished = pipeline(config=config, provenance=provenance(settings))
+        if finished is None:
+            raise RuntimeError(f"ZenML started no run of {name!r}.")
         client = Client()
         client.create_run_metadata(
             metadata=context_metadata(context),

@@ -287,8 +287,7 @@ def _healthy(name: str, url: str) -> bool:
         return True
     report = response.json()
     return all(
-        report[part]["status"] == "healthy"
-        for part in ("metadatabase", "scheduler", "dag_processor", "triggerer")
+        report[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor", "triggerer")
     )
 
 

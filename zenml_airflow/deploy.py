@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from zenml.models import PipelineSnapshotResponse
     from zenml.pipelines.pipeline_definition import Pipeline
 
-    from zenml_airflow.flavor import ManifestAirflowOrchestrator, TaskDefaults
+    from zenml_airflow.flavor import TaskDefaults
     from zenml_airflow.settings import Settings
 
 

@@ -133,9 +133,7 @@ class ManifestAirflowOrchestrator(AirflowOrchestrator):
                 },
             ),
             policies=policies,
-            steps=tuple(
-                _step_spec(name, step, defaults) for name, step in snapshot.step_configurations.items()
-            ),
+            steps=tuple(_step_spec(name, step, defaults) for name, step in snapshot.step_configurations.items()),
         ).sealed()
 
 
@@ -170,9 +168,7 @@ def _step_spec(name: str, step: Step, defaults: TaskDefaults) -> StepSpec:
     return StepSpec(
         name=name,
         upstream=tuple(sorted(step.spec.upstream_steps)),
-        resources=Resources(
-            cpu_count=settings.cpu_count, memory=settings.memory, gpu_count=settings.gpu_count
-        ),
+        resources=Resources(cpu_count=settings.cpu_count, memory=settings.memory, gpu_count=settings.gpu_count),
         image=None,
         operator=defaults.launcher,
         timeout_seconds=options.timeout_seconds or defaults.timeout_seconds,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -150,7 +149,7 @@ def write_manifest(manifest: Manifest, directory: Path) -> Path:
     with tempfile.NamedTemporaryFile("w", dir=directory, suffix=".tmp", delete=False, encoding="utf-8") as handle:
         handle.write(manifest.sealed().to_json())
     try:
-        os.replace(handle.name, target)
+        Path(handle.name).replace(target)
     except BaseException:
         Path(handle.name).unlink(missing_ok=True)
         raise

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
@@ -90,7 +91,7 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
     if current is not None and current.snapshot:
         # The version that the run started with, should a newer one have been deployed since.
         snapshot_id = str(current.snapshot.id)
-    snapshot = client.zen_store.get_snapshot(snapshot_id)
+    snapshot = client.zen_store.get_snapshot(UUID(snapshot_id))
     if snapshot.stack is None:
         raise StepFailedError(f"Snapshot {snapshot_id} has no stack: it was deleted. Deploy again.")
     stack = Stack.from_model(snapshot.stack)
@@ -113,7 +114,10 @@ def _runs_of_dag_run(context: RunContext, group_id: str) -> list[PipelineRunResp
     from zenml.client import Client
 
     found = Client().list_pipeline_runs(
-        orchestrator_run_id=f"startswith:{context.dag_run_key}", sort_by="desc:created", size=1000, hydrate=True
+        orchestrator_run_id=f"startswith:{context.dag_run_key}",
+        sort_by="desc:created",
+        size=1000,
+        hydrate=True,
     )
     return [run for run in found.items if (run.orchestrator_run_id or "").endswith(f"/{group_id}")]
 
@@ -191,9 +195,7 @@ def _run_one(
         record_step_run(done)
         return str(done.status.value)
     _reuse_upstream(name, snapshot, run, earlier, context)
-    StepLauncher(
-        snapshot=snapshot, step=snapshot.step_configurations[name], orchestrator_run_id=run_key
-    ).launch()
+    StepLauncher(snapshot=snapshot, step=snapshot.step_configurations[name], orchestrator_run_id=run_key).launch()
     recorded = _step_run(run, name)
     if recorded is None or not recorded.status.is_successful:
         status = recorded.status.value if recorded else "no record"

@@ -204,6 +204,5 @@ def _override(config: _C, params: Mapping[str, Any], allowed: frozenset[str]) ->
 
 def _problems(error: ValidationError) -> str:
     return "; ".join(
-        f"{'.'.join(str(part) for part in item['loc']) or 'section'}: {item['msg']}"
-        for item in error.errors()
+        f"{'.'.join(str(part) for part in item['loc']) or 'section'}: {item['msg']}" for item in error.errors()
     )

@@ -75,9 +75,7 @@ def evaluate(
     draws: dict[str, list[Array]] = {name: [] for name in point}
     for start in range(0, resamples, _CHUNK):
         size = min(_CHUNK, resamples - start)
-        drawn = np.stack(
-            [np.bincount(random.integers(0, count, count), minlength=count) for _ in range(size)]
-        )
+        drawn = np.stack([np.bincount(random.integers(0, count, count), minlength=count) for _ in range(size)])
         for name, values in table.metrics(drawn[:, codes].astype(float)).items():
             draws[name].append(values)
     tail = (1 - confidence) / 2
@@ -122,8 +120,7 @@ class _Table:
             average_precision = (true_step * precision).sum(axis=1) / positive
             base = positive / total
         gaps = np.abs(
-            np.add.reduceat(weights * self.risks, self.bins, axis=1)
-            - np.add.reduceat(events, self.bins, axis=1)
+            np.add.reduceat(weights * self.risks, self.bins, axis=1) - np.add.reduceat(events, self.bins, axis=1)
         )
         intercept, slope = self._recalibration(weights)
         top_precision, top_recall = self._top(weights, total, positive)

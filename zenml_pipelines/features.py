@@ -110,13 +110,9 @@ class EncounterFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Compute the features of every row."""
         ordinal_age = {band: index for index, band in enumerate(AGE_BANDS)}
         dosage = {name: index for index, name in enumerate(DOSAGE_CHANGES)}
-        drugs = pd.DataFrame(
-            {name: X[name].map(dosage).astype("float64") for name in DRUG_COLUMNS}, index=X.index
-        )
+        drugs = pd.DataFrame({name: X[name].map(dosage).astype("float64") for name in DRUG_COLUMNS}, index=X.index)
         columns: dict[str, Any] = {name: X[name].astype("float64") for name in COUNT_COLUMNS}
-        columns["visits"] = sum(
-            columns[n] for n in ("number_outpatient", "number_emergency", "number_inpatient")
-        )
+        columns["visits"] = sum(columns[n] for n in ("number_outpatient", "number_emergency", "number_inpatient"))
         columns["age"] = X["age"].map(ordinal_age).astype("float64")
         columns["drugs_taken"] = (drugs > 0).sum(axis=1).astype("float64")
         columns["drugs_changed"] = drugs.isin([dosage["Down"], dosage["Up"]]).sum(axis=1).astype("float64")

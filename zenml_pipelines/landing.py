@@ -94,8 +94,7 @@ def find_partition(day: date, location: str, resolved: str, schema: FeatureSchem
             rows += footer.metadata.num_rows
     if rows != marker.rows:
         raise IncompletePartitionError(
-            f"{place} holds {rows} rows, its marker says {marker.rows}: the producer must deliver the day "
-            "again."
+            f"{place} holds {rows} rows, its marker says {marker.rows}: the producer must deliver the day again."
         )
     return partition
 

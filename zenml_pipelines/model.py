@@ -62,9 +62,7 @@ def build_model(config: TrainingConfig) -> Pipeline:
             **config.hist_gradient_boosting.model_dump(), random_state=config.seed
         )
     else:
-        encode = OneHotEncoder(
-            handle_unknown="infrequent_if_exist", min_frequency=config.min_category_frequency
-        )
+        encode = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=config.min_category_frequency)
         columns = [("categories", encode, categorical), ("numbers", StandardScaler(), numeric)]
         estimator = LogisticRegression(**config.logistic_regression.model_dump(), random_state=config.seed)
     return Pipeline(

@@ -147,8 +147,7 @@ class PartitionStore:
         place = self.absolute(_name(day))
         if self.links and os.path.lexists(place) and not os.path.islink(place):  # noqa: PTH114
             raise PartitionError(
-                f"{place} is a folder that was not published by this project, so it is not replaced. Move it "
-                "away."
+                f"{place} is a folder that was not published by this project, so it is not replaced. Move it away."
             )
 
     def publish(self, day: date, run_path: str, manifest: PartitionManifest) -> str:
@@ -192,8 +191,7 @@ class PartitionStore:
             payload = self.fs.cat_file(self.absolute(f"{_name(day)}/{MANIFEST}"))
         except FileNotFoundError:
             raise PartitionError(
-                f"There is no partition of {day.isoformat()} below {self.root}: run batch_inference for that "
-                "day."
+                f"There is no partition of {day.isoformat()} below {self.root}: run batch_inference for that day."
             ) from None
         content: dict[str, Any] = json.loads(payload)
         return content

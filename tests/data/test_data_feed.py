@@ -48,9 +48,7 @@ def memory() -> Iterator[str]:
     fsspec.filesystem("memory").rm("/data-feed-test", recursive=True)
 
 
-def test_every_held_out_encounter_comes_once_in_order(
-    small_dir: Path, landing: Path, config: DataConfig
-) -> None:
+def test_every_held_out_encounter_comes_once_in_order(small_dir: Path, landing: Path, config: DataConfig) -> None:
     last = last_feed_date(small_dir, config)
     fed = feed(START, last, raw_dir=small_dir, landing=str(landing), config=config)
     assert [partition.day for partition in fed] == [day(number) for number in range(len(fed))]
@@ -60,9 +58,7 @@ def test_every_held_out_encounter_comes_once_in_order(
     assert min(partition.rows for partition in fed) >= 1
     replayed = pa.concat_tables(tables).to_pandas()
     expected = feed_rows(read_encounters(small_dir / "diabetic_data.csv"), 0.1).drop(columns="readmitted")
-    pd.testing.assert_frame_equal(
-        replayed.fillna("?"), expected.fillna("?"), check_dtype=False, check_exact=True
-    )
+    pd.testing.assert_frame_equal(replayed.fillna("?"), expected.fillna("?"), check_dtype=False, check_exact=True)
     assert len(replayed) == 300
 
 
@@ -147,9 +143,7 @@ def test_other_data_is_replaced_only_by_force(
 
 
 @pytest.mark.parametrize("damage", ["data-changed", "data-gone", "marker-garbage", "marker-list"])
-def test_a_damaged_partition_is_noticed(
-    small_dir: Path, landing: Path, config: DataConfig, damage: str
-) -> None:
+def test_a_damaged_partition_is_noticed(small_dir: Path, landing: Path, config: DataConfig, damage: str) -> None:
     feed(START, START, raw_dir=small_dir, landing=str(landing), config=config)
     whole = snapshot(landing)
     folder = landing / "date=2026-01-01"

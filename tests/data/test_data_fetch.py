@@ -25,9 +25,7 @@ from zenml_pipelines.data.schema import PUBLISHED_SHA256
 if TYPE_CHECKING:
     from tests.data.conftest import Server
 
-FAST = DownloadPolicy(
-    connect_seconds=1, read_seconds=0.5, deadline_seconds=2, attempts=3, backoff_seconds=0.01
-)
+FAST = DownloadPolicy(connect_seconds=1, read_seconds=0.5, deadline_seconds=2, attempts=3, backoff_seconds=0.01)
 ONCE = DownloadPolicy(connect_seconds=1, read_seconds=0.5, deadline_seconds=1, attempts=1)
 
 
@@ -169,9 +167,7 @@ def test_a_server_that_does_not_deliver_is_given_up(
     ],
     ids=["absent", "ambiguous", "bomb"],
 )
-def test_an_archive_of_something_else(
-    raw: Path, tmp_path: Path, files: dict[str, bytes], problem: str
-) -> None:
+def test_an_archive_of_something_else(raw: Path, tmp_path: Path, files: dict[str, bytes], problem: str) -> None:
     archive = tmp_path / "other.zip"
     archive.write_bytes(zipped(files))
     with pytest.raises(DataError, match=problem):
@@ -204,9 +200,7 @@ def test_a_source_that_is_none(raw: Path, source: str, problem: str) -> None:
         fetch(source, raw)
 
 
-def test_auto_without_a_network_falls_back_quickly_and_says_so(
-    raw: Path, seconds: Callable[[], float]
-) -> None:
+def test_auto_without_a_network_falls_back_quickly_and_says_so(raw: Path, seconds: Callable[[], float]) -> None:
     console = Console(file=io.StringIO(), width=200)
     # Port 9 (discard) refuses on loopback.
     source = fetch("auto", raw, rows=500, console=console, uci_url="http://127.0.0.1:9/x.zip")

@@ -96,9 +96,7 @@ def test_every_column_has_the_real_shares_and_vocabulary(
 @pytest.mark.parametrize(
     "column", ["number_inpatient", "discharge_disposition_id", "number_emergency", "age", "time_in_hospital"]
 )
-def test_readmission_rates_follow_the_real_ones(
-    synthetic: pd.DataFrame, real: pd.DataFrame, column: str
-) -> None:
+def test_readmission_rates_follow_the_real_ones(synthetic: pd.DataFrame, real: pd.DataFrame, column: str) -> None:
     rows = real[column].value_counts()
     difference = (early_rates(synthetic, column) - early_rates(real, column)).abs()
     assert difference[rows[rows >= RATE_MIN_ROWS].index].max() < RATE_TOLERANCE
@@ -139,9 +137,7 @@ def test_ids_and_patients(synthetic: pd.DataFrame) -> None:
     per_patient = synthetic["patient_nbr"].value_counts().value_counts(normalize=True)
     assert abs(per_patient[1] - 0.7655) < SHARE_TOLERANCE
     assert abs(per_patient[2] - 0.1459) < SHARE_TOLERANCE
-    assert (
-        (synthetic.groupby("patient_nbr")[["race", "gender", "age"]].nunique(dropna=False) == 1).all().all()
-    )
+    assert (synthetic.groupby("patient_nbr")[["race", "gender", "age"]].nunique(dropna=False) == 1).all().all()
 
 
 def test_death_ends_a_history_and_is_hardly_ever_followed_by_a_readmission(synthetic: pd.DataFrame) -> None:

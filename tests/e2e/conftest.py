@@ -1,5 +1,4 @@
 import pytest
-
 from checkout import REAL_DATA, make_checkout
 
 
@@ -7,10 +6,7 @@ from checkout import REAL_DATA, make_checkout
 def main_job(tmp_path_factory):
     """The main job, run once for the whole session; services stay up for the tests."""
     checkout = make_checkout(tmp_path_factory.mktemp("main-job") / "state")
-    if REAL_DATA.is_file():
-        source = str(REAL_DATA)
-    else:
-        source = "synthetic"
+    source = str(REAL_DATA) if REAL_DATA.is_file() else "synthetic"
     result = checkout.mlops("demo", "--source", source)
     checkout.output = result.stdout
     yield checkout

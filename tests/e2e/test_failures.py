@@ -8,7 +8,6 @@ import sys
 import time
 
 import pytest
-
 from checkout import ROOT, make_checkout
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]

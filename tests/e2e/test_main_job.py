@@ -7,13 +7,12 @@ from datetime import date, datetime, timedelta
 
 import pandas as pd
 import pytest
+from checkout import REAL_DATA
 
 from mlops.airflow_api import AirflowApi
 from mlops.demo import INFERENCE_DAG
 from zenml_airflow.settings import load_settings
 from zenml_pipelines.partitions import PartitionStore, read_predictions, read_quarantine
-
-from checkout import REAL_DATA
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

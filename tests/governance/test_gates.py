@@ -46,9 +46,7 @@ def test_the_named_end_is_judged(end, minimum, maximum, passed):
 
 
 def test_a_metric_that_was_not_measured_fails():
-    found = judge(
-        report(auc=(0.7, 0.6, 0.8)), gate(g=Limit(metric="f1", judge=Judge.VALUE, minimum=0, why="w"))
-    )
+    found = judge(report(auc=(0.7, 0.6, 0.8)), gate(g=Limit(metric="f1", judge=Judge.VALUE, minimum=0, why="w")))
     assert not found.passed
     assert "reports no 'f1'" in found.verdicts[0].evidence
 

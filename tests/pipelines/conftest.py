@@ -45,12 +45,7 @@ def day_frame(generated: pd.DataFrame) -> pd.DataFrame:
     """100 encounters as a partition holds them: no label, all of them can be readmitted."""
     from zenml_pipelines.splitting import can_be_readmitted
 
-    return (
-        generated.loc[can_be_readmitted(generated)]
-        .drop(columns="readmitted")
-        .head(100)
-        .reset_index(drop=True)
-    )
+    return generated.loc[can_be_readmitted(generated)].drop(columns="readmitted").head(100).reset_index(drop=True)
 
 
 @pytest.fixture(scope="session")

@@ -41,9 +41,7 @@ def test_every_row_is_scored_or_quarantined_with_a_reason(workspace: Workspace, 
     run = workspace.infer(DAY)
     scored, refused = read_predictions(workspace.predictions, DAY), read_quarantine(workspace.quarantine, DAY)
     assert len(scored) == 98
-    assert set(scored["encounter_id"]) == set(day_frame["encounter_id"]) - set(
-        frame.loc[[10, 50], "encounter_id"]
-    )
+    assert set(scored["encounter_id"]) == set(day_frame["encounter_id"]) - set(frame.loc[[10, 50], "encounter_id"])
     assert scored["encounter_id"].is_unique
     assert refused[["row_number", "reasons"]].to_numpy().tolist() == [
         [10, "unknown_value"],
@@ -75,14 +73,10 @@ def test_rows_and_manifest_say_where_they_come_from(workspace: Workspace, lander
     assert manifest["dag_id"] == "cli"
     assert manifest["logical_date"].startswith("2026-01-05")
     assert manifest["model_version"] == scored["model_version"].iloc[0]
-    assert manifest["files"][0]["path"].endswith(
-        f"model_version={manifest['model_version']}/part-000.parquet"
-    )
+    assert manifest["files"][0]["path"].endswith(f"model_version={manifest['model_version']}/part-000.parquet")
     assert str(workspace.root) not in json.dumps(manifest)
     version = Client().get_model_version(workspace.batch.model_name, manifest["model_version"])
-    links = Client().list_model_version_pipeline_run_links(
-        model_version_id=version.id, pipeline_run_id=run.id
-    )
+    links = Client().list_model_version_pipeline_run_links(model_version_id=version.id, pipeline_run_id=run.id)
     assert links.total == 1
 
 
@@ -91,9 +85,7 @@ def test_scores_are_those_of_the_model(workspace: Workspace, day_frame: pd.DataF
 
     land(workspace.landing, DAY, day_frame)
     workspace.infer(DAY)
-    model = (
-        Client().get_model_version(workspace.batch.model_name, "production").get_artifact("risk_model").load()
-    )
+    model = Client().get_model_version(workspace.batch.model_name, "production").get_artifact("risk_model").load()
     scored = read_predictions(workspace.predictions, DAY)
     assert scored["risk"].to_numpy() == pytest.approx(score(model, day_frame))
 

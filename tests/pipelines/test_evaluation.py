@@ -53,9 +53,7 @@ def test_calibrated_risks_have_slope_one_and_little_error():
 
 def test_constant_risk_ranks_like_chance():
     labels, _, groups = _sample()
-    metrics = evaluate(
-        labels, np.full(len(labels), 0.1), groups, resamples=20, confidence=0.95, seed=1
-    ).metrics
+    metrics = evaluate(labels, np.full(len(labels), 0.1), groups, resamples=20, confidence=0.95, seed=1).metrics
     assert metrics["roc_auc"].value == pytest.approx(0.5)
 
 

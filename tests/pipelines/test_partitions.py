@@ -18,9 +18,7 @@ DAY, OTHER = date(2026, 1, 5), date(2026, 1, 6)
 
 @pytest.fixture(params=["local", "object store"])
 def store(request, tmp_path: Path) -> PartitionStore:
-    return PartitionStore(
-        str(tmp_path / "out") if request.param == "local" else f"memory://{uuid4().hex}/out"
-    )
+    return PartitionStore(str(tmp_path / "out") if request.param == "local" else f"memory://{uuid4().hex}/out")
 
 
 def stage(

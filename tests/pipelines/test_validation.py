@@ -112,8 +112,6 @@ def test_missing_and_mistyped_columns_are_named_together():
 def test_other_spellings_of_the_types_are_accepted():
     schema = feature_schema()
     found = arrow_schema(schema)
-    found = found.set(
-        found.get_field_index("gender"), pa.field("gender", pa.dictionary(pa.int8(), pa.string()))
-    )
+    found = found.set(found.get_field_index("gender"), pa.field("gender", pa.dictionary(pa.int8(), pa.string())))
     found = found.set(found.get_field_index("weight"), pa.field("weight", pa.null()))
     check_file_schema(found.append(pa.field("note", pa.string())), schema, "part-000.parquet")

@@ -102,9 +102,7 @@ def _unzip(source: Path, csv: Path, mapping: Path, origin: str) -> bool:
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         if isinstance(error, DataError):
             raise
-        raise DataError(
-            f"The archive from {origin} cannot be unpacked: {error}. Get a fresh copy."
-        ) from error
+        raise DataError(f"The archive from {origin} cannot be unpacked: {error}. Get a fresh copy.") from error
 
 
 def _member(archive: zipfile.ZipFile, name: str, origin: str, *, required: bool) -> zipfile.ZipInfo | None:

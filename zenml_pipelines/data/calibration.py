@@ -161,18 +161,14 @@ def measure(encounters: pd.DataFrame, source: str) -> Calibration:
         patient_nbr_range=(int(frame[PATIENT_ID].min()), int(frame[PATIENT_ID].max())),
         encounters_per_patient=_tally(frame[PATIENT_ID].value_counts()),
         mean_gap=round(float(gaps.mean()), 4),
-        static={
-            name: {str(k): n for k, n in _tally(as_text(frame[name])).items()} for name in STATIC_COLUMNS
-        },
+        static={name: {str(k): n for k, n in _tally(as_text(frame[name])).items()} for name in STATIC_COLUMNS},
         by_decile={name: _cross(as_text(frame[name]), frame["decile"], DECILES) for name in DRIFTING_COLUMNS},
         admission_source={
             str(kind): {str(k): n for k, n in _tally(rows["admission_source_id"]).items()}
             for kind, rows in frame.groupby("admission_type_id")
         },
         counts={
-            name: {
-                int(value): rows for value, rows in _cross(frame[name], frame["position"], POSITIONS).items()
-            }
+            name: {int(value): rows for value, rows in _cross(frame[name], frame["position"], POSITIONS).items()}
             for name in COUNT_COLUMNS
         },
         count_drift={
@@ -209,9 +205,7 @@ def _tally(values: pd.Series) -> dict[int, int]:
 
 def _cross(values: pd.Series, groups: pd.Series, size: int) -> dict[str, list[int]]:
     table = pd.crosstab(values, groups).reindex(columns=range(size), fill_value=0)
-    return {
-        str(value): [int(n) for n in row] for value, row in zip(table.index, table.to_numpy(), strict=True)
-    }
+    return {str(value): [int(n) for n in row] for value, row in zip(table.index, table.to_numpy(), strict=True)}
 
 
 def _normal_scores(values: pd.Series) -> pd.Series:

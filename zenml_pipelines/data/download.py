@@ -70,9 +70,7 @@ def part_path(url: str, folder: Path) -> Path:
     return folder / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}.part"
 
 
-def download(
-    url: str, folder: Path, policy: DownloadPolicy, on_bytes: OnBytes | None = None
-) -> tuple[Path, bool]:
+def download(url: str, folder: Path, policy: DownloadPolicy, on_bytes: OnBytes | None = None) -> tuple[Path, bool]:
     """Download ``url`` to :func:`part_path`, continuing what an earlier attempt left there.
 
     The caller judges the content: whether a resumed file is whole shows only in its digest. On failure or

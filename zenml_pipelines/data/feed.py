@@ -221,8 +221,7 @@ def _replay(raw_dir: Path, config: DataConfig) -> _Replay:
 def _check_range(first_day: date, last_day: date, replay: _Replay) -> None:
     if first_day < replay.start:
         raise DataError(
-            f"{first_day} lies before the first replayed day {replay.start} (data.feed.start_date): "
-            "begin there."
+            f"{first_day} lies before the first replayed day {replay.start} (data.feed.start_date): begin there."
         )
     if last_day > replay.last_day:
         raise DataError(

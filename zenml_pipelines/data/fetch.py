@@ -20,9 +20,7 @@ from zenml_pipelines.data.errors import DataError
 from zenml_pipelines.data.schema import CSV_NAME, MAPPING_NAME, PUBLISHED_SHA256, read_ids_mapping
 from zenml_pipelines.data.synthetic import DEFAULT_ROWS, DEFAULT_SEED, write_synthetic
 
-UCI_URL: Final = (
-    "https://archive.ics.uci.edu/static/public/296/diabetes+130-us+hospitals+for+years+1999-2008.zip"
-)
+UCI_URL: Final = "https://archive.ics.uci.edu/static/public/296/diabetes+130-us+hospitals+for+years+1999-2008.zip"
 SOURCE_NAME: Final = "source.json"
 
 
@@ -136,9 +134,7 @@ def fetch(
                 return _from_file(Path(source), raw_dir, out)
 
 
-def _auto(
-    raw_dir: Path, rows: int, seed: int, out: Console, uci_url: str, policy: DownloadPolicy
-) -> RawSource:
+def _auto(raw_dir: Path, rows: int, seed: int, out: Console, uci_url: str, policy: DownloadPolicy) -> RawSource:
     held = current_source(raw_dir)
     if held is not None:
         out.print(f"Already fetched: {held.sentence}.")

@@ -66,9 +66,7 @@ class LabelModel:
         """
         p_any, p_early = self.probabilities(frame)
         shuffle = rng.random(len(frame))
-        order = np.lexsort(
-            (shuffle, frame["discharge_disposition_id"].astype(str), frame["number_inpatient"])
-        )
+        order = np.lexsort((shuffle, frame["discharge_disposition_id"].astype(str), frame["number_inpatient"]))
         readmitted = _systematic(p_any, order, rng)
         early = _systematic(np.where(readmitted, p_early, 0.0), order, rng)
         when = np.where(early, Readmitted.WITHIN_30_DAYS.value, Readmitted.LATER.value)

@@ -184,9 +184,7 @@ def read_ids_mapping(path: Path) -> dict[str, dict[int, str]]:
         if not any(cell.strip() for cell in row):
             continue
         if len(row) != 2:
-            raise DataError(
-                f"{path.name} line {number} has {len(row)} fields; a code and a description make two."
-            )
+            raise DataError(f"{path.name} line {number} has {len(row)} fields; a code and a description make two.")
         code, description = (cell.strip() for cell in row)
         if description == "description":
             current = tables.setdefault(code, {})

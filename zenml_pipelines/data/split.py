@@ -34,9 +34,7 @@ def holdout_boundary(encounter_ids: pd.Series, fraction: float) -> int:
     if len(ids) < 2:
         raise DataError(f"A split needs at least two encounters; found {len(ids)}.")
     if (np.diff(ids) == 0).any():
-        raise DataError(
-            "The encounter ids are not unique, so no boundary separates training from held-out rows."
-        )
+        raise DataError("The encounter ids are not unique, so no boundary separates training from held-out rows.")
     held_out = min(max(1, math.floor(len(ids) * fraction + 0.5)), len(ids) - 1)
     return int(ids[-held_out - 1])
 

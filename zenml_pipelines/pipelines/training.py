@@ -54,9 +54,7 @@ def training(config: TrainingConfig, provenance: Provenance | None = None) -> No
     risk_model, _, mlflow_run_id = train_model.with_options(model=model, experiment_tracker=tracker)(
         train, run_config
     )
-    metrics = evaluate_model.with_options(model=model, experiment_tracker=tracker)(
-        risk_model, test, run_config
-    )
+    metrics = evaluate_model.with_options(model=model, experiment_tracker=tracker)(risk_model, test, run_config)
     report = quality_gate.with_options(model=model)(metrics, gate=GateLimits(limits=config.gates))
     register_model.with_options(model=model)(
         metrics, report, data_reference, run_config, mlflow_run_id, provenance=provenance or Provenance()

@@ -52,9 +52,7 @@ def load_partition(
     run_id = get_step_context().pipeline_run.id
     link_run(champion, run_id)
     day = context.partition_date
-    partition = find_partition(
-        day, settled.landing, context.resolve(settled.landing), champion.feature_schema
-    )
+    partition = find_partition(day, settled.landing, context.resolve(settled.landing), champion.feature_schema)
     for root in (settled.predictions, settled.quarantine):
         PartitionStore(context.resolve(root)).remove_leftovers(day, keep_run=str(run_id))
     return partition, champion
@@ -172,9 +170,7 @@ def publish_predictions(
     # Whatever would stop the second of the two replacements is looked for before the first.
     predictions.check_replaceable(partition.day)
     predictions.check(scored_partition.file)
-    PartitionStore(context.resolve(config.quarantine)).publish(
-        partition.day, checked_partition.run_path, refused
-    )
+    PartitionStore(context.resolve(config.quarantine)).publish(partition.day, checked_partition.run_path, refused)
     path = predictions.publish(partition.day, scored_partition.run_path, manifest)
     return f"{config.predictions.rstrip('/')}/{path}"
 

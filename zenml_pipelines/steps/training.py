@@ -126,8 +126,7 @@ def split_data(
     """
     if len(encounters) != valid_rows:
         raise ValueError(
-            f"{valid_rows} rows were validated, {len(encounters)} are to be split: clear the run from "
-            "load_data."
+            f"{valid_rows} rows were validated, {len(encounters)} are to be split: clear the run from load_data."
         )
     train, test = split_in_time(encounters, run_config.test_fraction)
     # ZenML takes a step for one with several outputs only if it returns a tuple literal.
