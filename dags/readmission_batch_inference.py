@@ -37,6 +37,6 @@ with DAG(
         )
     },
     **dag_arguments(settings, "batch_inference"),
-):
+) as dag:
     complete = PartitionSensor(task_id="partition_complete", environment=settings.environment)
     complete >> ZenMLTaskGroup("batch_inference", outlets=[predictions], settings=settings)

@@ -37,5 +37,5 @@ with DAG(
         )
     },
     **dag_arguments(settings, "training"),
-):
+) as dag:
     ZenMLTaskGroup("training", settings=settings)

@@ -1,0 +1,99 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from manifests import manifest, step
+from pydantic import ValidationError
+
+from zenml_airflow.manifest import ManifestError, manifest_path, read_manifest, write_manifest
+
+
+def test_what_is_written_is_read(tmp_path):
+    path = write_manifest(manifest(), tmp_path)
+    assert read_manifest(tmp_path, "training") == manifest().sealed()
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_the_file_is_stable_and_diffable(tmp_path):
+    first = write_manifest(manifest(), tmp_path).read_bytes()
+    assert write_manifest(manifest(), tmp_path).read_bytes() == first
+    text = first.decode()
+    assert text == json.dumps(json.loads(text), indent=2, sort_keys=True) + "\n"
+
+
+def test_a_missing_manifest_says_how_to_write_it(tmp_path):
+    with pytest.raises(ManifestError, match="mlops deploy training"):
+        read_manifest(tmp_path, "training")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content.update(schema_version=99), "schema version 99"),
+        (lambda content: content.update(snapshot_id="other"), "changed after it was written"),
+        (lambda content: content.update(extra=1), "extra"),
+        (lambda content: content["steps"].pop(0), "upstream steps that do not exist"),
+        (lambda content: content["code"].update(digest="short"), "code.digest"),
+        (lambda content: content.pop("stack"), "stack"),
+    ],
+)
+def test_a_damaged_manifest_is_refused_with_the_reason(tmp_path, change, message):
+    path = write_manifest(manifest(), tmp_path)
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ManifestError, match=message):
+        read_manifest(tmp_path, "training")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "not json", '"text"'])
+def test_what_is_no_manifest_is_refused(tmp_path, text):
+    manifest_path(tmp_path, "training").write_text(text)
+    with pytest.raises(ManifestError):
+        read_manifest(tmp_path, "training")
+
+
+def test_the_manifest_of_another_pipeline_is_refused(tmp_path):
+    write_manifest(manifest("scoring"), tmp_path).rename(manifest_path(tmp_path, "training"))
+    with pytest.raises(ManifestError, match="'scoring'"):
+        read_manifest(tmp_path, "training")
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ([step("a", "b"), step("b", "a")], "wait for each other"),
+        ([step("a"), step("a")], "twice"),
+        ([step("a", "z")], "do not exist"),
+    ],
+)
+def test_steps_must_form_a_graph(steps, message):
+    with pytest.raises(ValidationError, match=message):
+        manifest(steps=steps)
+
+
+_LEAVES = [
+    ("environment",),
+    ("snapshot_id",),
+    ("snapshot_name",),
+    ("code", "commit"),
+    ("stack", "name"),
+    ("policies", 0, "message"),
+    ("steps", 2, "timeout_seconds"),
+    ("steps", 2, "retries"),
+]
+
+
+@given(leaf=st.sampled_from(_LEAVES), number=st.integers(min_value=100, max_value=999))
+def test_any_edit_of_a_value_is_noticed(tmp_path_factory, leaf, number):
+    folder = tmp_path_factory.mktemp("manifest")
+    path = write_manifest(manifest(), folder)
+    content = json.loads(path.read_text())
+    place = content
+    for key in leaf[:-1]:
+        place = place[key]
+    place[leaf[-1]] = number if isinstance(place[leaf[-1]], int) else str(number)
+    path.write_text(json.dumps(content))
+    with pytest.raises(ManifestError, match="changed after it was written"):
+        read_manifest(folder, "training")

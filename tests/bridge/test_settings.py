@@ -1,0 +1,81 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from zenml_airflow.settings import SettingsError, load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    monkeypatch.setenv("MLOPS_PROJECT_ROOT", str(tmp_path))
+    monkeypatch.delenv("MLOPS_STATE_DIR")
+    return tmp_path
+
+
+def write(project, text):
+    (project / "configs" / "lab.yaml").write_text(text)
+
+
+def test_an_environment_overrides_key_by_key(project):
+    write(project, "airflow:\n  retries: 5\n  schedules:\n    training: {cron: '0 5 * * 1'}\n")
+    lab, local = load_settings("lab"), load_settings("local")
+    assert lab.airflow.retries == 5
+    assert lab.airflow.schedules["training"].cron == "0 5 * * 1"
+    assert lab.airflow.schedules["batch_inference"].cron == local.airflow.schedules["batch_inference"].cron
+    assert lab.state_dir == project / ".state"
+
+
+def test_the_process_environment_names_environment_state_and_ports(project, monkeypatch, tmp_path):
+    write(project, "")
+    monkeypatch.setenv("MLOPS_ENV", "lab")
+    monkeypatch.setenv("MLOPS_STATE_DIR", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("MLOPS_AIRFLOW_PORT", "9999")
+    settings = load_settings()
+    assert settings.environment == "lab"
+    assert settings.storage_root == str(tmp_path / "elsewhere")
+    assert settings.services.airflow_port == 9999
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("airflow: {retires: 3}", "airflow.retires"),
+        ("timezone: Mars/Olympus", "IANA"),
+        ("airflow: {launcher: teleport}", "airflow.launcher"),
+        ("airflow: {schedules: {training: {end_date: 2020-01-01}}}", "lies before start_date"),
+        ("services: {airflow_port: 70000}", "services.airflow_port"),
+        ("- a list", "must hold a mapping"),
+        ("a: [", "not valid YAML"),
+    ],
+)
+def test_a_wrong_file_is_named_with_the_field(project, text, message):
+    write(project, text)
+    with pytest.raises(SettingsError, match=message):
+        load_settings("lab")
+
+
+def test_all_problems_are_listed_at_once(project):
+    write(project, "airflow: {retires: 3, launcher: teleport}\ntimezone: Mars/Olympus")
+    with pytest.raises(SettingsError) as error:
+        load_settings("lab")
+    assert all(name in str(error.value) for name in ("retires", "launcher", "timezone"))
+
+
+def test_an_unknown_environment_lists_the_known_ones(project):
+    with pytest.raises(SettingsError, match=r"Known: \['local'\]"):
+        load_settings("prod")
+
+
+def test_a_folder_without_configs_is_no_project(monkeypatch, tmp_path):
+    monkeypatch.setenv("MLOPS_PROJECT_ROOT", str(tmp_path))
+    with pytest.raises(SettingsError, match="MLOPS_PROJECT_ROOT"):
+        load_settings()
+
+
+def test_an_unscheduled_pipeline_is_named(project):
+    with pytest.raises(SettingsError, match="monitoring"):
+        load_settings("local").schedule("monitoring")

@@ -1,0 +1,159 @@
+"""Each DAG file, parsed as Airflow parses it: in a process of its own, from manifests alone."""
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+DAG_FILES = sorted((ROOT / "dags").glob("*.py"))
+HEAVY = ["zenml", "pandas", "sklearn", "mlflow", "pandera", "skops", "pyarrow"]
+REFUSE = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {refused!r}:
+            raise ImportError("refused: " + name)
+sys.meta_path.insert(0, Refuse())
+"""
+PARSE = """
+import json, runpy, sys
+from airflow.sdk import DAG
+scope = runpy.run_path({path!r})
+dags = {{id(v): v for v in scope.values() if isinstance(v, DAG)}}.values()
+print(json.dumps({{
+    "heavy": sorted({{n.split(".")[0] for n in sys.modules}} & set({heavy!r})),
+    "dags": [{{
+        "id": d.dag_id, "tags": sorted(d.tags), "doc": d.doc_md or "", "catchup": d.catchup,
+        "max_active_runs": d.max_active_runs, "paused": d.is_paused_upon_creation,
+        "timeout": d.dagrun_timeout.total_seconds() if d.dagrun_timeout else None,
+        "timetable": type(d.timetable).__name__,
+        "tasks": {{t.task_id: {{
+            "owner": t.owner, "retries": t.retries, "upstream": sorted(t.upstream_task_ids),
+            "timeout": t.execution_timeout.total_seconds() if t.execution_timeout else None,
+            "wait": getattr(t, "timeout", None), "backoff": t.retry_exponential_backoff,
+            "outlets": [o.name for o in t.outlets], "steps": getattr(t, "steps", None),
+        }} for t in d.tasks}},
+    }} for d in dags],
+}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def manifests(tmp_path_factory):
+    """A state folder with the manifests of the real pipelines' shape."""
+    sys.path.insert(0, str(ROOT / "tests" / "bridge"))
+    from manifests import manifest
+
+    from zenml_airflow.manifest import write_manifest
+
+    state = tmp_path_factory.mktemp("state")
+    for pipeline in ("training", "batch_inference"):
+        write_manifest(manifest(pipeline), state / "manifests")
+    return state
+
+
+def parse(path, state, prefix="", **variables):
+    environment = {**os.environ, "MLOPS_STATE_DIR": str(state), **variables}
+    code = prefix + PARSE.format(path=str(path), heavy=HEAVY)
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+
+
+def parsed(path, state, **kwargs):
+    result = parse(path, state, **kwargs)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.strip().splitlines()[-1])
+
+
+@pytest.mark.parametrize("path", DAG_FILES, ids=lambda p: p.stem)
+def test_parsing_imports_no_machine_learning_library(path, manifests):
+    report = parsed(path, manifests)
+    assert report["dags"]
+    assert report["heavy"] == []
+
+
+@pytest.mark.parametrize("path", DAG_FILES, ids=lambda p: p.stem)
+def test_parsing_works_where_zenml_and_the_ml_stack_are_not_installed(path, manifests):
+    assert parsed(path, manifests, prefix=REFUSE.format(refused=HEAVY))["dags"]
+
+
+@pytest.mark.parametrize("path", DAG_FILES, ids=lambda p: p.stem)
+def test_every_dag_says_what_an_operator_needs(path, manifests):
+    for dag in parsed(path, manifests)["dags"]:
+        assert dag["tags"]
+        assert dag["doc"].lstrip().startswith("###")
+        assert dag["timetable"] == "CronDataIntervalTimetable"
+        assert dag["catchup"] is False
+        assert dag["max_active_runs"] <= 4
+        assert dag["paused"] is False
+        assert dag["timeout"]
+        for name, task in dag["tasks"].items():
+            assert task["owner"] == "ml-platform", name
+            assert task["timeout"] or task["wait"], name
+            assert task["backoff"], name
+
+
+@pytest.mark.parametrize("path", DAG_FILES, ids=lambda p: p.stem)
+def test_a_dag_file_is_short_and_imports_the_bridge_only(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 62
+    for node in ast.walk(ast.parse(text)):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module]
+        for name in names:
+            top = name.split(".")[0]
+            assert top in {"zenml_airflow", "airflow"} or top in sys.stdlib_module_names, name
+
+
+def test_steps_become_tasks_with_their_own_limits(manifests):
+    (dag,) = parsed(ROOT / "dags" / "readmission_batch_inference.py", manifests)["dags"]
+    tasks = dag["tasks"]
+    assert tasks["batch_inference.load"]["upstream"] == ["partition_complete"]
+    assert tasks["batch_inference.gate"]["upstream"] == ["batch_inference.train"]
+    assert tasks["batch_inference.gate"]["retries"] == 0
+    assert tasks["batch_inference.load"]["retries"] == 2
+    assert tasks["batch_inference.gate"]["outlets"] == ["readmission_predictions"]
+    assert tasks["batch_inference.load"]["outlets"] == []
+
+
+def test_pipeline_granularity_is_one_task_that_keeps_the_strictest_retry(manifests, tmp_path):
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    config = tmp_path / "configs" / "local.yaml"
+    config.write_text(config.read_text().replace("airflow:\n", "airflow:\n  granularity: pipeline\n"))
+    path = ROOT / "dags" / "readmission_batch_inference.py"
+    (dag,) = parsed(path, manifests, MLOPS_PROJECT_ROOT=str(tmp_path))["dags"]
+    task = dag["tasks"]["batch_inference.run"]
+    assert task["steps"] == ["load", "train", "gate"]
+    assert task["retries"] == 0
+    assert task["timeout"] == 180
+    assert task["outlets"] == ["readmission_predictions"]
+
+
+def test_a_missing_manifest_is_an_import_error_with_the_way_out(tmp_path):
+    result = parse(ROOT / "dags" / "readmission_training.py", tmp_path)
+    assert result.returncode != 0
+    assert "mlops deploy training" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "module", ["context", "manifest", "settings", "code_archive", "flavor", "runner", "deploy"]
+)
+def test_what_a_step_image_loads_needs_no_airflow(module):
+    code = REFUSE.format(refused=["airflow"]) + f"import zenml_airflow.{module}"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
