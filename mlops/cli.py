@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -244,6 +245,20 @@ def password(environment: Environment = "local") -> None:
         if found is None:
             raise ValueError("Airflow has not been started in this folder yet: run `make up`.")
         sys.stdout.write(found + "\n")
+
+
+@app.command()
+def env(environment: Environment = "local") -> None:
+    """Print the shell variables that point `zenml`, `mlflow` and `airflow` at this environment's stores.
+
+    For example: `eval "$(mlops env)"`, then `zenml pipeline runs list`
+    """
+    from mlops.runtime import airflow_environment
+    from zenml_airflow.settings import load_settings
+
+    with _sentences():
+        for name, value in sorted(airflow_environment(load_settings(environment)).items()):
+            sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
 
 
 @app.command()

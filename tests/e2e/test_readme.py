@@ -1,0 +1,65 @@
+"""Every command that the README names is run here or, for the slow ones, by another test."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from checkout import ROOT
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = sorted(set(re.findall(r"`((?:mlops|zenml) [^`]+)`", README)))
+MAKE = sorted(set(re.findall(r"^make ([a-z]+)", README, re.MULTILINE)))
+ELSEWHERE = {
+    "demo": "the `main_job` fixture runs `mlops demo`",
+    "test": "this is part of it",
+    "down": "the `main_job` fixture runs `mlops down`",
+    "clean": "it would remove the services of the other tests",
+}
+
+
+@pytest.fixture
+def shell(main_job):
+    folder = Path(sys.executable).parent
+    environment = {**main_job.environment, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+
+    def run(command):
+        return subprocess.run(
+            ["bash", "-c", f'eval "$(mlops env)"; {command}'],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+def test_the_readme_names_commands():
+    assert len(COMMANDS) >= 7
+    assert {"demo", "test", "down"} <= set(MAKE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_works(shell, command):
+    result = shell(command)
+    assert result.returncode == 0, f"{result.stdout[-2000:]}\n{result.stderr[-2000:]}"
+
+
+def test_the_run_of_a_day_is_found_by_its_tag(shell):
+    found = shell("zenml pipeline runs list --tag logical_date=2026-01-06 --output json")
+    assert found.returncode == 0, found.stderr
+    assert "backfill__2026-01-07" in found.stdout
+    assert "backfill__2026-01-09" not in found.stdout
+
+
+@pytest.mark.parametrize("target", [name for name in MAKE if name not in ELSEWHERE])
+def test_make_target_works(shell, target):
+    result = shell(f"make {target}")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip()
