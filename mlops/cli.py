@@ -74,14 +74,15 @@ def deploy(
 
 def deploy_all(settings: Settings, names: list[str] | None = None) -> None:
     """Apply the environment's stacks, then compile the named pipelines, or all of them."""
-    from mlops.runtime import CODE_PACKAGES, active_stack, apply_stack, provenance
+    from mlops.runtime import CODE_PACKAGES, apply_stack, provenance, stack_id
+    from zenml_airflow.active_stack import active_stack
     from zenml_airflow.deploy import deploy_pipeline
     from zenml_pipelines.registry import PIPELINES, get_pipeline
 
     specs = [get_pipeline(name) for name in names or PIPELINES]
     for change in apply_stack(settings):
         console.print(f"stack: {change}")
-    with active_stack(settings, scheduled=True):
+    with active_stack(stack_id(settings, scheduled=True)):
         for spec in specs:
             arguments = {
                 "config": spec.build_config(settings.model_dump()),

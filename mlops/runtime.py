@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from zenml_airflow.preload import PRELOAD_ENV
@@ -155,20 +154,12 @@ def _create_experiments(settings: Settings) -> None:
             client.create_experiment(pipeline, artifact_location=(folder / "artifacts" / pipeline).as_uri())
 
 
-@contextmanager
-def active_stack(settings: Settings, *, scheduled: bool) -> Iterator[None]:
-    """Activate the environment's stack: the one that Airflow runs, or the one without Airflow."""
+def stack_id(settings: Settings, *, scheduled: bool) -> UUID:
+    """Id of the environment's stack: the one that Airflow runs, or the one without Airflow."""
     from zenml.client import Client
 
     file = _stack_file(settings)
-    wanted = file.scheduled if scheduled else file.inline
-    client = Client()
-    previous = client.active_stack_model.name
-    client.activate_stack(wanted)
-    try:
-        yield
-    finally:
-        client.activate_stack(previous)
+    return Client().get_stack(file.scheduled if scheduled else file.inline, allow_name_prefix_match=False).id
 
 
 def provenance(settings: Settings) -> Any:
@@ -197,6 +188,7 @@ def run_inline(settings: Settings, name: str, day: date | None, params: dict[str
     from zenml.models import RunMetadataResource
     from zenml.utils import source_utils
 
+    from zenml_airflow.active_stack import active_stack
     from zenml_airflow.context import cli_context, run_context
     from zenml_airflow.runner import context_metadata, context_tags
     from zenml_pipelines.registry import get_pipeline
@@ -212,7 +204,7 @@ def run_inline(settings: Settings, name: str, day: date | None, params: dict[str
     )
     apply_stack(settings)
     config = spec.build_config(settings.model_dump())
-    with run_context(context), active_stack(settings, scheduled=False):
+    with run_context(context), active_stack(stack_id(settings, scheduled=False)):
         pipeline = spec.load().with_options(
             run_name=f"{name}/{context.dag_run_id}", execution_mode=ExecutionMode.FAIL_FAST
         )

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from zenml_airflow.active_stack import active_stack
 from zenml_airflow.code_archive import activate_code, fetch_code
 from zenml_airflow.context import RunContext, run_context
 from zenml_airflow.preload import import_apart_from_airflow
@@ -100,7 +101,7 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
     activate_code(code)
     source_utils.set_custom_source_root(str(code))
     integration_registry.activate_integrations()
-    with run_context(context):
+    with run_context(context), active_stack(snapshot.stack.id):
         run = current or _get_or_create_run(snapshot, context, run_key, earlier)
         with setup_execution_context(pipeline_run=run):
             statuses = {}

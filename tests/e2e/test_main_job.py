@@ -223,13 +223,14 @@ def test_a_plain_submission_to_airflows_stack_is_refused_and_leaves_no_run(main_
     known = {run["id"] for run in main_job.zenml_runs("batch_inference")}
     code = """
 import json
-from mlops.runtime import active_stack, enter
+from mlops.runtime import enter, stack_id
+from zenml_airflow.active_stack import active_stack
 settings = enter("local")
 from zenml.utils import source_utils
 source_utils.set_custom_source_root(str(settings.project_root))
 from zenml_pipelines.registry import get_pipeline
 spec = get_pipeline("batch_inference")
-with active_stack(settings, scheduled=True):
+with active_stack(stack_id(settings, scheduled=True)):
     try:
         spec.load()(config=spec.build_config(settings.model_dump()))
         print(json.dumps("accepted"))
