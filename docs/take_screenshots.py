@@ -23,7 +23,12 @@ def main(url: str, password: str, chromium: str = "/usr/bin/chromium") -> None:
         page.click("button[type=submit]")
         page.wait_for_timeout(4000)
         page.goto(f"{url}/dags/readmission_batch_inference")
-        page.wait_for_timeout(8000)
+        page.wait_for_timeout(5000)
+        # The grid alone, its task groups open: the handle hides the details, the first toolbar button expands.
+        page.mouse.click(347, 454)
+        page.wait_for_timeout(1500)
+        page.get_by_label("Expand all task groups").first.click()
+        page.wait_for_timeout(2500)
         page.screenshot(path=str(IMAGES / "airflow-grid.png"))
         browser.close()
 

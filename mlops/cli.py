@@ -31,7 +31,7 @@ app.add_typer(stack_app, name="stack")
 
 Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
 
-console = Console()
+console = Console(soft_wrap=True)
 errors = Console(stderr=True)
 
 

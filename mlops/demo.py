@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 TRAINING_DAG = "readmission_training"
 INFERENCE_DAG = "readmission_batch_inference"
 RUN_TIMEOUT_SECONDS = 1200.0
+TABLE_WIDTH = 140
+"""Characters that hold the table with its ids uncut."""
 
 
 class DisagreementError(RuntimeError):
@@ -242,8 +244,7 @@ def _print(reports: list[DayReport], console: Console) -> None:
             item.airflow_run_id,
         )
     # Ids are there to be copied: a narrow terminal must not cut them.
-    wide = Console(file=console.file, width=max(console.width, console.measure(table).maximum))
-    wide.print(table)
+    Console(file=console.file, width=max(console.width, TABLE_WIDTH)).print(table)
 
 
 def _title(console: Console, text: str) -> None:
