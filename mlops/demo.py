@@ -259,16 +259,20 @@ def _progress(console: Console) -> Progress:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Make SIGTERM behave like Ctrl-C, so that both clean up."""
+    """Make SIGTERM behave like Ctrl-C, so that both clean up.
+
+    SIGINT is set too: a process that a script started in the background ignores it otherwise.
+    """
 
     def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

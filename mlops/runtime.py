@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,6 +102,21 @@ def password_file(settings: Settings) -> Path:
     return settings.state_dir / "airflow" / "passwords.json"
 
 
+def ensure_password(settings: Settings) -> None:
+    """Generate the local admin's password, readable by the user alone.
+
+    Airflow would generate one too, but into a file that everyone may read, and into its log.
+    """
+    path = password_file(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
+        handle.write(json.dumps({"admin": secrets.token_urlsafe(12)}) + "\n")
+
+
 def admin_password(settings: Settings) -> str | None:
     """The generated password, once Airflow has started for the first time."""
     try:
@@ -116,7 +132,8 @@ def enter(environment: str | None) -> Settings:
     Must run before ZenML or Airflow is imported: both read their variables on import.
     """
     settings = load_settings(environment)
-    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    # Patient data and a password lie below it.
+    settings.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.environ.update(airflow_environment(settings))
     return settings
 

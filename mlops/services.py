@@ -19,7 +19,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from mlops.runtime import airflow_environment
+from mlops.runtime import airflow_environment, ensure_password
 from zenml_airflow.settings import PORT_ENVS, Settings
 
 MARKER_ENV = "MLOPS_SERVICE"
@@ -189,6 +189,7 @@ def _migrate(settings: Settings, progress: Callable[[str], None]) -> None:
         "preload_if_forking()\n",
         encoding="utf-8",
     )
+    ensure_password(settings)
     progress("migrating Airflow's database")
     result = subprocess.run(
         [sys.executable, "-m", "airflow", "db", "migrate"],

@@ -130,8 +130,8 @@ def activate_code(folder: Path) -> None:
         origin = getattr(sys.modules[name], "__file__", None)
         if origin is None or not Path(origin).is_relative_to(folder):
             del sys.modules[name]
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+    # To the front even where it stands further back: the version of an earlier run may have come before it.
+    sys.path[:] = [str(folder), *(entry for entry in sys.path if entry != str(folder))]
 
 
 def _archive_url(artifact_store: str, digest: str) -> str:

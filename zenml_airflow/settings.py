@@ -24,6 +24,7 @@ STATE_DIR_ENV = "MLOPS_STATE_DIR"
 PORT_ENVS = {"airflow_port": "MLOPS_AIRFLOW_PORT", "mlflow_port": "MLOPS_MLFLOW_PORT"}
 """Variables that move a local service to another port without touching a file."""
 DEFAULT_ENVIRONMENT = "local"
+_SHARED = "base"
 
 
 class SettingsError(ValueError):
@@ -200,10 +201,12 @@ def load_settings(environment: str | None = None) -> Settings:
     root = project_root()
     name = environment or os.environ.get(ENVIRONMENT_ENV) or DEFAULT_ENVIRONMENT
     path = root / "configs" / f"{name}.yaml"
-    if not path.is_file():
-        known = sorted(p.stem for p in path.parent.glob("*.yaml") if p.stem != "base")
-        raise SettingsError(f"No environment {name!r}: configs/{name}.yaml does not exist. Known: {known}.")
-    merged = _merge(_read_yaml(root / "configs" / "base.yaml"), _read_yaml(path))
+    known = sorted(p.stem for p in path.parent.glob("*.yaml") if p.stem != _SHARED)
+    if name not in known:
+        raise SettingsError(
+            f"No environment {name!r}: configs/ has no {name}.yaml that describes one. Known: {known}."
+        )
+    merged = _merge(_read_yaml(root / "configs" / f"{_SHARED}.yaml"), _read_yaml(path))
     ports = {key: os.environ[variable] for key, variable in PORT_ENVS.items() if os.environ.get(variable)}
     merged = _merge(merged, {"services": ports})
     state = os.environ.get(STATE_DIR_ENV)

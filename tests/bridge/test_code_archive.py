@@ -1,10 +1,13 @@
+import os
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from zenml_airflow.code_archive import CodeArchiveError, build_archive, fetch_code, upload_archive
 
@@ -20,7 +23,9 @@ def project(tmp_path):
 
 def test_equal_sources_give_equal_bytes(project):
     first = build_archive(project, ["wing"])
-    (project / "wing" / "__init__.py").touch()
+    assert first[0][4:8] == bytes(4), "the gzip header holds the time of the build"
+    os.utime(project / "wing" / "__init__.py", (0, 0))
+    (project / "wing" / "__init__.py").chmod(0o755)
     (project / "wing" / "__pycache__" / "y.pyc").write_bytes(b"y")
     assert build_archive(project, ["wing"]) == first
     (project / "wing" / "__init__.py").write_text("VERSION = 2\n")
@@ -56,31 +61,55 @@ def test_a_changed_or_missing_archive_is_refused(project, tmp_path):
     assert not (tmp_path / "cache" / digest).exists()
 
 
+class MeetingFileSystem(MemoryFileSystem):
+    """The memory store, read by two tasks at once: neither gets the file before both have asked for it."""
+
+    protocol = "meeting"
+    both_asked = threading.Barrier(2, timeout=30)
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        return super()._strip_protocol(path.replace("meeting://", "memory://"))
+
+    def _open(self, path, mode="rb", **kwargs):
+        if "r" in mode:
+            self.both_asked.wait()
+        return super()._open(path, mode, **kwargs)
+
+
 def test_tasks_that_unpack_at_once_share_one_folder(project, tmp_path):
+    fsspec.register_implementation("meeting", MeetingFileSystem, clobber=True)
     content, digest = build_archive(project, ["wing"])
-    upload_archive(content, digest, str(tmp_path / "store"))
-    with ThreadPoolExecutor(8) as pool:
-        jobs = [pool.submit(fetch_code, digest, str(tmp_path / "store"), tmp_path / "cache") for _ in range(16)]
+    url = f"meeting://{uuid4()}"
+    upload_archive(content, digest, url)
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(fetch_code, digest, url, tmp_path / "cache") for _ in range(2)]
         folders = {job.result() for job in jobs}
     assert folders == {tmp_path / "cache" / digest}
     assert [entry.name for entry in (tmp_path / "cache").iterdir()] == [digest]
 
 
 def test_the_version_of_the_run_replaces_one_that_was_imported(project, tmp_path):
-    content, digest = build_archive(project, ["wing"])
-    upload_archive(content, digest, str(tmp_path / "store"))
-    folder = fetch_code(digest, str(tmp_path / "store"), tmp_path / "cache")
-    (project / "wing" / "__init__.py").write_text("VERSION = 2\n")
+    folders = []
+    for version in (1, 2):
+        (project / "wing" / "part.py").write_text(f"VERSION = {version}\n")
+        content, digest = build_archive(project, ["wing"])
+        upload_archive(content, digest, str(tmp_path / "store"))
+        folders.append(str(fetch_code(digest, str(tmp_path / "store"), tmp_path / "cache")))
+    (project / "wing" / "part.py").write_text("VERSION = 'checked out'\n")
     code = f"""
 import sys
 from pathlib import Path
 sys.path.insert(0, {str(project)!r})
-import wing
-before = wing.VERSION
+import wing.part
+found = [wing.part.VERSION]
 from zenml_airflow.code_archive import activate_code
-activate_code(Path({str(folder)!r}))
-import wing
-print(before, wing.VERSION)
+first, second = map(Path, {folders!r})
+for folder in (first, second, first, first):
+    activate_code(folder)
+    import wing.part
+    found.append(wing.part.VERSION)
+print(found)
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.split() == ["2", "1"]
+    assert result.stdout.strip() == "['checked out', 1, 2, 1, 1]"

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -36,6 +37,18 @@ def test_contexts_nest_and_are_restored():
         get_run_context()
 
 
+def test_a_thread_that_a_step_starts_sees_the_context():
+    with run_context(context()) as made, ThreadPoolExecutor(1) as pool:
+        assert pool.submit(get_run_context).result() is made
+
+
+def test_the_context_of_the_process_wins_over_an_inherited_one(monkeypatch):
+    monkeypatch.setenv(CONTEXT_ENV, context(date(2026, 1, 6)).model_dump_json())
+    with run_context(context()) as made:
+        assert get_run_context() is made
+    assert get_run_context().partition_date == date(2026, 1, 6)
+
+
 def test_context_is_restored_after_a_failing_step():
     with pytest.raises(ZeroDivisionError), run_context(context()):
         _ = 1 / 0
@@ -64,11 +77,18 @@ def test_context_travels_into_another_process_as_an_environment_variable():
 
 
 @pytest.mark.parametrize(
-    ("day", "hours"),
-    [(date(2026, 3, 28), 24), (date(2026, 3, 29), 23), (date(2026, 10, 25), 25), (date(2026, 1, 1), 24)],
+    ("zone", "day", "hours"),
+    [
+        ("Europe/Berlin", date(2026, 1, 1), 24),
+        ("Europe/Berlin", date(2026, 3, 28), 24),
+        ("Europe/Berlin", date(2026, 3, 29), 23),
+        ("Europe/Berlin", date(2026, 10, 25), 25),
+        ("America/Santiago", date(2026, 9, 6), 23),  # has no midnight: the day begins at 01:00
+        ("UTC", date(2026, 3, 29), 24),
+    ],
 )
-def test_a_day_is_the_local_day_when_the_clocks_change(day, hours):
-    made = cli_context(day, environment="local", storage_root="/data", timezone="Europe/Berlin")
+def test_a_day_is_the_local_day_when_the_clocks_change(zone, day, hours):
+    made = cli_context(day, environment="local", storage_root="/data", timezone=zone)
     start, end = made.data_interval_start.astimezone(UTC), made.data_interval_end.astimezone(UTC)
     assert made.partition_date == day
     assert end - start == timedelta(hours=hours)

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from manifests import manifest, step
 from pydantic import ValidationError
@@ -73,27 +73,59 @@ def test_steps_must_form_a_graph(steps, message):
         manifest(steps=steps)
 
 
-_LEAVES = [
-    ("environment",),
-    ("snapshot_id",),
-    ("snapshot_name",),
-    ("code", "commit"),
-    ("stack", "name"),
-    ("policies", 0, "message"),
-    ("steps", 2, "timeout_seconds"),
-    ("steps", 2, "retries"),
-]
+def leaves(content, *path):
+    """Paths of all plain values in nested JSON."""
+    if isinstance(content, dict | list):
+        items = content.items() if isinstance(content, dict) else enumerate(content)
+        return [leaf for key, value in items for leaf in leaves(value, *path, key)]
+    return [path]
 
 
-@given(leaf=st.sampled_from(_LEAVES), number=st.integers(min_value=100, max_value=999))
-def test_any_edit_of_a_value_is_noticed(tmp_path_factory, leaf, number):
-    folder = tmp_path_factory.mktemp("manifest")
+LEAVES = leaves(json.loads(manifest().sealed().to_json()))
+OF_THE_SAME_TYPE = {
+    bool: st.booleans(),
+    int: st.integers(),
+    str: st.text(),
+    # What is absent can be text or a number.
+    type(None): st.text() | st.integers() | st.floats(allow_nan=False),
+}
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def read_after_edit(folder, leaf, draw):
+    """Write the manifest, put what ``draw`` makes of the value at ``leaf`` in its place, and read it."""
     path = write_manifest(manifest(), folder)
     content = json.loads(path.read_text())
     place = content
     for key in leaf[:-1]:
         place = place[key]
-    place[leaf[-1]] = number if isinstance(place[leaf[-1]], int) else str(number)
+    place[leaf[-1]] = draw(place[leaf[-1]])
     path.write_text(json.dumps(content))
-    with pytest.raises(ManifestError, match="changed after it was written"):
-        read_manifest(folder, "training")
+    return read_manifest(folder, "training")
+
+
+@settings(deadline=None)
+@given(leaf=st.sampled_from(LEAVES), data=st.data())
+def test_another_value_is_refused_wherever_it_stands(tmp_path_factory, leaf, data):
+    def draw(old):
+        new = data.draw(OF_THE_SAME_TYPE[type(old)])
+        assume(new != old)
+        return new
+
+    with pytest.raises(ManifestError):
+        read_after_edit(tmp_path_factory.mktemp("manifest"), leaf, draw)
+
+
+@settings(deadline=None)
+@given(leaf=st.sampled_from(LEAVES), data=st.data())
+def test_no_edit_at_all_gives_another_manifest(tmp_path_factory, leaf, data):
+    """JSON of another type is refused, or read as the value that it equals (``2.0`` for ``2``)."""
+    try:
+        found = read_after_edit(tmp_path_factory.mktemp("manifest"), leaf, lambda old: data.draw(ANYTHING))
+    except ManifestError:
+        return
+    assert found == manifest().sealed()

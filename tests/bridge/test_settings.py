@@ -34,10 +34,11 @@ def test_the_process_environment_names_environment_state_and_ports(project, monk
     monkeypatch.setenv("MLOPS_ENV", "lab")
     monkeypatch.setenv("MLOPS_STATE_DIR", str(tmp_path / "elsewhere"))
     monkeypatch.setenv("MLOPS_AIRFLOW_PORT", "9999")
+    monkeypatch.setenv("MLOPS_MLFLOW_PORT", "9998")
     settings = load_settings()
     assert settings.environment == "lab"
     assert settings.storage_root == str(tmp_path / "elsewhere")
-    assert settings.services.airflow_port == 9999
+    assert (settings.services.airflow_port, settings.services.mlflow_port) == (9999, 9998)
 
 
 @pytest.mark.parametrize(
@@ -65,9 +66,10 @@ def test_all_problems_are_listed_at_once(project):
     assert all(name in str(error.value) for name in ("retires", "launcher", "timezone"))
 
 
-def test_an_unknown_environment_lists_the_known_ones(project):
+@pytest.mark.parametrize("name", ["prod", "base", "../configs/local"])
+def test_an_unknown_environment_lists_the_known_ones(project, name):
     with pytest.raises(SettingsError, match=r"Known: \['local'\]"):
-        load_settings("prod")
+        load_settings(name)
 
 
 def test_a_folder_without_configs_is_no_project(monkeypatch, tmp_path):

@@ -11,6 +11,8 @@ from checkout import REAL_DATA
 
 from mlops.airflow_api import AirflowApi
 from mlops.demo import INFERENCE_DAG
+from mlops.runtime import password_file
+from mlops.services import logs_dir
 from zenml_airflow.settings import load_settings
 from zenml_pipelines.partitions import PartitionStore, read_predictions, read_quarantine
 
@@ -210,6 +212,16 @@ def test_manifests_hold_no_path_and_no_credential(main_job, settings):
         assert not re.search(r'"(/|file:|[A-Za-z]:\\)', text)
         assert str(settings.project_root) not in text
         assert not re.search(r"password|secret|token|api_key|credential", text, re.IGNORECASE)
+
+
+def test_the_admin_password_is_the_users_alone_and_in_no_log(main_job, settings):
+    path = password_file(settings)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert settings.state_dir.stat().st_mode & 0o077 == 0
+    password = main_job.mlops("password").stdout.strip()
+    logs = [*logs_dir(settings).glob("*.log"), *(settings.state_dir / "airflow" / "logs").rglob("*.log")]
+    assert len(logs) > 10
+    assert not [log for log in logs if password in log.read_text(errors="replace")]
 
 
 def test_deploying_the_same_thing_twice_finds_the_first_snapshot(main_job, settings):

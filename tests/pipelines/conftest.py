@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-# ZenML reads these when it is imported, so they are set before anything imports it.
-_HOME = tempfile.TemporaryDirectory(prefix="zenml-tests-")
-for _name, _value in {
-    "ZENML_CONFIG_PATH": f"{_HOME.name}/config",
-    "ZENML_LOCAL_STORES_PATH": f"{_HOME.name}/stores",
-    "ZENML_ANALYTICS_OPT_IN": "false",
-    "ZENML_LOGGING_VERBOSITY": "WARN",
-    "ZENML_ENABLE_RICH_TRACEBACK": "false",
-    "ZENML_DISABLE_STEP_LOGS_STORAGE": "true",
-    "ZENML_DISABLE_PIPELINE_LOGS_STORAGE": "true",
-    "AUTO_OPEN_DASHBOARD": "false",
-}.items():
-    os.environ.setdefault(_name, _value)
+import pandas as pd
+import pytest
+from pipeline_workspace import ARCHIVE, ROWS, Workspace, land, settings
 
-import pandas as pd  # noqa: E402
-import pytest  # noqa: E402
-from pipeline_workspace import ARCHIVE, ROWS, Workspace, land, settings  # noqa: E402
-
-from zenml_pipelines.config import TrainingConfig, build_batch_inference_config, build_training_config  # noqa: E402
+from zenml_pipelines.config import TrainingConfig, build_batch_inference_config, build_training_config
 
 
 @pytest.fixture(scope="session")

@@ -38,8 +38,8 @@ class RawSource(BaseModel):
 
     Attributes:
         kind: Where it comes from.
-        origin: The file's name, the URL without credentials, or the generator's arguments; never a local
-        path. sha256: Digest of the CSV.
+        origin: The file's name, the URL without credentials, or the generator's arguments; never a local path.
+        sha256: Digest of the CSV.
         rows: Encounters in the CSV.
         fetched_at: When it was put there, in UTC.
     """
