@@ -1,7 +1,7 @@
 """Who may import whom, where the import linter cannot see it: in bare processes, and in DAG files.
 
-The import linter reads the project's own import statements. What a third-party library imports in turn, and what is
-imported by name, shows only when a module is loaded where a package is missing.
+The import linter reads the project's own import statements. What a third-party library imports in turn, and what
+is imported by name, shows only when a module is loaded where a package is missing.
 """
 
 import ast
