@@ -8,8 +8,9 @@ from pathlib import Path
 
 CONFTEST = Path(__file__).resolve().parents[1] / "conftest.py"
 ASK = """
-import json, runpy, sys
+import atexit, json, runpy
 conftest = runpy.run_path({conftest!r})
+atexit.register(conftest["pytest_sessionfinish"])
 from airflow.configuration import conf
 from zenml.client import Client
 from zenml_airflow.settings import load_settings
@@ -23,7 +24,6 @@ print(json.dumps({{
     "state": str(load_settings().state_dir),
     "mlflow": mlflow.get_tracking_uri(),
 }}))
-conftest["pytest_sessionfinish"]()
 """
 
 
