@@ -121,6 +121,10 @@ class Manifest(_Part):
             TopologicalSorter({step.name: step.upstream for step in self.steps}).prepare()
         except CycleError as error:
             raise ValueError(f"steps wait for each other: {' -> '.join(error.args[1])}") from error
+        for index, step in enumerate(self.steps):
+            late = set(step.upstream) - set(names[:index])
+            if late:
+                raise ValueError(f"{step.name!r} stands before a step that it waits for: {sorted(late)}")
         return self
 
     def sealed(self) -> Manifest:
@@ -149,6 +153,8 @@ def write_manifest(manifest: Manifest, directory: Path) -> Path:
     with tempfile.NamedTemporaryFile("w", dir=directory, suffix=".tmp", delete=False, encoding="utf-8") as handle:
         handle.write(manifest.sealed().to_json())
     try:
+        # Airflow may run as another user than the one who deploys.
+        Path(handle.name).chmod(0o644)
         Path(handle.name).replace(target)
     except BaseException:
         Path(handle.name).unlink(missing_ok=True)

@@ -148,12 +148,3 @@ def test_a_missing_manifest_is_an_import_error_with_the_way_out(tmp_path):
     result = parse(ROOT / "dags" / "readmission_training.py", tmp_path)
     assert result.returncode != 0
     assert "mlops deploy training" in result.stderr
-
-
-@pytest.mark.parametrize(
-    "module", ["context", "manifest", "settings", "code_archive", "flavor", "runner", "deploy"]
-)
-def test_what_a_step_image_loads_needs_no_airflow(module):
-    code = REFUSE.format(refused=["airflow"]) + f"import zenml_airflow.{module}"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
-    assert result.returncode == 0, result.stderr
