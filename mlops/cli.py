@@ -42,6 +42,9 @@ def _sentences() -> Iterator[None]:
 
     try:
         yield
+    except typer.Exit:
+        # A RuntimeError by inheritance, and no error.
+        raise
     except KeyboardInterrupt:
         errors.print("[yellow]Interrupted.[/yellow]")
         raise typer.Exit(130) from None

@@ -81,11 +81,13 @@ def running(settings: Settings) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            environment = process.environ()
+            # Airflow's API server overwrites its environment with its title; the folder it works in stays.
+            titled = " ".join(_command(process)).startswith("airflow ")
+            marked = process.environ().get(MARKER_ENV) == wanted or (titled and process.cwd() == wanted)
             zombie = process.status() == psutil.STATUS_ZOMBIE
         except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
             continue
-        if not zombie and environment.get(MARKER_ENV) == wanted and process.pid != os.getpid():
+        if marked and not zombie and process.pid != os.getpid():
             found.append(process)
     return found
 
@@ -164,12 +166,12 @@ def status(settings: Settings) -> dict[str, str]:
     states = {}
     for service in services(settings):
         needle = " ".join(service.command[1:4])
-        if not any(needle in command for command in commands) and not _titled(service.name, commands):
+        if service.name in health and commands and _answers(health[service.name]):
+            states[service.name] = "healthy"
+        elif not any(needle in command for command in commands) and not _titled(service.name, commands):
             states[service.name] = "stopped"
-        elif service.name in health:
-            states[service.name] = "healthy" if _answers(health[service.name]) else "starting"
         else:
-            states[service.name] = "running"
+            states[service.name] = "starting" if service.name in health else "running"
     return states
 
 

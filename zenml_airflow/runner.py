@@ -165,7 +165,7 @@ def _get_or_create_run(
 
 
 def context_tags(context: RunContext) -> list[str]:
-    """Tags by which ``zenml pipeline runs list --tag`` finds the run of a day."""
+    """Tags by which ``zenml pipeline runs list --tags`` finds the run of a day."""
     return [
         f"environment={context.environment}",
         f"dag_id={context.dag_id}",

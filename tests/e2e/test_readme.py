@@ -52,7 +52,7 @@ def test_command_works(shell, command):
 
 
 def test_the_run_of_a_day_is_found_by_its_tag(shell):
-    found = shell("zenml pipeline runs list --tag logical_date=2026-01-06 --output json")
+    found = shell("zenml pipeline runs list --tags logical_date=2026-01-06 --columns name --output json")
     assert found.returncode == 0, found.stderr
     assert "backfill__2026-01-07" in found.stdout
     assert "backfill__2026-01-09" not in found.stdout
