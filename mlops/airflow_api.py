@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
-from mlops.runtime import admin_password
+from mlops.runtime import HOST, admin_password
+from mlops.services import last_line
 from zenml_airflow.settings import Settings
 
 FINISHED = frozenset({"success", "failed"})
@@ -29,7 +30,7 @@ class AirflowApi:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.base_url = f"http://127.0.0.1:{settings.services.airflow_port}"
+        self.base_url = f"http://{HOST}:{settings.services.airflow_port}"
         self._client = httpx.Client(base_url=self.base_url, timeout=60, headers=self._login())
 
     def _login(self) -> dict[str, str]:
@@ -74,7 +75,7 @@ class AirflowApi:
             if errors:
                 raise AirflowApiError(
                     "DAG import errors: "
-                    + "; ".join(f"{e['filename']}: {_last_line(e['stack_trace'])}" for e in errors)
+                    + "; ".join(f"{e['filename']}: {last_line(e['stack_trace'])}" for e in errors)
                 )
             response = self._client.get(f"/api/v2/dags/{dag_id}")
             if response.status_code == httpx.codes.OK:
@@ -179,8 +180,3 @@ def _error_line(content: Any) -> str:
             return f"{details[0].get('exc_type')}: {details[0].get('exc_value')}"
     errors = [entry["event"] for entry in events if entry.get("level") in {"error", "critical"}]
     return str(errors[-1]) if errors else "see its log"
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""

@@ -8,16 +8,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from mlops.data_cli import data_app
-
-if TYPE_CHECKING:
-    from zenml_airflow.settings import Settings
+from mlops.data_cli import data_app, fail
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,8 +48,7 @@ def _sentences() -> Iterator[None]:
     except (RuntimeError, ValueError, KeyError, OSError, ValidationError) as error:
         if os.environ.get("MLOPS_DEBUG") == "1":
             raise
-        errors.print(f"[red]Error:[/red] {error}", highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+        fail(errors, str(error), error)
 
 
 @app.command()
@@ -68,34 +64,10 @@ def deploy(
 
     For example: `mlops deploy`, or `mlops deploy batch_inference --env local`
     """
-    from mlops.runtime import enter
+    from mlops.runtime import deploy_all, enter
 
     with _sentences():
-        settings = enter(environment)
-        deploy_all(settings, pipelines)
-
-
-def deploy_all(settings: Settings, names: list[str] | None = None) -> None:
-    """Apply the environment's stacks, then compile the named pipelines, or all of them."""
-    from mlops.runtime import CODE_PACKAGES, apply_stack, provenance, stack_id
-    from zenml_airflow.active_stack import active_stack
-    from zenml_airflow.deploy import deploy_pipeline
-    from zenml_pipelines.registry import PIPELINES, get_pipeline
-
-    specs = [get_pipeline(name) for name in names or PIPELINES]
-    for change in apply_stack(settings):
-        console.print(f"stack: {change}")
-    with active_stack(stack_id(settings, scheduled=True)):
-        for spec in specs:
-            arguments = {
-                "config": spec.build_config(settings.model_dump()),
-                "provenance": provenance(settings),
-            }
-            manifest, path = deploy_pipeline(spec.load(), arguments, settings=settings, packages=CODE_PACKAGES)
-            console.print(
-                f"deployed [bold]{spec.name}[/bold] to {settings.environment}: snapshot {manifest.snapshot_name}, "
-                f"{len(manifest.steps)} steps, manifest {path.name}"
-            )
+        deploy_all(enter(environment), console.print, pipelines)
 
 
 @app.command()
@@ -175,14 +147,14 @@ def stack_apply(environment: Environment = "local") -> None:
 @app.command()
 def up(environment: Environment = "local") -> None:
     """Start Airflow and MLflow on loopback, and wait until they are ready."""
-    from mlops.runtime import enter
-    from mlops.services import start
+    from mlops.runtime import deploy_all, enter
+    from mlops.services import show_urls, start
 
     with _sentences():
         settings = enter(environment)
-        deploy_all(settings)
+        deploy_all(settings, console.print)
         start(settings, console.print)
-        show_urls(settings)
+        show_urls(settings, console.print)
 
 
 @app.command()
@@ -200,6 +172,7 @@ def down(environment: Environment = "local") -> None:
 def status(environment: Environment = "local") -> None:
     """Show the local services."""
     from mlops.runtime import enter
+    from mlops.services import show_urls
     from mlops.services import status as service_states
 
     with _sentences():
@@ -211,7 +184,7 @@ def status(environment: Environment = "local") -> None:
         console.print(table)
         if "stopped" in states.values():
             raise typer.Exit(3)
-        show_urls(settings)
+        show_urls(settings, console.print)
 
 
 @app.command()
@@ -280,16 +253,6 @@ def demo(
         from mlops.demo import run_demo
 
         run_demo(enter(environment), source, console)
-
-
-def show_urls(settings: Settings) -> None:
-    """Print where the services answer and how to log in."""
-    from mlops.services import HOST
-
-    ports = settings.services
-    console.print(f"Airflow  http://{HOST}:{ports.airflow_port}   user admin, password: `make password`")
-    console.print(f"MLflow   http://{HOST}:{ports.mlflow_port}")
-    console.print("Stop everything with `make down`.")
 
 
 if __name__ == "__main__":

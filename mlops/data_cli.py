@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -161,12 +161,13 @@ def _sentences() -> Iterator[Console]:
         problems = "; ".join(
             f"data.{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()
         )
-        _fail(console, f"The data section in configs/ is wrong: {problems}.", error)
+        fail(console, f"The data section in configs/ is wrong: {problems}.", error)
     except (DataError, SettingsError) as error:
-        _fail(console, str(error), error)
+        fail(console, str(error), error)
 
 
-def _fail(console: Console, sentence: str, cause: Exception) -> None:
+def fail(console: Console, sentence: str, cause: Exception) -> NoReturn:
+    """Print one sentence and end with exit code 1; the sentence may hold brackets, so it is no markup."""
     console.print("Error:", style="bold red", end=" ")
     console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(1) from cause

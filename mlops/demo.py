@@ -16,6 +16,7 @@ from rich.table import Table
 
 from mlops import services
 from mlops.airflow_api import AirflowApi, AirflowApiError
+from mlops.runtime import deploy_all
 
 if TYPE_CHECKING:
     from zenml_airflow.settings import Settings
@@ -65,14 +66,11 @@ def run_demo(settings: Settings, source: str, console: Console) -> None:
         reports = reconcile(api, settings, days)
     _print(reports, console)
     console.print(f"Airflow, ZenML and the files agree. Took {time.monotonic() - started:.0f} s.\n")
-    from mlops.cli import show_urls
-
-    show_urls(settings)
+    services.show_urls(settings, console.print)
 
 
 def _prepare(settings: Settings, source: str, console: Console) -> dict[date, int]:
     """Fetch the data, deploy, start the services, feed the days; return the rows fed by day."""
-    from mlops.cli import deploy_all
     from zenml_pipelines.data.config import DataConfig
     from zenml_pipelines.data.feed import feed
     from zenml_pipelines.data.fetch import fetch
@@ -93,7 +91,7 @@ def _prepare(settings: Settings, source: str, console: Console) -> dict[date, in
     )
     console.print(f"fed {len(fed)} days from {first}: {sum(part.rows for part in fed)} encounters")
     _title(console, "Deploy")
-    deploy_all(settings)
+    deploy_all(settings, console.print)
     _title(console, "Services")
     services.start(settings, console.print)
     return {part.day: part.rows for part in fed}

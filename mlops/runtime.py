@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,9 @@ from zenml_airflow.settings import (
 
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
+
+HOST = "127.0.0.1"
+"""The only address that a local service listens on."""
 
 SQLITE_CONNECT_ARGS = {"timeout": 60}
 """Seconds that an Airflow component waits for another one's write; sqlite3 gives up after 5."""
@@ -56,7 +60,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
     """Variables of the Airflow processes: loopback only, one folder for everything."""
     home = settings.state_dir / "airflow"
     port = settings.services.airflow_port
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://{HOST}:{port}"
     bundles = [
         {
             "name": "dags",
@@ -69,7 +73,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         PRELOAD_ENV: "1" if settings.airflow.preload else "0",
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__API__BASE_URL": url,
-        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__HOST": HOST,
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__CORE__AUTH_MANAGER": (
@@ -92,7 +96,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "30",
         "AIRFLOW__TRACES__OTEL_ON": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-        "FORWARDED_ALLOW_IPS": "127.0.0.1",
+        "FORWARDED_ALLOW_IPS": HOST,
         "PYTHONUNBUFFERED": "1",
     }
 
@@ -188,6 +192,29 @@ def provenance(settings: Settings) -> Any:
     return Provenance(git_commit=git.commit, git_dirty=git.dirty)
 
 
+def deploy_all(settings: Settings, progress: Callable[[str], None], names: list[str] | None = None) -> None:
+    """Apply the environment's stacks, then compile the named pipelines, or all of them."""
+    from zenml_airflow.active_stack import active_stack
+    from zenml_airflow.deploy import deploy_pipeline
+    from zenml_pipelines.registry import PIPELINES, get_pipeline
+
+    specs = [get_pipeline(name) for name in names or PIPELINES]
+    for change in apply_stack(settings):
+        progress(f"stack: {change}")
+    origin = provenance(settings)
+    with active_stack(stack_id(settings, scheduled=True)):
+        for spec in specs:
+            arguments = {
+                "config": spec.build_config(settings.model_dump()),
+                "provenance": origin,
+            }
+            manifest, path = deploy_pipeline(spec.load(), arguments, settings=settings, packages=CODE_PACKAGES)
+            progress(
+                f"deployed {spec.name} to {settings.environment}: snapshot {manifest.snapshot_name}, "
+                f"{len(manifest.steps)} steps, manifest {path.name}"
+            )
+
+
 def run_inline(settings: Settings, name: str, day: date | None, params: dict[str, Any]) -> PipelineRunResponse:
     """Run a pipeline in this process and return the ZenML run.
 
@@ -201,13 +228,12 @@ def run_inline(settings: Settings, name: str, day: date | None, params: dict[str
         Exception: Whatever a step raises.
     """
     from zenml.client import Client
-    from zenml.enums import ExecutionMode, MetadataResourceTypes
-    from zenml.models import RunMetadataResource
+    from zenml.enums import ExecutionMode
     from zenml.utils import source_utils
 
     from zenml_airflow.active_stack import active_stack
     from zenml_airflow.context import cli_context, run_context
-    from zenml_airflow.runner import context_metadata, context_tags
+    from zenml_airflow.runner import context_tags, record_context
     from zenml_pipelines.registry import get_pipeline
 
     spec = get_pipeline(name)
@@ -229,9 +255,5 @@ def run_inline(settings: Settings, name: str, day: date | None, params: dict[str
         finished = pipeline(config=config, provenance=provenance(settings))
         if finished is None:
             raise RuntimeError(f"ZenML started no run of {name!r}.")
-        client = Client()
-        client.create_run_metadata(
-            metadata=context_metadata(context),
-            resources=[RunMetadataResource(id=finished.id, type=MetadataResourceTypes.PIPELINE_RUN)],
-        )
-        return client.get_pipeline_run(finished.id)
+        record_context(finished.id, context)
+        return Client().get_pipeline_run(finished.id)

@@ -19,13 +19,12 @@ from pathlib import Path
 import httpx
 import psutil
 
-from mlops.runtime import airflow_environment, ensure_password
+from mlops.runtime import HOST, airflow_environment, ensure_password
 from zenml_airflow.settings import PORT_ENVS, Settings
 
 MARKER_ENV = "MLOPS_SERVICE"
 START_TIMEOUT_SECONDS = 120.0
 STOP_TIMEOUT_SECONDS = 30.0
-HOST = "127.0.0.1"
 
 
 class ServiceError(RuntimeError):
@@ -94,7 +93,7 @@ def running(settings: Settings) -> list[psutil.Process]:
 
 def supervisor_alive(settings: Settings) -> bool:
     """Whether supervisord runs for this state folder."""
-    return any("supervisor.supervisord" in " ".join(_command(process)) for process in running(settings))
+    return any(_is_supervisor(process) for process in running(settings))
 
 
 def start(settings: Settings, progress: Callable[[str], None]) -> None:
@@ -145,7 +144,7 @@ def stop(settings: Settings, progress: Callable[[str], None]) -> int:
     if not processes:
         return 0
     for process in processes:
-        if "supervisor.supervisord" in " ".join(_command(process)):
+        if _is_supervisor(process):
             progress("stopping services")
             _signal(process, signal.SIGTERM)
             psutil.wait_procs([process], timeout=STOP_TIMEOUT_SECONDS)
@@ -166,13 +165,21 @@ def status(settings: Settings) -> dict[str, str]:
     states = {}
     for service in services(settings):
         needle = " ".join(service.command[1:4])
-        if service.name in health and commands and _answers(health[service.name]):
+        if service.name in health and commands and _answer(health[service.name]) is not None:
             states[service.name] = "healthy"
         elif not any(needle in command for command in commands) and not _titled(service.name, commands):
             states[service.name] = "stopped"
         else:
             states[service.name] = "starting" if service.name in health else "running"
     return states
+
+
+def show_urls(settings: Settings, progress: Callable[[str], None]) -> None:
+    """Print where the services answer and how to log in."""
+    ports = settings.services
+    progress(f"Airflow  http://{HOST}:{ports.airflow_port}   user admin, password: `make password`")
+    progress(f"MLflow   http://{HOST}:{ports.mlflow_port}")
+    progress("Stop everything with `make down`.")
 
 
 def _titled(name: str, commands: list[str]) -> bool:
@@ -201,7 +208,7 @@ def _migrate(settings: Settings, progress: Callable[[str], None]) -> None:
         check=False,
     )
     if result.returncode:
-        raise ServiceError(f"`airflow db migrate` failed: {_last_line(result.stderr or result.stdout)}")
+        raise ServiceError(f"`airflow db migrate` failed: {last_line(result.stderr or result.stdout)}")
 
 
 def _launch(settings: Settings) -> None:
@@ -228,7 +235,7 @@ def _launch(settings: Settings) -> None:
         check=False,
     )
     if result.returncode:
-        raise ServiceError(f"supervisord did not start: {_last_line(result.stderr or result.stdout)}")
+        raise ServiceError(f"supervisord did not start: {last_line(result.stderr or result.stdout)}")
 
 
 def _supervisor_config(settings: Settings, folder: Path, logs: Path) -> str:
@@ -280,25 +287,22 @@ def _wait_healthy(settings: Settings, progress: Callable[[str], None]) -> None:
 
 
 def _healthy(name: str, url: str) -> bool:
-    try:
-        response = httpx.get(url, timeout=5)
-    except httpx.HTTPError:
-        return False
-    if response.status_code != httpx.codes.OK:
-        return False
-    if name != "api-server":
-        return True
+    response = _answer(url)
+    if response is None or name != "api-server":
+        return response is not None
     report = response.json()
     return all(
         report[part]["status"] == "healthy" for part in ("metadatabase", "scheduler", "dag_processor", "triggerer")
     )
 
 
-def _answers(url: str) -> bool:
+def _answer(url: str) -> httpx.Response | None:
+    """What a server answers, or ``None`` where it does not or not with success."""
     try:
-        return httpx.get(url, timeout=2).status_code == httpx.codes.OK
+        response = httpx.get(url, timeout=5)
     except httpx.HTTPError:
-        return False
+        return None
+    return response if response.status_code == httpx.codes.OK else None
 
 
 def _free(port: int) -> bool:
@@ -309,6 +313,10 @@ def _free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def _is_supervisor(process: psutil.Process) -> bool:
+    return "supervisor.supervisord" in " ".join(_command(process))
 
 
 def _command(process: psutil.Process) -> list[str]:
@@ -327,11 +335,12 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
 
 def _tail(path: Path) -> str:
     try:
-        return _last_line(path.read_text(encoding="utf-8", errors="replace"))
+        return last_line(path.read_text(encoding="utf-8", errors="replace"))
     except FileNotFoundError:
         return "it wrote no log"
 
 
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
+    """The last line of a program's output that says something."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else "it said nothing"

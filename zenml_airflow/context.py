@@ -23,6 +23,13 @@ CLI_DAG_ID = "cli"
 """The ``dag_id`` of a run that the command line started without Airflow."""
 
 
+def resolve_location(root: str, location: str) -> str:
+    """Resolve a storage location: URLs and absolute paths stay, the rest is below ``root``."""
+    if "://" in location or os.path.isabs(location):  # noqa: PTH117 - a URL is not a Path
+        return location
+    return f"{root.rstrip('/')}/{location}"
+
+
 class NoRunContextError(RuntimeError):
     """A step asked for the run context outside of any run."""
 
@@ -83,9 +90,7 @@ class RunContext(BaseModel):
 
     def resolve(self, location: str) -> str:
         """Resolve a storage location: URLs and absolute paths stay, the rest is below ``storage_root``."""
-        if "://" in location or os.path.isabs(location):  # noqa: PTH117 - a URL is not a Path
-            return location
-        return f"{self.storage_root.rstrip('/')}/{location}"
+        return resolve_location(self.storage_root, location)
 
 
 _current: RunContext | None = None

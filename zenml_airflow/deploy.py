@@ -145,8 +145,7 @@ def _snapshot(
     pipeline.prepare(**arguments)
     retries = {}
     for step_name, invocation in pipeline.invocations.items():
-        options = step_options(invocation.step.configuration.extra)
-        count = defaults.retries if options.retries is None else options.retries
+        count = defaults.retries_of(step_options(invocation.step.configuration.extra))
         if count:
             # Tells ZenML how many failed tries of the step to expect before the run itself has failed.
             retries[step_name] = {"retry": {"max_retries": count}}

@@ -60,6 +60,10 @@ class TaskDefaults(BaseModel):
     retry_delay_seconds: int
     timeout_seconds: int
 
+    def retries_of(self, options: StepOptions) -> int:
+        """How often the task of a step is tried again."""
+        return self.retries if options.retries is None else options.retries
+
 
 class ManifestAirflowOrchestratorConfig(AirflowOrchestratorConfig):
     """Configuration of the flavor."""
@@ -172,6 +176,6 @@ def _step_spec(name: str, step: Step, defaults: TaskDefaults) -> StepSpec:
         image=None,
         operator=defaults.launcher,
         timeout_seconds=options.timeout_seconds or defaults.timeout_seconds,
-        retries=defaults.retries if options.retries is None else options.retries,
+        retries=defaults.retries_of(options),
         retry_delay_seconds=defaults.retry_delay_seconds if delay is None else delay,
     )

@@ -17,6 +17,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from zenml_airflow.enums import Launcher
+from zenml_airflow.problems import describe
 
 SCHEMA_VERSION = 1
 
@@ -185,10 +186,9 @@ def read_manifest(directory: Path, pipeline: str) -> Manifest:
     try:
         manifest = Manifest.model_validate(content)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(p) for p in item['loc']) or 'manifest'}: {item['msg']}" for item in error.errors()
-        )
-        raise ManifestError(f"Manifest {path.name} breaks its schema: {problems}. {redeploy}") from error
+        raise ManifestError(
+            f"Manifest {path.name} breaks its schema: {describe(error, 'manifest')}. {redeploy}"
+        ) from error
     if manifest.checksum != manifest._digest():
         raise ManifestError(
             f"Manifest {path.name} was changed after it was written: its checksum does not match its content. "

@@ -102,7 +102,7 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
     source_utils.set_custom_source_root(str(code))
     integration_registry.activate_integrations()
     with run_context(context), active_stack(snapshot.stack.id):
-        run = current or _get_or_create_run(snapshot, context, run_key, earlier)
+        run = current or _create_run(snapshot, context, run_key, earlier)
         with setup_execution_context(pipeline_run=run):
             statuses = {}
             for name in request.steps:
@@ -120,19 +120,26 @@ def _runs_of_dag_run(context: RunContext, group_id: str) -> list[PipelineRunResp
         size=1000,
         hydrate=True,
     )
-    return [run for run in found.items if (run.orchestrator_run_id or "").endswith(f"/{group_id}")]
+    keys = {run.id: run.orchestrator_run_id or "" for run in found.items}
+    # ZenML searches with LIKE, which takes the underscores of a DAG id for wildcards.
+    return [
+        run
+        for run in found.items
+        if keys[run.id].startswith(context.dag_run_key) and keys[run.id].endswith(f"/{group_id}")
+    ]
 
 
-def _get_or_create_run(
+def _create_run(
     snapshot: PipelineSnapshotResponse,
     context: RunContext,
     run_key: str,
     earlier: list[PipelineRunResponse],
 ) -> PipelineRunResponse:
+    """Create the ZenML run of this attempt, unless a task beside this one has just done so."""
     from zenml.client import Client
-    from zenml.enums import ExecutionStatus, MetadataResourceTypes
+    from zenml.enums import ExecutionStatus
     from zenml.environment import get_run_environment_dict
-    from zenml.models import PipelineRunRequest, RunMetadataResource
+    from zenml.models import PipelineRunRequest
     from zenml.utils.time_utils import utc_now
 
     if len(run_key) > RUN_NAME_LIMIT:
@@ -157,10 +164,7 @@ def _get_or_create_run(
         )
     )
     if created:
-        client.create_run_metadata(
-            metadata=context_metadata(context),
-            resources=[RunMetadataResource(id=run.id, type=MetadataResourceTypes.PIPELINE_RUN)],
-        )
+        record_context(run.id, context)
     return run
 
 
@@ -177,6 +181,18 @@ def context_metadata(context: RunContext) -> dict[str, Any]:
     """The run context as metadata of the ZenML run."""
     values = context.model_dump(mode="json", exclude={"storage_root", "try_number"})
     return {key: value for key, value in values.items() if value not in ({}, None)}
+
+
+def record_context(run_id: UUID, context: RunContext) -> None:
+    """Record the run context as metadata of a ZenML run."""
+    from zenml.client import Client
+    from zenml.enums import MetadataResourceTypes
+    from zenml.models import RunMetadataResource
+
+    Client().create_run_metadata(
+        metadata=context_metadata(context),
+        resources=[RunMetadataResource(id=run_id, type=MetadataResourceTypes.PIPELINE_RUN)],
+    )
 
 
 def _run_one(

@@ -16,7 +16,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from zenml_airflow.context import resolve_location
 from zenml_airflow.enums import Granularity, Launcher
+from zenml_airflow.problems import describe
 
 ENVIRONMENT_ENV = "MLOPS_ENV"
 PROJECT_ROOT_ENV = "MLOPS_PROJECT_ROOT"
@@ -159,9 +161,7 @@ class Settings(_Section):
 
     def resolve(self, location: str) -> str:
         """Resolve a storage location: URLs and absolute paths stay, the rest is below the storage root."""
-        if "://" in location or Path(location).is_absolute():
-            return location
-        return f"{self.storage_root.rstrip('/')}/{location}"
+        return resolve_location(self.storage_root, location)
 
     def schedule(self, pipeline: str) -> ScheduleSettings:
         """Return the schedule of a pipeline.
@@ -218,10 +218,7 @@ def load_settings(environment: str | None = None) -> Settings:
     try:
         return Settings.model_validate({**merged, **computed})
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in item['loc']) or 'file'}: {item['msg']}" for item in error.errors()
-        )
-        raise SettingsError(f"configs/base.yaml with configs/{name}.yaml: {problems}") from error
+        raise SettingsError(f"configs/base.yaml with configs/{name}.yaml: {describe(error, 'file')}") from error
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -62,3 +62,9 @@ def test_interrupt_half_way_leaves_nothing_running(tmp_path, number):
 
 def test_down_without_anything_running(tmp_path):
     assert "nothing was running" in make_checkout(tmp_path / "state").mlops("down").stdout
+
+
+def test_an_error_is_printed_as_it_is(tmp_path):
+    result = make_checkout(tmp_path / "state").mlops("run", "[red]nothing", check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: No pipeline '[red]nothing'")
