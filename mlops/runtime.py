@@ -65,7 +65,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         {
             "name": "dags",
             "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-            "kwargs": {"path": str(settings.project_root / "dags"), "refresh_interval": 5},
+            "kwargs": {"path": str(settings.dags_dir), "refresh_interval": 5},
         }
     ]
     return {
@@ -233,7 +233,7 @@ def run_inline(settings: Settings, name: str, day: date | None, params: dict[str
 
     from zenml_airflow.active_stack import active_stack
     from zenml_airflow.context import cli_context, run_context
-    from zenml_airflow.runner import context_tags, record_context
+    from zenml_airflow.records import context_tags, record_context
     from zenml_pipelines.registry import get_pipeline
 
     spec = get_pipeline(name)

@@ -97,7 +97,13 @@ def deploy_pipeline(
     defaults = _task_defaults(settings)
     snapshot = _snapshot(pipeline, arguments, settings, code, defaults)
     manifest = orchestrator.build_manifest(
-        snapshot, environment=settings.environment, code=code, policies=policies, defaults=defaults
+        snapshot,
+        environment=settings.environment,
+        code=code,
+        policies=policies,
+        defaults=defaults,
+        config_digest=settings.deployed_digest(pipeline.name),
+        image=getattr(settings.airflow.options_of(settings.airflow.launcher), "image", None),
     )
     return manifest, write_manifest(manifest, settings.manifests_dir)
 
@@ -122,6 +128,7 @@ def _snapshot(
     defaults: TaskDefaults,
 ) -> PipelineSnapshotResponse:
     from zenml.client import Client
+    from zenml.enums import ExecutionMode
 
     from zenml_airflow.flavor import step_options
 
@@ -142,6 +149,11 @@ def _snapshot(
     known = client.list_snapshots(name=name, size=1, hydrate=True)
     if known.items:
         return known.items[0]
+    if pipeline.configuration.execution_mode is not ExecutionMode.CONTINUE_ON_FAILURE:
+        raise DeploymentError(
+            f"Pipeline {pipeline.name!r} asks for execution mode {pipeline.configuration.execution_mode.value!r}, "
+            "which has no effect under Airflow: Airflow decides what runs after a failure. Remove execution_mode."
+        )
     pipeline.prepare(**arguments)
     retries = {}
     for step_name, invocation in pipeline.invocations.items():

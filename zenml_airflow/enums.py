@@ -10,6 +10,21 @@ class Launcher(StrEnum):
 
     IN_PROCESS = "in_process"
     """In the process that Airflow's worker forked for the task."""
+    SUBPROCESS = "subprocess"
+    """In another interpreter or virtual environment on the worker's machine."""
+    DOCKER = "docker"
+    """In a container of a Docker engine."""
+    KUBERNETES = "kubernetes"
+    """In a pod of a Kubernetes cluster."""
+
+    @property
+    def needs_image(self) -> bool:
+        """Whether the launcher starts a container."""
+        return self in IMAGE_LAUNCHERS
+
+
+IMAGE_LAUNCHERS = frozenset({Launcher.DOCKER, Launcher.KUBERNETES})
+"""Launchers that run steps in an image, and so give each task the resources that its step asks for."""
 
 
 class Granularity(StrEnum):
@@ -17,5 +32,7 @@ class Granularity(StrEnum):
 
     PER_STEP = "per_step"
     """One Airflow task for each step."""
+    GROUPED = "grouped"
+    """Steps share a task until their image, their resources or a gate demand a cut."""
     PIPELINE = "pipeline"
     """One Airflow task for the whole pipeline."""

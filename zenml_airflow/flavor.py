@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from zenml.integrations.airflow.flavors.airflow_orchestrator_flavor import (  # noqa: TID253
     AirflowOrchestratorConfig,
     AirflowOrchestratorFlavor,
@@ -20,6 +20,7 @@ from zenml.integrations.airflow.orchestrators.airflow_orchestrator import (  # n
 
 from zenml_airflow.context import get_run_context
 from zenml_airflow.enums import Launcher
+from zenml_airflow.launchers import check_digest
 from zenml_airflow.manifest import (
     SCHEMA_VERSION,
     CodeRef,
@@ -48,6 +49,15 @@ class StepOptions(BaseModel):
     retries: int | None = Field(default=None, ge=0, le=10)
     retry_delay_seconds: int | None = Field(default=None, ge=0)
     timeout_seconds: int | None = Field(default=None, gt=0)
+    image: str | None = None
+    gate: bool = False
+
+    @field_validator("image")
+    @classmethod
+    def _by_digest(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_digest(value)
+        return value
 
 
 class TaskDefaults(BaseModel):
@@ -109,6 +119,8 @@ class ManifestAirflowOrchestrator(AirflowOrchestrator):
         code: CodeRef,
         policies: tuple[PolicyVerdict, ...],
         defaults: TaskDefaults,
+        config_digest: str,
+        image: str | None,
     ) -> Manifest:
         """Describe a compiled snapshot for Airflow.
 
@@ -118,6 +130,8 @@ class ManifestAirflowOrchestrator(AirflowOrchestrator):
             code: The code it was compiled from.
             policies: What the policies said.
             defaults: Options of steps that name none.
+            config_digest: Digest of the configuration that is deployed with it.
+            image: Image of steps that name none, by digest.
         """
         stack = snapshot.stack
         if stack is None:
@@ -128,8 +142,9 @@ class ManifestAirflowOrchestrator(AirflowOrchestrator):
             pipeline=snapshot.pipeline_configuration.name,
             snapshot_id=str(snapshot.id),
             snapshot_name=snapshot.name or "",
+            config_digest=config_digest,
             code=code,
-            image_digest=None,
+            image_digest=image,
             stack=StackRef(
                 name=stack.name,
                 components={
@@ -173,9 +188,10 @@ def _step_spec(name: str, step: Step, defaults: TaskDefaults) -> StepSpec:
         name=name,
         upstream=tuple(sorted(step.spec.upstream_steps)),
         resources=Resources(cpu_count=settings.cpu_count, memory=settings.memory, gpu_count=settings.gpu_count),
-        image=None,
+        image=options.image,
         operator=defaults.launcher,
         timeout_seconds=options.timeout_seconds or defaults.timeout_seconds,
         retries=defaults.retries_of(options),
         retry_delay_seconds=defaults.retry_delay_seconds if delay is None else delay,
+        gate=options.gate,
     )

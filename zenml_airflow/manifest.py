@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from zenml_airflow.enums import Launcher
 from zenml_airflow.problems import describe
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class ManifestError(ValueError):
@@ -79,6 +79,7 @@ class StepSpec(_Part):
         timeout_seconds: Limit of its run time.
         retries: How often it is tried again after a failure.
         retry_delay_seconds: Wait before the first retry; doubles with each further one.
+        gate: Whether the step may stop the pipeline on purpose, and so gets a task of its own to be seen.
     """
 
     name: str
@@ -89,12 +90,14 @@ class StepSpec(_Part):
     timeout_seconds: int
     retries: int
     retry_delay_seconds: int
+    gate: bool = False
 
 
 class Manifest(_Part):
     """A compiled pipeline: snapshot, code, stack, verdicts and steps in topological order.
 
     Attributes:
+        config_digest: Digest of the configuration that was deployed with it.
         checksum: sha256 over the canonical JSON of all other fields.
     """
 
@@ -103,6 +106,7 @@ class Manifest(_Part):
     pipeline: str
     snapshot_id: str
     snapshot_name: str
+    config_digest: str
     code: CodeRef
     image_digest: str | None
     stack: StackRef
@@ -163,18 +167,21 @@ def write_manifest(manifest: Manifest, directory: Path) -> Path:
     return target
 
 
-def read_manifest(directory: Path, pipeline: str) -> Manifest:
+def read_manifest(path: Path, pipeline: str) -> Manifest:
     """Read and check the manifest of a pipeline.
+
+    Args:
+        path: The file, see :func:`manifest_path`.
+        pipeline: The pipeline that it must be of.
 
     Raises:
         ManifestError: If the file is missing, is of a newer schema, breaks the schema, or was changed by hand.
     """
-    path = manifest_path(directory, pipeline)
     redeploy = f"Write it with `mlops deploy {pipeline}`."
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ManifestError(f"No manifest for pipeline {pipeline!r} in {directory.name}/. {redeploy}") from None
+        raise ManifestError(f"No manifest for pipeline {pipeline!r} in {path.parent.name}/. {redeploy}") from None
     except ValueError as error:
         raise ManifestError(f"Manifest {path.name} is not valid JSON ({error}). {redeploy}") from error
     version = content.get("schema_version") if isinstance(content, dict) else None

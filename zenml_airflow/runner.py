@@ -5,22 +5,28 @@ ZenML is imported inside the functions: the module is named by operators that Ai
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from zenml_airflow import records
 from zenml_airflow.active_stack import active_stack
 from zenml_airflow.code_archive import activate_code, fetch_code
 from zenml_airflow.context import RunContext, run_context
 from zenml_airflow.preload import import_apart_from_airflow
+from zenml_airflow.stopping import StepsStoppedError, StopRequested, stoppable
 
 if TYPE_CHECKING:
-    from zenml.models import PipelineRunResponse, PipelineSnapshotResponse, StepRunResponse
+    from zenml.models import PipelineRunResponse, PipelineSnapshotResponse, StackResponse, StepRunResponse
 
-RUN_NAME_LIMIT = 255
-"""Length of ZenML's name and orchestrator run id columns."""
+    from zenml_airflow.stopping import Work
+
+log = logging.getLogger(__name__)
 
 
 class StepFailedError(RuntimeError):
@@ -32,8 +38,11 @@ class StepsRequest(BaseModel):
 
     Attributes:
         group_id: The task group that places the pipeline; two groups in one DAG are two ZenML runs.
-        steps: Invocation ids in topological order.
         code_digest: sha256 of the code archive to run from.
+        steps: Invocation ids in topological order.
+        placed: All steps that the task group places; the others of the pipeline are skipped.
+        kept: Steps whose Airflow tasks stand as succeeded and are not run again in this attempt.
+        last_try: Whether Airflow will not try again after a failure.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +51,9 @@ class StepsRequest(BaseModel):
     snapshot_id: str
     code_digest: str
     steps: tuple[str, ...]
+    placed: tuple[str, ...]
+    kept: tuple[str, ...] = ()
+    last_try: bool = False
 
 
 class StepsResult(BaseModel):
@@ -51,14 +63,17 @@ class StepsResult(BaseModel):
         run_id: The ZenML run.
         steps: Status by step, as ZenML's store has it.
         metadata: What the steps logged on the run.
+        links: URLs of the run in ZenML and MLflow, where these have any.
     """
 
     model_config = ConfigDict(frozen=True)
 
     run_id: str
     run_name: str
+    snapshot_id: str
     steps: dict[str, str]
     metadata: dict[str, Any]
+    links: dict[str, str] = {}
 
 
 def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -> StepsResult:
@@ -74,6 +89,7 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
 
     Raises:
         StepFailedError: If ZenML holds no successful record of a step afterwards.
+        StepsStoppedError: If Airflow stopped the task; ZenML's run is recorded as stopped.
         Exception: Whatever a step raises.
     """
     import_apart_from_airflow()
@@ -83,196 +99,147 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
     from zenml.stack import Stack
     from zenml.utils import source_utils
 
-    client = Client()
-    run_key = f"{context.orchestrator_run_id}/{request.group_id}"
-    runs = _runs_of_dag_run(context, request.group_id)
-    current = next((run for run in runs if run.orchestrator_run_id == run_key), None)
-    earlier = [run for run in runs if run is not current]
-    snapshot_id = request.snapshot_id
-    if current is not None and current.snapshot:
-        # The version that the run started with, should a newer one have been deployed since.
-        snapshot_id = str(current.snapshot.id)
-    snapshot = client.zen_store.get_snapshot(UUID(snapshot_id))
+    history = records.RunHistory.load(context, request.group_id)
+    with _recording_the_end(request, history) as work:
+        # A run keeps the version that it started with, should a newer one have been deployed since.
+        own = history.current.snapshot if history.current else None
+        snapshot = Client().zen_store.get_snapshot(own.id if own else UUID(request.snapshot_id))
+        stack_model = _checked_stack(snapshot, request)
+        stack = Stack.from_model(stack_model)
+        digest = snapshot.pipeline_configuration.extra.get("code_digest", request.code_digest)
+        code = fetch_code(digest, stack.artifact_store.path, code_cache)
+        activate_code(code)
+        source_utils.set_custom_source_root(str(code))
+        integration_registry.activate_integrations()
+        with run_context(context), active_stack(stack_model.id):
+            run, found = _enter_run(request, history, snapshot)
+            work.run_id = run.id
+            with setup_execution_context(pipeline_run=run):
+                statuses = {name: _run_one(name, found, snapshot, run, history) for name in request.steps}
+            return _result(run, statuses, context)
+
+
+@contextmanager
+def _recording_the_end(request: StepsRequest, history: records.RunHistory) -> Iterator[Work]:
+    """See to it that ZenML's run does not stay open when these steps end in another way than well."""
+    with stoppable(request.steps) as work:
+        work.run_id = history.current.id if history.current else None
+        try:
+            yield work
+        except StopRequested as stop:
+            if work.run_id is not None:
+                others = [name for name in request.placed if name not in request.steps]
+                records.close_run(work.run_id, str(stop), spare_running=others)
+            raise StepsStoppedError(f"Stopped: {stop}") from None
+        except BaseException as error:
+            if request.last_try and work.run_id is not None:
+                records.fail_run(work.run_id, request.steps, f"{type(error).__name__}: {error}")
+            raise
+
+
+def _checked_stack(snapshot: PipelineSnapshotResponse, request: StepsRequest) -> StackResponse:
+    """Return the stack of a snapshot that has it and all requested steps."""
     if snapshot.stack is None:
-        raise StepFailedError(f"Snapshot {snapshot_id} has no stack: it was deleted. Deploy again.")
-    stack = Stack.from_model(snapshot.stack)
-    digest = snapshot.pipeline_configuration.extra.get("code_digest", request.code_digest)
-    code = fetch_code(digest, stack.artifact_store.path, code_cache)
-    activate_code(code)
-    source_utils.set_custom_source_root(str(code))
-    integration_registry.activate_integrations()
-    with run_context(context), active_stack(snapshot.stack.id):
-        run = current or _create_run(snapshot, context, run_key, earlier)
-        with setup_execution_context(pipeline_run=run):
-            statuses = {}
-            for name in request.steps:
-                statuses[name] = _run_one(name, snapshot, run, run_key, earlier, context)
-    return _result(run, statuses, context)
-
-
-def _runs_of_dag_run(context: RunContext, group_id: str) -> list[PipelineRunResponse]:
-    """ZenML runs of all attempts of this DAG run, the latest first."""
-    from zenml.client import Client
-
-    found = Client().list_pipeline_runs(
-        orchestrator_run_id=f"startswith:{context.dag_run_key}",
-        sort_by="desc:created",
-        size=1000,
-        hydrate=True,
-    )
-    keys = {run.id: run.orchestrator_run_id or "" for run in found.items}
-    # ZenML searches with LIKE, which takes the underscores of a DAG id for wildcards.
-    return [
-        run
-        for run in found.items
-        if keys[run.id].startswith(context.dag_run_key) and keys[run.id].endswith(f"/{group_id}")
-    ]
-
-
-def _create_run(
-    snapshot: PipelineSnapshotResponse,
-    context: RunContext,
-    run_key: str,
-    earlier: list[PipelineRunResponse],
-) -> PipelineRunResponse:
-    """Create the ZenML run of this attempt, unless a task beside this one has just done so."""
-    from zenml.client import Client
-    from zenml.enums import ExecutionStatus
-    from zenml.environment import get_run_environment_dict
-    from zenml.models import PipelineRunRequest
-    from zenml.utils.time_utils import utc_now
-
-    if len(run_key) > RUN_NAME_LIMIT:
+        raise StepFailedError(f"Snapshot {snapshot.id} has no stack: it was deleted. Deploy again.")
+    unknown = sorted(set(request.steps) - set(snapshot.step_configurations))
+    if unknown:
         raise StepFailedError(
-            f"DAG id, run id and task group make a run name of {len(run_key)} characters, ZenML keeps "
-            f"{RUN_NAME_LIMIT}: shorten one of them ({run_key})."
+            f"Snapshot {snapshot.name}, which this run started with, has no step {unknown}: the pipeline was "
+            "deployed anew in the meantime. Clear the whole DAG run to run the new version."
         )
-    client = Client()
-    replaced = earlier[0] if earlier else None
-    tags = [*(snapshot.pipeline_configuration.tags or []), *context_tags(context)]
-    run, created = client.zen_store.get_or_create_run(
-        PipelineRunRequest(
-            name=run_key,
-            orchestrator_run_id=run_key,
-            project=client.active_project.id,
-            snapshot=snapshot.id,
-            status=ExecutionStatus.RUNNING,
-            orchestrator_environment=get_run_environment_dict(),
-            start_time=utc_now(),
-            tags=tags,
-            original_run_id=replaced.id if replaced else None,
-        )
-    )
-    if created:
-        record_context(run.id, context)
-    return run
+    return snapshot.stack
 
 
-def context_tags(context: RunContext) -> list[str]:
-    """Tags by which ``zenml pipeline runs list --tags`` finds the run of a day."""
-    return [
-        f"environment={context.environment}",
-        f"dag_id={context.dag_id}",
-        f"logical_date={context.partition_date.isoformat()}",
-    ]
+def _enter_run(
+    request: StepsRequest, history: records.RunHistory, snapshot: PipelineSnapshotResponse
+) -> tuple[PipelineRunResponse, dict[str, StepRunResponse]]:
+    """Return the run to work in and its records; a new run holds those of the steps that are not run again."""
+    from zenml.enums import ExecutionStatus
+
+    run = history.current
+    if run is not None:
+        found = records.latest_steps(run.id)
+        # Airflow tries again what ZenML takes for ended: after a stop, or when ZenML's tries are used up.
+        ended = {name for name in request.steps if name in found and _ended_badly(found[name])}
+        if not ended and run.status not in {ExecutionStatus.STOPPING, ExecutionStatus.STOPPED}:
+            return run, found
+        history.earlier.insert(0, run)
+        log.info("ZenML run %s has ended (%s): this try goes on in a new run linked to it.", run.id, run.status)
+    run = records.create_run(history, snapshot)
+    present = records.latest_steps(run.id)
+    for name in snapshot.step_configurations:
+        if name in present or name in request.steps:
+            continue
+        if name in request.kept:
+            source = history.source_of(name, snapshot)
+            if source is not None:
+                records.adopt_step(run, source)
+        elif name not in request.placed and name not in _ancestors(request.placed, snapshot):
+            records.skip_step(run, name)
+    return run, records.latest_steps(run.id)
 
 
-def context_metadata(context: RunContext) -> dict[str, Any]:
-    """The run context as metadata of the ZenML run."""
-    values = context.model_dump(mode="json", exclude={"storage_root", "try_number"})
-    return {key: value for key, value in values.items() if value not in ({}, None)}
-
-
-def record_context(run_id: UUID, context: RunContext) -> None:
-    """Record the run context as metadata of a ZenML run."""
-    from zenml.client import Client
-    from zenml.enums import MetadataResourceTypes
-    from zenml.models import RunMetadataResource
-
-    Client().create_run_metadata(
-        metadata=context_metadata(context),
-        resources=[RunMetadataResource(id=run_id, type=MetadataResourceTypes.PIPELINE_RUN)],
-    )
+def _ended_badly(step: StepRunResponse) -> bool:
+    return step.status.is_finished and not step.status.is_successful
 
 
 def _run_one(
     name: str,
+    found: dict[str, StepRunResponse],
     snapshot: PipelineSnapshotResponse,
     run: PipelineRunResponse,
-    run_key: str,
-    earlier: list[PipelineRunResponse],
-    context: RunContext,
+    history: records.RunHistory,
 ) -> str:
     """Run a step unless this attempt has completed it; return its recorded status."""
     from zenml.execution.context import record_step_run
     from zenml.orchestrators.step_launcher import StepLauncher
 
-    done = _step_run(run, name)
+    done = found.get(name)
     if done is not None and done.status.is_successful:
         record_step_run(done)
         return str(done.status.value)
-    _reuse_upstream(name, snapshot, run, earlier, context)
-    StepLauncher(snapshot=snapshot, step=snapshot.step_configurations[name], orchestrator_run_id=run_key).launch()
-    recorded = _step_run(run, name)
+    _reuse_upstream(name, found, snapshot, run, history)
+    step = snapshot.step_configurations[name]
+    StepLauncher(snapshot=snapshot, step=step, orchestrator_run_id=str(run.orchestrator_run_id)).launch()
+    recorded = records.latest_step(run.id, name)
     if recorded is None or not recorded.status.is_successful:
         status = recorded.status.value if recorded else "no record"
         raise StepFailedError(f"Step {name!r} returned, but ZenML holds {status} for it in run {run.id}.")
+    found[name] = recorded
     return str(recorded.status.value)
 
 
 def _reuse_upstream(
     name: str,
+    found: dict[str, StepRunResponse],
     snapshot: PipelineSnapshotResponse,
     run: PipelineRunResponse,
-    earlier: list[PipelineRunResponse],
-    context: RunContext,
+    history: records.RunHistory,
 ) -> None:
-    """Record, in this attempt, the upstream steps that only an earlier attempt has run."""
-    from zenml.client import Client
-    from zenml.enums import ExecutionStatus
-    from zenml.models import StepRunRequest
-    from zenml.orchestrators.step_run_utils import publish_cached_step_run
-    from zenml.utils.time_utils import utc_now
+    """Record, in this attempt, the upstream steps that only an earlier attempt has run.
 
-    if not earlier:
-        return
-    for ancestor in _ancestors(name, snapshot):
-        if _step_run(run, ancestor) is not None:
+    Raises:
+        StepFailedError: If no attempt has.
+    """
+    for ancestor in _ancestors((name,), snapshot):
+        if ancestor in found:
             continue
-        candidates = (_step_run(one, ancestor) for one in earlier)
-        source = next((one for one in candidates if one is not None and one.status.is_successful), None)
+        source = history.source_of(ancestor, snapshot)
         if source is None:
             raise StepFailedError(
-                f"Step {name!r} needs the output of {ancestor!r}, and no attempt of {context.dag_run_id!r} has "
-                f"completed it: clear {ancestor!r} too."
+                f"Step {name!r} needs the output of {ancestor!r}, and no attempt of "
+                f"{history.context.dag_run_id!r} has completed it: run {ancestor!r} too (clear its task, or "
+                "select it in the DAG file)."
             )
-        now = utc_now()
-        publish_cached_step_run(
-            StepRunRequest(
-                name=ancestor,
-                pipeline_run_id=run.id,
-                project=Client().active_project.id,
-                status=ExecutionStatus.CACHED,
-                start_time=now,
-                end_time=now,
-                original_step_run_id=source.original_step_run_id or source.id,
-                inputs={key: [item.id for item in items] for key, items in source.inputs.items()},
-                outputs={key: [item.id for item in items] for key, items in source.outputs.items()},
-                docstring=source.docstring,
-                source_code=source.source_code,
-                code_hash=source.code_hash,
-                cache_key=source.cache_key,
-                cache_expires_at=now,
-            ),
-            pipeline_run=run,
-        )
+        records.adopt_step(run, source)
+        found[ancestor] = source
 
 
-def _ancestors(name: str, snapshot: PipelineSnapshotResponse) -> list[str]:
-    """All steps upstream of a step, the furthest first."""
+def _ancestors(names: tuple[str, ...], snapshot: PipelineSnapshotResponse) -> list[str]:
+    """All steps upstream of some steps, the furthest first."""
     steps = snapshot.step_configurations
     wanted: set[str] = set()
-    pending = list(steps[name].spec.upstream_steps)
+    pending = [up for name in names if name in steps for up in steps[name].spec.upstream_steps]
     while pending:
         current = pending.pop()
         if current not in wanted:
@@ -282,24 +249,15 @@ def _ancestors(name: str, snapshot: PipelineSnapshotResponse) -> list[str]:
     return [step for step in steps if step in wanted]
 
 
-def _step_run(run: PipelineRunResponse, name: str) -> StepRunResponse | None:
-    """The latest record of a step in a run, or ``None``."""
-    from zenml.client import Client
-
-    found = Client().list_run_steps(
-        pipeline_run_id=run.id, name=name, size=1, hydrate=True, exclude_retried=True, sort_by="desc:version"
-    )
-    return found.items[0] if found.items else None
-
-
 def _result(run: PipelineRunResponse, statuses: dict[str, str], context: RunContext) -> StepsResult:
     from zenml.client import Client
 
-    logged = Client().get_pipeline_run(run.id, hydrate=True).run_metadata
-    from_context = context_metadata(context)
+    fresh = Client().get_pipeline_run(run.id, hydrate=True)
+    from_context = records.context_metadata(context)
     return StepsResult(
         run_id=str(run.id),
         run_name=run.name,
+        snapshot_id=str(fresh.snapshot.id) if fresh.snapshot else "",
         steps=statuses,
-        metadata={key: value for key, value in logged.items() if key not in from_context},
+        metadata={key: value for key, value in fresh.run_metadata.items() if key not in from_context},
     )

@@ -7,7 +7,10 @@ same object.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -18,11 +21,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from zenml_airflow.context import resolve_location
 from zenml_airflow.enums import Granularity, Launcher
+from zenml_airflow.launchers import LauncherOptions, parse_options
 from zenml_airflow.problems import describe
 
 ENVIRONMENT_ENV = "MLOPS_ENV"
 PROJECT_ROOT_ENV = "MLOPS_PROJECT_ROOT"
 STATE_DIR_ENV = "MLOPS_STATE_DIR"
+DAGS_DIR_ENV = "MLOPS_DAGS_DIR"
 PORT_ENVS = {"airflow_port": "MLOPS_AIRFLOW_PORT", "mlflow_port": "MLOPS_MLFLOW_PORT"}
 """Variables that move a local service to another port without touching a file."""
 DEFAULT_ENVIRONMENT = "local"
@@ -71,7 +76,9 @@ class AirflowSettings(_Section):
 
     Attributes:
         launcher: Where steps run.
+        launcher_options: Options by launcher; those of the launcher in use count.
         granularity: How many tasks a pipeline becomes.
+        connection: Airflow connection of the ZenML server; ``None`` for the local store.
         manifests: Folder of the manifests, relative to the project root or ``state:<path>`` for a path
             below the state folder.
         start_paused: Whether a DAG that Airflow sees for the first time is paused.
@@ -86,7 +93,9 @@ class AirflowSettings(_Section):
     """
 
     launcher: Launcher
+    launcher_options: dict[Launcher, dict[str, Any]] = Field(default_factory=dict)
     granularity: Granularity
+    connection: str | None = None
     manifests: str
     start_paused: bool
     owner: str
@@ -97,6 +106,21 @@ class AirflowSettings(_Section):
     sensor_poke_seconds: int = Field(gt=0)
     preload: bool
     schedules: dict[str, ScheduleSettings]
+
+    @field_validator("launcher_options")
+    @classmethod
+    def _options_have_an_effect(cls, value: dict[Launcher, dict[str, Any]]) -> dict[Launcher, dict[str, Any]]:
+        for launcher, options in value.items():
+            parse_options(launcher, options)
+        return value
+
+    def options_of(self, launcher: Launcher, overrides: Mapping[str, Any] | None = None) -> LauncherOptions:
+        """The options of a launcher in this environment, with a DAG file's own laid over them.
+
+        Raises:
+            LauncherError: If an option would have no effect or is wrong.
+        """
+        return parse_options(launcher, {**self.launcher_options.get(launcher, {}), **(overrides or {})})
 
 
 class ServiceSettings(_Section):
@@ -122,6 +146,7 @@ class Settings(_Section):
         environment: Name of the environment.
         project_root: The checkout that holds ``configs/`` and ``dags/``.
         state_dir: Folder of everything that a local run writes.
+        dags_dir: Folder of the DAG files that the local Airflow parses.
         data: The ``data`` section, typed by the package that owns it.
         pipelines: The configuration of each pipeline, typed by the package that owns it.
     """
@@ -129,6 +154,7 @@ class Settings(_Section):
     environment: str
     project_root: Path
     state_dir: Path
+    dags_dir: Path
     timezone: str
     storage: StorageSettings
     airflow: AirflowSettings
@@ -162,6 +188,22 @@ class Settings(_Section):
     def resolve(self, location: str) -> str:
         """Resolve a storage location: URLs and absolute paths stay, the rest is below the storage root."""
         return resolve_location(self.storage_root, location)
+
+    def deployed_digest(self, pipeline: str) -> str:
+        """Digest of everything here that a deployment writes into the snapshot or the manifest of a pipeline.
+
+        A manifest holds it, so that a change of configuration that was not deployed is noticed.
+        """
+        deployed = {
+            "timezone": self.timezone,
+            "storage": self.storage.model_dump(mode="json", exclude={"root"}),
+            "airflow": self.airflow.model_dump(
+                mode="json", include={"launcher", "retries", "retry_delay_seconds", "timeout_seconds"}
+            ),
+            "data": self.data,
+            "pipeline": self.pipelines.get(pipeline, {}),
+        }
+        return hashlib.sha256(json.dumps(deployed, sort_keys=True, default=str).encode()).hexdigest()
 
     def schedule(self, pipeline: str) -> ScheduleSettings:
         """Return the schedule of a pipeline.
@@ -209,11 +251,12 @@ def load_settings(environment: str | None = None) -> Settings:
     merged = _merge(_read_yaml(root / "configs" / f"{_SHARED}.yaml"), _read_yaml(path))
     ports = {key: os.environ[variable] for key, variable in PORT_ENVS.items() if os.environ.get(variable)}
     merged = _merge(merged, {"services": ports})
-    state = os.environ.get(STATE_DIR_ENV)
+    state, dags = os.environ.get(STATE_DIR_ENV), os.environ.get(DAGS_DIR_ENV)
     computed = {
         "environment": name,
         "project_root": root,
         "state_dir": Path(state).resolve() if state else root / ".state",
+        "dags_dir": Path(dags).resolve() if dags else root / "dags",
     }
     try:
         return Settings.model_validate({**merged, **computed})

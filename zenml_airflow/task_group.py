@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TaskGroup
 
-from zenml_airflow.enums import Granularity
-from zenml_airflow.manifest import Manifest, read_manifest
-from zenml_airflow.operators import ZenMLStepsOperator
+from zenml_airflow.enums import Granularity, Launcher
+from zenml_airflow.launchers import DockerOptions, KubernetesOptions, LauncherOptions, SubprocessOptions
+from zenml_airflow.manifest import Manifest, ManifestError, manifest_path, read_manifest
+from zenml_airflow.operators import ZenMLInProcessOperator, ZenMLSteps, ZenMLSubprocessOperator
+from zenml_airflow.plan import TaskPlan, plan_tasks
 from zenml_airflow.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -18,20 +21,28 @@ if TYPE_CHECKING:
 
 
 class ZenMLTaskGroup(TaskGroup):
-    """A task group that holds the tasks of a deployed pipeline.
+    """A task group that holds the tasks of a deployed pipeline, or of a part of it.
 
-    The tasks come from the manifest that ``mlops deploy`` wrote; a missing or damaged manifest is an import
+    The tasks come from the manifest that ``mlops deploy`` wrote; a missing, stale or damaged manifest is an import
     error of the DAG file.
 
     Args:
         pipeline: Name of the pipeline.
         group_id: Id of the group; the pipeline's name by default.
         granularity: How many tasks the pipeline becomes; the environment's choice by default.
+        launcher: Where the steps run; the environment's choice by default.
+        launcher_options: Options of the launcher, laid over those of the environment.
+        select: Part of the pipeline: ``"load_partition+"`` is a step and what follows, ``"+train"`` a step and
+            what it waits for, ``"train evaluate"`` two steps. What is left out is recorded as skipped; what a
+            selected step needs must have run in the same DAG run, in another group.
+        manifest: Manifest file of another folder or bundle; by default the environment's own.
         outlets: Assets that the last tasks of the pipeline update.
         settings: Settings of the environment; those that the process was started for by default.
 
     Raises:
-        ManifestError: If the pipeline was not deployed, or its manifest is damaged or of another schema.
+        ManifestError: If the pipeline was not deployed, or its manifest is stale, damaged or of another schema.
+        PlanError: If ``select`` names no step, or one task would need two images.
+        LauncherError: If an option has no effect with the launcher.
     """
 
     def __init__(
@@ -40,58 +51,113 @@ class ZenMLTaskGroup(TaskGroup):
         *,
         group_id: str | None = None,
         granularity: Granularity | str | None = None,
+        launcher: Launcher | str | None = None,
+        launcher_options: Mapping[str, Any] | None = None,
+        select: str | Sequence[str] | None = None,
+        manifest: Path | str | None = None,
         outlets: Sequence[Asset] = (),
         settings: Settings | None = None,
         **kwargs: Any,
     ) -> None:
         settings = settings or load_settings()
-        manifest = read_manifest(settings.manifests_dir, pipeline)
-        chosen = Granularity(granularity or settings.airflow.granularity)
-        kwargs.setdefault("tooltip", f"ZenML snapshot {manifest.snapshot_name}")
-        super().__init__(group_id=group_id or pipeline, **kwargs)
-        place = _place_steps if chosen is Granularity.PER_STEP else _place_pipeline
-        with self:
-            place(manifest, str(self.group_id), list(outlets))
-
-
-def _place_steps(manifest: Manifest, group_id: str, outlets: list[Asset]) -> None:
-    waited_for = {upstream for step in manifest.steps for upstream in step.upstream}
-    tasks = {}
-    for step in manifest.steps:
-        tasks[step.name] = ZenMLStepsOperator(
-            task_id=step.name,
-            steps=[step.name],
-            outlets=[] if step.name in waited_for else outlets,
-            retries=step.retries,
-            retry_delay=timedelta(seconds=step.retry_delay_seconds),
-            execution_timeout=timedelta(seconds=step.timeout_seconds),
-            **_common(manifest, group_id),
+        own = manifest_path(settings.manifests_dir, pipeline)
+        found = read_manifest(Path(manifest) if manifest else own, pipeline)
+        _check_current(found, settings, own=manifest is None)
+        where = Launcher(launcher or settings.airflow.launcher)
+        options = settings.airflow.options_of(where, launcher_options)
+        plan = plan_tasks(
+            found,
+            granularity=Granularity(granularity or settings.airflow.granularity),
+            launcher=where,
+            select=select,
         )
-    for step in manifest.steps:
-        for upstream in step.upstream:
-            tasks[upstream] >> tasks[step.name]
+        kwargs.setdefault("tooltip", f"ZenML snapshot {found.snapshot_name}")
+        super().__init__(group_id=group_id or pipeline, **kwargs)
+        with self:
+            self._place(plan, found, options, settings, list(outlets))
+
+    def _place(
+        self,
+        plan: tuple[TaskPlan, ...],
+        manifest: Manifest,
+        options: LauncherOptions,
+        settings: Settings,
+        outlets: list[Asset],
+    ) -> None:
+        waited_for = {upstream for task in plan for upstream in task.upstream}
+        placed = [step.name for task in plan for step in task.steps]
+        tasks: dict[str, ZenMLSteps] = {}
+        for task in plan:
+            tasks[task.task_id] = _operator(
+                task,
+                manifest,
+                options,
+                settings,
+                task_id=task.task_id,
+                group_id=str(self.group_id),
+                placed=placed,
+                outlets=[] if task.task_id in waited_for else outlets,
+            )
+        for task in plan:
+            for upstream in task.upstream:
+                tasks[upstream] >> tasks[task.task_id]
 
 
-def _place_pipeline(manifest: Manifest, group_id: str, outlets: list[Asset]) -> None:
-    ZenMLStepsOperator(
-        task_id="run",
-        steps=[step.name for step in manifest.steps],
-        outlets=outlets,
-        # A step that must not be tried again forbids it for the task that holds it.
-        retries=min(step.retries for step in manifest.steps),
-        retry_delay=timedelta(seconds=max(step.retry_delay_seconds for step in manifest.steps)),
-        execution_timeout=timedelta(seconds=sum(step.timeout_seconds for step in manifest.steps)),
-        **_common(manifest, group_id),
-    )
+def _check_current(manifest: Manifest, settings: Settings, *, own: bool) -> None:
+    """Check that a manifest says what the environment says now.
+
+    Args:
+        manifest: The manifest.
+        settings: Settings of the environment.
+        own: Whether it lies in the environment's own folder; the configuration behind another is not known here.
+
+    Raises:
+        ManifestError: If it is of another environment, or the configuration was changed since.
+    """
+    redeploy = f"Deploy again: `mlops deploy {manifest.pipeline} --env {settings.environment}`."
+    if manifest.environment != settings.environment:
+        raise ManifestError(
+            f"The manifest of {manifest.pipeline!r} is of environment {manifest.environment!r}, this is "
+            f"{settings.environment!r}. {redeploy}"
+        )
+    if own and manifest.config_digest != settings.deployed_digest(manifest.pipeline):
+        raise ManifestError(
+            f"The manifest of {manifest.pipeline!r} is stale: configs/ was changed after it was deployed, and the "
+            f"change is in no snapshot. {redeploy}"
+        )
 
 
-def _common(manifest: Manifest, group_id: str) -> dict[str, Any]:
-    return {
-        "group_id": group_id,
+def _operator(
+    task: TaskPlan, manifest: Manifest, options: LauncherOptions, settings: Settings, **kwargs: Any
+) -> ZenMLSteps:
+    common = {
         "pipeline": manifest.pipeline,
         "snapshot_id": manifest.snapshot_id,
         "code_digest": manifest.code.digest,
-        "launcher": manifest.steps[0].operator,
-        "environment": manifest.environment,
+        "steps": [step.name for step in task.steps],
+        "environment_name": manifest.environment,
+        "zenml_conn_id": settings.airflow.connection,
+        "retries": task.retries,
+        "retry_delay": timedelta(seconds=task.retry_delay_seconds),
         "retry_exponential_backoff": 2.0,
+        "execution_timeout": timedelta(seconds=task.timeout_seconds),
+        **kwargs,
     }
+    if isinstance(options, SubprocessOptions):
+        return ZenMLSubprocessOperator(options=options, **common)
+    # The providers are imported where they are used: an Airflow image need not have both.
+    if isinstance(options, DockerOptions):
+        from zenml_airflow.docker import ZenMLDockerOperator
+
+        return ZenMLDockerOperator(options=options, plan=task, default_image=manifest.image_digest, **common)
+    if isinstance(options, KubernetesOptions):
+        from zenml_airflow.kubernetes import ZenMLKubernetesOperator
+
+        return ZenMLKubernetesOperator(
+            options=options,
+            plan=task,
+            default_image=manifest.image_digest,
+            project_root=settings.project_root,
+            **common,
+        )
+    return ZenMLInProcessOperator(**common)

@@ -18,7 +18,7 @@ GATES_METADATA = "gates"
 """Key of a gate's report in the metadata of the ZenML run and of the model version."""
 
 
-@step(enable_cache=False, extra={"airflow": {"retries": 0, "timeout_seconds": 300}})
+@step(enable_cache=False, extra={"airflow": {"gate": True, "retries": 0, "timeout_seconds": 300}})
 def quality_gate(metrics: MetricReport, gate: GateLimits) -> Annotated[GateReport, "gate_report"]:
     """Let a model pass only within its limits.
 

@@ -11,7 +11,7 @@ from zenml_airflow.manifest import ManifestError, manifest_path, read_manifest, 
 
 def test_what_is_written_is_read(tmp_path):
     path = write_manifest(manifest(), tmp_path)
-    assert read_manifest(tmp_path, "training") == manifest().sealed()
+    assert read_manifest(manifest_path(tmp_path, "training"), "training") == manifest().sealed()
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
@@ -24,7 +24,7 @@ def test_the_file_is_stable_and_diffable(tmp_path):
 
 def test_a_missing_manifest_says_how_to_write_it(tmp_path):
     with pytest.raises(ManifestError, match="mlops deploy training"):
-        read_manifest(tmp_path, "training")
+        read_manifest(manifest_path(tmp_path, "training"), "training")
 
 
 @pytest.mark.parametrize(
@@ -44,20 +44,20 @@ def test_a_damaged_manifest_is_refused_with_the_reason(tmp_path, change, message
     change(content)
     path.write_text(json.dumps(content))
     with pytest.raises(ManifestError, match=message):
-        read_manifest(tmp_path, "training")
+        read_manifest(manifest_path(tmp_path, "training"), "training")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "not json", '"text"'])
 def test_what_is_no_manifest_is_refused(tmp_path, text):
     manifest_path(tmp_path, "training").write_text(text)
     with pytest.raises(ManifestError):
-        read_manifest(tmp_path, "training")
+        read_manifest(manifest_path(tmp_path, "training"), "training")
 
 
 def test_the_manifest_of_another_pipeline_is_refused(tmp_path):
     write_manifest(manifest("scoring"), tmp_path).rename(manifest_path(tmp_path, "training"))
     with pytest.raises(ManifestError, match="'scoring'"):
-        read_manifest(tmp_path, "training")
+        read_manifest(manifest_path(tmp_path, "training"), "training")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def read_after_edit(folder, leaf, draw):
         place = place[key]
     place[leaf[-1]] = draw(place[leaf[-1]])
     path.write_text(json.dumps(content))
-    return read_manifest(folder, "training")
+    return read_manifest(manifest_path(folder, "training"), "training")
 
 
 @settings(deadline=None)

@@ -13,6 +13,7 @@ def project(tmp_path, monkeypatch):
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     monkeypatch.setenv("MLOPS_PROJECT_ROOT", str(tmp_path))
     monkeypatch.delenv("MLOPS_STATE_DIR")
+    monkeypatch.delenv("MLOPS_DAGS_DIR", raising=False)
     return tmp_path
 
 
@@ -27,17 +28,20 @@ def test_an_environment_overrides_key_by_key(project):
     assert lab.airflow.schedules["training"].cron == "0 5 * * 1"
     assert lab.airflow.schedules["batch_inference"].cron == local.airflow.schedules["batch_inference"].cron
     assert lab.state_dir == project / ".state"
+    assert lab.dags_dir == project / "dags"
 
 
 def test_the_process_environment_names_environment_state_and_ports(project, monkeypatch, tmp_path):
     write(project, "")
     monkeypatch.setenv("MLOPS_ENV", "lab")
     monkeypatch.setenv("MLOPS_STATE_DIR", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("MLOPS_DAGS_DIR", str(tmp_path / "other-dags"))
     monkeypatch.setenv("MLOPS_AIRFLOW_PORT", "9999")
     monkeypatch.setenv("MLOPS_MLFLOW_PORT", "9998")
     settings = load_settings()
     assert settings.environment == "lab"
     assert settings.storage_root == str(tmp_path / "elsewhere")
+    assert settings.dags_dir == tmp_path / "other-dags"
     assert (settings.services.airflow_port, settings.services.mlflow_port) == (9999, 9998)
 
 

@@ -51,10 +51,12 @@ def manifests(tmp_path_factory):
     from manifests import manifest
 
     from zenml_airflow.manifest import write_manifest
+    from zenml_airflow.settings import load_settings
 
     state = tmp_path_factory.mktemp("state")
     for pipeline in ("training", "batch_inference"):
-        write_manifest(manifest(pipeline), state / "manifests")
+        digest = load_settings("local").deployed_digest(pipeline)
+        write_manifest(manifest(pipeline, config_digest=digest), state / "manifests")
     return state
 
 
@@ -148,3 +150,15 @@ def test_a_missing_manifest_is_an_import_error_with_the_way_out(tmp_path):
     result = parse(ROOT / "dags" / "readmission_training.py", tmp_path)
     assert result.returncode != 0
     assert "mlops deploy training" in result.stderr
+
+
+def test_a_configuration_that_was_not_deployed_is_an_import_error(manifests, tmp_path):
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    config = tmp_path / "configs" / "base.yaml"
+    config.write_text(config.read_text().replace("decision_threshold: 0.20", "decision_threshold: 0.30"))
+    batch, training = (ROOT / "dags" / f"readmission_{name}.py" for name in ("batch_inference", "training"))
+    result = parse(batch, manifests, MLOPS_PROJECT_ROOT=str(tmp_path))
+    assert result.returncode != 0
+    assert "'batch_inference' is stale" in result.stderr
+    assert "mlops deploy batch_inference --env local" in result.stderr
+    assert parse(training, manifests, MLOPS_PROJECT_ROOT=str(tmp_path)).returncode == 0

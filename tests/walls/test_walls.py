@@ -17,7 +17,10 @@ BRIDGE = sorted(path.stem for path in (ROOT / "zenml_airflow").glob("*.py") if p
 DAG_FILES = sorted((ROOT / "dags").rglob("*.py"))
 
 ML_STACK = ("zenml", "pandas", "sklearn", "mlflow", "pandera", "skops", "pyarrow")
-NEED_AIRFLOW = {"dags", "operators", "sensors", "task_group"}
+NEED_AIRFLOW = {
+    *("dags", "docker", "hooks", "kubernetes", "links", "operators", "sensors", "task_group", "triggers"),
+    "zenml_sensors",
+}
 """Modules that only Airflow loads; every other one loads in a step image, which has no Airflow."""
 NEED_ZENML = {"flavor"}
 """Modules that only ZenML loads; every other one loads in an Airflow image without the ML stack."""

@@ -1,0 +1,117 @@
+"""How a running task is told to stop, so that ZenML records it and nothing stays half done.
+
+Airflow stops a task with SIGTERM and, 5 s later, with SIGKILL. The signal arrives in the middle of a step, perhaps
+in the middle of a database transaction. So the record is written by a thread of its own, with a connection of its
+own, and the step is ended by an exception in the main thread, as ZenML itself does it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+RECORD_SECONDS = 2.0
+"""How long the signal handler waits for the record before it ends the step; Airflow kills after 5 s."""
+
+_PR_SET_PDEATHSIG = 1
+"""``prctl`` option, from ``linux/prctl.h``."""
+
+log = logging.getLogger(__name__)
+
+
+class StopRequested(BaseException):
+    """Ends a step from a signal handler; no step's ``except Exception`` may swallow it."""
+
+
+class StepsStoppedError(RuntimeError):
+    """The task was stopped from outside, and ZenML knows."""
+
+
+@dataclass
+class Work:
+    """What this process is at work on.
+
+    Attributes:
+        steps: The steps of this task.
+        run_id: The ZenML run, once it is known.
+        stopping: Whether a stop was asked for.
+    """
+
+    steps: Sequence[str]
+    run_id: UUID | None = None
+    stopping: bool = False
+
+
+_work: Work | None = None
+
+
+@contextmanager
+def stoppable(steps: Sequence[str]) -> Iterator[Work]:
+    """Declare what the process is at work on, for :func:`request_stop`."""
+    global _work
+    _work = Work(steps)
+    try:
+        yield _work
+    finally:
+        _work = None
+
+
+def request_stop(reason: str) -> None:
+    """Record that the work of this process is being stopped, and end it. For signal handlers, in the main thread.
+
+    Does nothing while the process works on no step, or if it is stopping already.
+
+    Raises:
+        StopRequested: To end the step.
+    """
+    work = _work
+    if work is None or work.stopping:
+        return
+    work.stopping = True
+    if work.run_id is not None:
+        recorder = threading.Thread(target=_record, args=(work.run_id, work.steps, reason), daemon=True)
+        recorder.start()
+        recorder.join(RECORD_SECONDS)
+    raise StopRequested(reason)
+
+
+def _record(run_id: UUID, steps: Sequence[str], reason: str) -> None:
+    from zenml_airflow.records import mark_stopping
+
+    try:
+        mark_stopping(run_id, steps, reason)
+    except Exception:
+        # The step ends all the same; `mlops reconcile` closes the run should this have been the last chance.
+        log.exception("ZenML could not be told that run %s is being stopped.", run_id)
+
+
+@contextmanager
+def ending_with_parent(number: signal.Signals = signal.SIGTERM) -> Iterator[None]:
+    """Have the kernel send this process a signal if its parent dies, so that no step outlives its worker.
+
+    Linux only; elsewhere a step whose worker was killed runs to its end, unseen by Airflow.
+    """
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    parent = os.getppid()
+    libc.prctl(_PR_SET_PDEATHSIG, int(number))
+    if os.getppid() != parent:
+        # It died in between.
+        signal.raise_signal(number)
+    try:
+        yield
+    finally:
+        libc.prctl(_PR_SET_PDEATHSIG, 0)
