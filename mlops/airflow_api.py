@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -131,6 +132,14 @@ class AirflowApi:
         end = datetime(last.year, last.month, last.day, tzinfo=zone) + timedelta(days=1)
         found = self.runs(dag_id, logical_date_gte=begin.isoformat(), logical_date_lt=end.isoformat())
         return {datetime.fromisoformat(run["logical_date"]).astimezone(zone).date(): run for run in found}
+
+    def run_state(self, dag_id: str, run_id: str) -> str | None:
+        """State of a run, or ``None`` if Airflow has no such run."""
+        path = f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}"
+        response = self._client.get(path)
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        return str(self._checked(response, "GET", path)["state"])
 
     def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """List the task instances of a run."""

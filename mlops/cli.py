@@ -225,6 +225,37 @@ def password(environment: Environment = "local") -> None:
 
 
 @app.command()
+def reconcile(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be closed.")] = False,
+    environment: Environment = "local",
+) -> None:
+    """Close ZenML runs that are still open although their Airflow run has ended.
+
+    A task that was killed outright leaves its ZenML run open. The DAG `zenml_maintenance` does the same every
+    quarter of an hour. Running it again changes nothing.
+
+    For example: `mlops reconcile --dry-run`
+    """
+    from mlops.runtime import enter
+
+    with _sentences():
+        settings = enter(environment)
+        from mlops.airflow_api import AirflowApi
+        from zenml_airflow.reconcile import AirflowState
+        from zenml_airflow.reconcile import reconcile as close_open_runs
+
+        api = AirflowApi(settings)
+
+        def state_of(dag_id: str, run_id: str) -> AirflowState:
+            return AirflowState.of(api.run_state(dag_id, run_id))
+
+        count = 0
+        for count, closed in enumerate(close_open_runs(state_of, dry_run=dry_run), start=1):
+            console.print(f"{closed.name}: {closed.was} -> {closed.now} ({closed.reason})", highlight=False)
+        console.print(f"{count} runs {'would be closed' if dry_run else 'closed'}")
+
+
+@app.command()
 def env(environment: Environment = "local") -> None:
     """Print the shell variables that point `zenml`, `mlflow` and `airflow` at this environment's stores.
 

@@ -12,7 +12,7 @@ from docker.types import Mount
 
 from zenml_airflow.enums import Launcher
 from zenml_airflow.launchers import DockerOptions, LauncherError
-from zenml_airflow.operators import ZenMLSteps
+from zenml_airflow.operators import ZenMLSteps, server_environment
 from zenml_airflow.plan import TaskPlan, memory_bytes
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class ZenMLDockerOperator(ZenMLSteps, DockerOperator):
         request, run_context, _ = self.describe_run(context)
         self.environment = {**CONTAINER_VARIABLES, **self.variables(request, run_context)}
         # Private variables are in no log and no rendered field.
-        self._private_environment = self.server_environment()
+        self._private_environment = server_environment(self.zenml_conn_id)
         return self.finish(context, marked_result(super().execute(context)))
 
 

@@ -170,14 +170,6 @@ class ZenMLSteps(BaseOperator):
             for step in task.steps
         )
 
-    def server_environment(self) -> dict[str, str]:
-        """Variables that point ZenML at the server of the connection; none for the local store."""
-        if self.zenml_conn_id is None:
-            return {}
-        from zenml_airflow.hooks import ZenMLHook
-
-        return ZenMLHook(self.zenml_conn_id).get_environment()
-
     def variables(self, request: StepsRequest, run_context: RunContext) -> dict[str, str]:
         """Variables that tell ``zenml_airflow.entrypoint`` what to run; none is a secret."""
         from zenml_airflow.entrypoint import REQUEST_ENV
@@ -230,7 +222,7 @@ class ZenMLInProcessOperator(ZenMLSteps):
         from zenml_airflow.stopping import ending_with_parent
 
         request, run_context, settings = self.describe_run(context)
-        os.environ.update(self.server_environment())
+        os.environ.update(server_environment(self.zenml_conn_id))
         with ending_with_parent():
             result = run_steps(request, run_context, code_cache=settings.state_dir / "code")
         return self.finish(context, result.model_dump(mode="json"))
@@ -270,7 +262,7 @@ class ZenMLSubprocessOperator(ZenMLSteps):
                 *(str(self._interpreter()), "-m", "zenml_airflow.entrypoint", "--end-with-parent"),
                 *("--result", str(result), "--code-cache", str(settings.state_dir / "code")),
             ]
-            told = {**self.variables(request, run_context), **self.server_environment()}
+            told = {**self.variables(request, run_context), **server_environment(self.zenml_conn_id)}
             code = self._run(command, {**step_environment(), **told}, folder)
             if code:
                 raise LaunchError(f"The steps' process ended with {describe_exit(code)}: see the log above.")
@@ -344,6 +336,15 @@ class ZenMLSubprocessOperator(ZenMLSteps):
         killer = threading.Timer(self.stop_grace_seconds, self._signal_group, (signal.SIGKILL,))
         killer.daemon = True
         killer.start()
+
+
+def server_environment(zenml_conn_id: str | None) -> dict[str, str]:
+    """Variables that point ZenML at the server of a connection; none for the local store."""
+    if zenml_conn_id is None:
+        return {}
+    from zenml_airflow.hooks import ZenMLHook
+
+    return ZenMLHook(zenml_conn_id).get_environment()
 
 
 def step_environment() -> dict[str, str]:

@@ -44,7 +44,7 @@ class Closed(BaseModel):
     Attributes:
         run_id: The ZenML run.
         was: Its status before.
-        now: Its status afterwards; the same as before if nothing was changed.
+        now: Its status afterwards, or in a dry run the one it would most likely have.
         reason: Why.
     """
 
@@ -79,7 +79,9 @@ def reconcile(state_of: Callable[[str, str], AirflowState], *, dry_run: bool = F
         reason = _reason(state, str(dag_id), str(dag_run_id))
         was = run.status.value
         now = was
-        if not dry_run:
+        if dry_run:
+            now = "stopped"
+        else:
             if state is AirflowState.SUCCESS:
                 now = _complete(run, key)
             if now == was:

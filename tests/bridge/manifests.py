@@ -30,8 +30,6 @@ def manifest(pipeline="training", steps=None, **changes):
         image_digest=None,
         stack=StackRef(name="local", components={"orchestrator": "zenml_airflow"}),
         policies=(PolicyVerdict(policy="owner", mode="enforce", passed=True, message="has an owner"),),
-        steps=tuple(
-            steps or (step("load"), step("train", "load"), step("gate", "train", retries=0, gate=True))
-        ),
+        steps=tuple(steps or (step("load"), step("train", "load"), step("gate", "train", retries=0, gate=True))),
     )
     return made.model_copy(update=changes)

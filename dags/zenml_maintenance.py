@@ -1,0 +1,34 @@
+"""Close ZenML runs that were left open by tasks that were killed outright."""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG
+
+from zenml_airflow.dags import dag_arguments, load_settings
+from zenml_airflow.maintenance import ZenMLReconcileOperator
+
+DOC = """
+### ZenML maintenance
+
+A task whose process was killed (out of memory, a lost machine) cannot tell ZenML. This DAG finds ZenML runs that
+are still open although their Airflow run has ended, and closes them with the reason. `mlops reconcile` does the
+same by hand.
+"""
+
+settings = load_settings()
+
+with DAG(
+    dag_id="zenml_maintenance",
+    description="Close ZenML runs whose Airflow run has ended",
+    doc_md=DOC,
+    tags=["platform", settings.environment],
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(minutes=10),
+    **dag_arguments(settings, "maintenance"),
+) as dag:
+    ZenMLReconcileOperator(
+        task_id="close_ended_runs",
+        environment_name=settings.environment,
+        execution_timeout=timedelta(minutes=5),
+    )

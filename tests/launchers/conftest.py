@@ -1,0 +1,51 @@
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bridge"))
+
+
+@pytest.fixture(scope="session")
+def airflow_database():
+    """A migrated Airflow database in the session's folder, for runs of `DAG.test`."""
+    result = subprocess.run(
+        [sys.executable, "-m", "airflow", "db", "migrate"],
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+
+
+DAG_FILE = """
+from datetime import UTC, datetime
+from airflow.sdk import DAG
+from zenml_airflow.task_group import ZenMLTaskGroup
+
+with DAG({dag_id!r}, schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC)) as dag:
+    ZenMLTaskGroup("training", launcher={launcher!r}, launcher_options={options!r}, **{kwargs!r})
+for task in dag.tasks:
+    task.retries = 0
+    task.trigger_rule = "all_done"
+"""
+
+
+@pytest.fixture
+def make_dag():
+    """Write a DAG file into Airflow's folder and load it."""
+    folder = Path(os.environ["AIRFLOW_HOME"]) / "dags"
+
+    def make(dag_id, launcher, options, **kwargs):
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{dag_id}.py"
+        path.write_text(DAG_FILE.format(dag_id=dag_id, launcher=launcher, options=options, kwargs=kwargs))
+        return runpy.run_path(str(path))["dag"]
+
+    yield make
+    for path in folder.glob("*.py"):
+        path.unlink()
