@@ -250,7 +250,8 @@ def reconcile(
             return AirflowState.of(api.run_state(dag_id, run_id))
 
         count = 0
-        for count, closed in enumerate(close_open_runs(state_of, dry_run=dry_run), start=1):
+        for closed in close_open_runs(state_of, dry_run=dry_run):
+            count += 1
             console.print(f"{closed.name}: {closed.was} -> {closed.now} ({closed.reason})", highlight=False)
         console.print(f"{count} runs {'would be closed' if dry_run else 'closed'}")
 

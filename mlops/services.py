@@ -194,8 +194,10 @@ def _migrate(settings: Settings, progress: Callable[[str], None]) -> None:
     local_settings.parent.mkdir(parents=True, exist_ok=True)
     local_settings.write_text(
         '"""Imported by every Airflow component."""\n\n'
+        "import sys\n\n"
+        "from airflow.configuration import conf\n"
         "from zenml_airflow.preload import preload_if_forking\n\n"
-        "preload_if_forking()\n",
+        'preload_if_forking(sys.argv, executor=conf.get("core", "executor"))\n',
         encoding="utf-8",
     )
     ensure_password(settings)

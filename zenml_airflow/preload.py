@@ -11,13 +11,14 @@ import importlib
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from types import ModuleType
 
 PRELOAD_ENV = "ZENML_AIRFLOW_PRELOAD"
 """Set to ``1`` for processes that may preload."""
 
-FORKING_COMMANDS = frozenset({"scheduler"})
-"""Airflow commands whose processes fork tasks."""
+LOCAL_EXECUTOR = "LocalExecutor"
+"""The executor whose tasks the scheduler forks."""
 
 MODULES = (
     "zenml.client",
@@ -39,6 +40,13 @@ MODULES = (
     "mlflow",
 )
 
+
+NO_THREADS = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
+"""Variables that keep the native libraries of numpy and Arrow from starting threads when loaded: a thread does
+not survive a fork, and what it held stays locked. Tasks inherit them."""
 
 SEARCHES_EVERY_MODULE = ("skops.io",)
 """Libraries that, on import, ask every loaded module for some names. Airflow's modules answer that by importing
@@ -65,19 +73,30 @@ def import_apart_from_airflow() -> None:
         sys.modules.update(hidden)
 
 
-def preload_if_forking(arguments: list[str] | None = None) -> bool:
+def may_preload(command: Sequence[str], executor: str) -> bool:
+    """Whether a process with this command line forks tasks: a Celery worker, or the LocalExecutor's scheduler."""
+    match list(command[1:3]):
+        case ["scheduler", *_]:
+            return LOCAL_EXECUTOR in executor
+        case ["celery", "worker"]:
+            return True
+    return False
+
+
+def preload_if_forking(command: Sequence[str], *, executor: str) -> bool:
     """Import :data:`MODULES` if this is an Airflow process that forks tasks and preloading is on.
 
     Args:
-        arguments: The process's command line; ``sys.argv`` by default.
+        command: The process's command line.
+        executor: Airflow's configured executors.
 
     Returns:
         Whether the modules were imported.
     """
-    argv = sys.argv if arguments is None else arguments
-    command = argv[1] if len(argv) > 1 else ""
-    if os.environ.get(PRELOAD_ENV) != "1" or command not in FORKING_COMMANDS:
+    if os.environ.get(PRELOAD_ENV) != "1" or not may_preload(command, executor):
         return False
+    for name, value in NO_THREADS.items():
+        os.environ.setdefault(name, value)
     import_apart_from_airflow()
     for name in MODULES:
         importlib.import_module(name)

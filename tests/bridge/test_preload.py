@@ -1,0 +1,81 @@
+"""What a process that forks tasks imports beforehand, and what that leaves behind."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from zenml_airflow.preload import MODULES, may_preload
+
+ASK = """
+import json, os, sys, threading
+from zenml_airflow.preload import preload_if_forking
+before = set(os.listdir("/proc/self/fd"))
+done = preload_if_forking(["airflow", "scheduler"], executor="LocalExecutor")
+from zenml_airflow.preload import MODULES
+
+def kind(descriptor):
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}").split(":")[0]
+    except FileNotFoundError:
+        return "gone"
+
+print(json.dumps({
+    "done": done,
+    "threads": [thread.name for thread in threading.enumerate()],
+    "kernel_threads": len(os.listdir("/proc/self/task")),
+    "opened": sorted(kind(d) for d in set(os.listdir("/proc/self/fd")) - before),
+    "own": sorted({n for n in sys.modules if n.split(".")[0] in ("zenml_pipelines", "governance", "stacks")}),
+    "missing": [name for name in MODULES if name not in sys.modules],
+    "locks": [line for line in open("/proc/locks") if line.split()[4] == str(os.getpid())],
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def preloaded():
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", ASK],
+        env={**os.environ, "ZENML_AIRFLOW_PRELOAD": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.strip().splitlines()[-1])
+
+
+def test_everything_is_imported_and_nothing_of_the_project(preloaded):
+    assert preloaded["done"] is True
+    assert preloaded["missing"] == []
+    assert preloaded["own"] == []
+    assert not [name for name in MODULES if name.split(".")[0] in {"zenml_pipelines", "governance"}]
+
+
+def test_a_fork_inherits_no_thread_and_no_connection(preloaded):
+    assert preloaded["threads"] == ["MainThread"]
+    assert preloaded["kernel_threads"] == 1
+    assert preloaded["opened"] == []
+    assert preloaded["locks"] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "executor", "expected"),
+    [
+        (["airflow", "scheduler"], "LocalExecutor", True),
+        (["airflow", "scheduler"], "CeleryExecutor,LocalExecutor", True),
+        (["airflow", "scheduler"], "CeleryExecutor", False),
+        (["airflow", "scheduler"], "KubernetesExecutor", False),
+        (["airflow", "celery", "worker"], "CeleryExecutor", True),
+        (["airflow", "celery", "flower"], "CeleryExecutor", False),
+        (["airflow", "api-server"], "LocalExecutor", False),
+        (["airflow", "dag-processor"], "LocalExecutor", False),
+        (["airflow", "triggerer"], "LocalExecutor", False),
+        (["airflow", "tasks", "test"], "LocalExecutor", False),
+        (["airflow"], "LocalExecutor", False),
+    ],
+)
+def test_only_processes_that_fork_tasks_preload(command, executor, expected):
+    assert may_preload(command, executor) is expected
