@@ -48,6 +48,8 @@ def zenml_environment(settings: Settings) -> dict[str, str]:
         "ZENML_LOGGING_VERBOSITY": "WARN",
         "ZENML_ENABLE_RICH_TRACEBACK": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        # Seven more processes, for evaluations that nobody starts here.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "DO_NOT_TRACK": "true",
         "GIT_PYTHON_REFRESH": "quiet",
         # Several steps run side by side on few cores; one BLAS thread each is faster than all fighting for them.
@@ -68,8 +70,18 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
             "kwargs": {"path": str(settings.dags_dir), "refresh_interval": 5},
         }
     ]
+    database = settings.services.airflow_database
+    if database is not None:
+        store = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.get_secret_value()}
+    else:
+        store = {
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "mlops.runtime.SQLITE_CONNECT_ARGS",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC": "mlops.runtime.SQLITE_CONNECT_ARGS",
+        }
     return {
         **zenml_environment(settings),
+        **store,
         PRELOAD_ENV: "1" if settings.airflow.preload else "0",
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__API__BASE_URL": url,
@@ -88,9 +100,6 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "mlops.runtime.SQLITE_CONNECT_ARGS",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC": "mlops.runtime.SQLITE_CONNECT_ARGS",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "30",

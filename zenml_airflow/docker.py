@@ -17,7 +17,7 @@ from zenml_airflow.plan import TaskPlan, memory_bytes
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-    from docker import APIClient
+    from docker.api.client import APIClient
 
 CONTAINER_COMMAND = ("python", "-m", "zenml_airflow.entrypoint", "--code-cache", "/tmp/code")  # noqa: S108
 """What a container runs; only ``/tmp`` can be written there."""

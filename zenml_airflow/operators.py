@@ -219,11 +219,11 @@ class ZenMLInProcessOperator(ZenMLSteps):
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the steps and return what ZenML recorded: run id, statuses, small metadata."""
         from zenml_airflow.runner import run_steps
-        from zenml_airflow.stopping import ending_with_parent
+        from zenml_airflow.stopping import ending_with_parent, never_ending_well_too_early
 
         request, run_context, settings = self.describe_run(context)
         os.environ.update(server_environment(self.zenml_conn_id))
-        with ending_with_parent():
+        with ending_with_parent(), never_ending_well_too_early():
             result = run_steps(request, run_context, code_cache=settings.state_dir / "code")
         return self.finish(context, result.model_dump(mode="json"))
 

@@ -12,6 +12,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from types import ModuleType
 
 PRELOAD_ENV = "ZENML_AIRFLOW_PRELOAD"
@@ -45,8 +46,8 @@ NO_THREADS = {
     "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
 }
-"""Variables that keep the native libraries of numpy and Arrow from starting threads when loaded: a thread does
-not survive a fork, and what it held stays locked. Tasks inherit them."""
+"""Variables that keep the native libraries of numpy and Arrow from starting threads when loaded: a thread does not
+survive a fork, and what it held stays locked. Tasks inherit them."""
 
 SEARCHES_EVERY_MODULE = ("skops.io",)
 """Libraries that, on import, ask every loaded module for some names. Airflow's modules answer that by importing
@@ -56,8 +57,10 @@ what they otherwise load lazily, with a warning each: 20 s and 3,000 lines were 
 def import_apart_from_airflow() -> None:
     """Import the libraries of :data:`SEARCHES_EVERY_MODULE`, where installed, out of sight of Airflow's modules.
 
-    Must run while the process has one thread: it takes Airflow's modules out of ``sys.modules`` meanwhile.
+    Does nothing where Airflow is not loaded: a step that needs them imports them itself. Must run while the process has one thread: it takes Airflow's modules out of ``sys.modules`` meanwhile.
     """
+    if "airflow" not in sys.modules:
+        return
     missing = [name for name in SEARCHES_EVERY_MODULE if name not in sys.modules]
     installed = [name for name in missing if importlib.util.find_spec(name.split(".", 1)[0])]
     if not installed:
@@ -107,7 +110,14 @@ def preload_if_forking(command: Sequence[str], *, executor: str) -> bool:
 def _prepare_zenml() -> None:
     """Do the work that every ZenML process repeats on first use and that opens no connection."""
     from sqlalchemy.orm import configure_mappers
+
+    activate_integrations()
+    configure_mappers()
+
+
+@cache
+def activate_integrations() -> None:
+    """Register what ZenML's integrations bring, once a process: it reads the metadata of a hundred packages."""
     from zenml.integrations.registry import integration_registry
 
     integration_registry.activate_integrations()
-    configure_mappers()

@@ -118,7 +118,7 @@ def create_run(history: RunHistory, snapshot: PipelineSnapshotResponse) -> Pipel
     """
     from zenml.client import Client
     from zenml.enums import ExecutionStatus
-    from zenml.environment import get_run_environment_dict
+    from zenml.environment import Environment
     from zenml.models import PipelineRunRequest
     from zenml.utils.time_utils import utc_now
 
@@ -137,7 +137,11 @@ def create_run(history: RunHistory, snapshot: PipelineSnapshotResponse) -> Pipel
             project=client.active_project.id,
             snapshot=snapshot.id,
             status=ExecutionStatus.RUNNING,
-            orchestrator_environment=get_run_environment_dict(),
+            # ZenML would also list the installed packages, with a call of pip; the code digest says as much.
+            orchestrator_environment={
+                **Environment.get_system_info(),
+                "python_version": Environment.python_version(),
+            },
             start_time=utc_now(),
             tags=[*(snapshot.pipeline_configuration.tags or []), *context_tags(history.context)],
             original_run_id=replaced.id if replaced else None,

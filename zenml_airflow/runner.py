@@ -18,7 +18,7 @@ from zenml_airflow import records
 from zenml_airflow.active_stack import active_stack
 from zenml_airflow.code_archive import activate_code, fetch_code
 from zenml_airflow.context import RunContext, run_context
-from zenml_airflow.preload import import_apart_from_airflow
+from zenml_airflow.preload import activate_integrations, import_apart_from_airflow
 from zenml_airflow.stopping import StepsStoppedError, StopRequested, stoppable
 
 if TYPE_CHECKING:
@@ -95,7 +95,6 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
     import_apart_from_airflow()
     from zenml.client import Client
     from zenml.execution.context import setup_execution_context
-    from zenml.integrations.registry import integration_registry
     from zenml.stack import Stack
     from zenml.utils import source_utils
 
@@ -110,7 +109,7 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
         code = fetch_code(digest, stack.artifact_store.path, code_cache)
         activate_code(code)
         source_utils.set_custom_source_root(str(code))
-        integration_registry.activate_integrations()
+        activate_integrations()
         with run_context(context), active_stack(stack_model.id):
             run, found = _enter_run(request, history, snapshot)
             work.run_id = run.id

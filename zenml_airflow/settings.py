@@ -17,7 +17,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from zenml_airflow.context import resolve_location
 from zenml_airflow.enums import Granularity, Launcher
@@ -30,6 +30,7 @@ STATE_DIR_ENV = "MLOPS_STATE_DIR"
 DAGS_DIR_ENV = "MLOPS_DAGS_DIR"
 PORT_ENVS = {"airflow_port": "MLOPS_AIRFLOW_PORT", "mlflow_port": "MLOPS_MLFLOW_PORT"}
 """Variables that move a local service to another port without touching a file."""
+SERVICE_ENVS = {**PORT_ENVS, "airflow_database": "MLOPS_AIRFLOW_DATABASE"}
 DEFAULT_ENVIRONMENT = "local"
 _SHARED = "base"
 
@@ -124,11 +125,17 @@ class AirflowSettings(_Section):
 
 
 class ServiceSettings(_Section):
-    """Loopback ports and sizes of the services that ``mlops up`` starts."""
+    """Loopback ports and sizes of the services that ``mlops up`` starts.
+
+    Attributes:
+        airflow_database: SQLAlchemy URL of Airflow's metadata database, from the variable
+            ``MLOPS_AIRFLOW_DATABASE`` alone as it may hold a password; a SQLite file by default.
+    """
 
     airflow_port: int = Field(gt=0, lt=65536)
     mlflow_port: int = Field(gt=0, lt=65536)
     parallelism: int = Field(gt=0)
+    airflow_database: SecretStr | None = None
 
 
 class DemoSettings(_Section):
@@ -249,8 +256,8 @@ def load_settings(environment: str | None = None) -> Settings:
             f"No environment {name!r}: configs/ has no {name}.yaml that describes one. Known: {known}."
         )
     merged = _merge(_read_yaml(root / "configs" / f"{_SHARED}.yaml"), _read_yaml(path))
-    ports = {key: os.environ[variable] for key, variable in PORT_ENVS.items() if os.environ.get(variable)}
-    merged = _merge(merged, {"services": ports})
+    named = {key: os.environ[variable] for key, variable in SERVICE_ENVS.items() if os.environ.get(variable)}
+    merged = _merge(merged, {"services": named})
     state, dags = os.environ.get(STATE_DIR_ENV), os.environ.get(DAGS_DIR_ENV)
     computed = {
         "environment": name,

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -94,6 +94,24 @@ def _record(run_id: UUID, steps: Sequence[str], reason: str) -> None:
     except Exception:
         # The step ends all the same; `mlops reconcile` closes the run should this have been the last chance.
         log.exception("ZenML could not be told that run %s is being stopped.", run_id)
+
+
+@contextmanager
+def never_ending_well_too_early() -> Iterator[None]:
+    """Turn an exit with code 0 in the middle of the steps into one with code 1.
+
+    Airflow takes a task's process that ends with 0 and says nothing for a success.
+    """
+    leave, owner = os._exit, os.getpid()
+
+    def leave_badly(status: int) -> NoReturn:
+        leave(1 if status == 0 and os.getpid() == owner else status)
+
+    os._exit = leave_badly
+    try:
+        yield
+    finally:
+        os._exit = leave
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from zenml_airflow.preload import MODULES, may_preload
 
 ASK = """
 import json, os, sys, threading
+import airflow
 from zenml_airflow.preload import preload_if_forking
 before = set(os.listdir("/proc/self/fd"))
 done = preload_if_forking(["airflow", "scheduler"], executor="LocalExecutor")

@@ -1,4 +1,4 @@
-"""Every command that the README names is run here or, for the slow ones, by another test."""
+"""Every command that the README and the docs name is run here or, for the slow ones, by another test."""
 
 import os
 import re
@@ -12,7 +12,8 @@ from checkout import ROOT
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 README = (ROOT / "README.md").read_text()
-COMMANDS = sorted(set(re.findall(r"`((?:mlops|zenml) [^`]+)`", README)))
+DOCS = "".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
+COMMANDS = sorted(set(re.findall(r"`((?:mlops|zenml) [^`]+)`", README + DOCS)))
 MAKE = sorted(set(re.findall(r"^make ([a-z]+)", README, re.MULTILINE)))
 ELSEWHERE = {
     "demo": "the `main_job` fixture runs `mlops demo`",

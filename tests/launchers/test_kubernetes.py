@@ -80,7 +80,7 @@ def asked_for(settings, make_dag, airflow_database, tmp_path, monkeypatch):
     return ask
 
 
-def test_the_pods_follow_the_schema_and_the_options(asked_for):
+def test_the_pods_say_what_the_options_and_the_steps_say(asked_for):
     load, train = asked_for()
     for pod in (load, train):
         kubernetes_validate.validate(pod, KUBERNETES_VERSION, strict=True)
@@ -103,9 +103,9 @@ def test_the_pods_follow_the_schema_and_the_options(asked_for):
         assert {"name": "tmp", "mountPath": "/tmp"} in base["volumeMounts"]
         assert not [volume for volume in spec["volumes"] if "hostPath" in volume]
 
-
-def test_each_pod_gets_the_image_and_the_resources_of_its_step(asked_for):
-    load, train = (next(one for one in pod["spec"]["containers"] if one["name"] == "base") for pod in asked_for())
+    load, train = (
+        next(one for one in pod["spec"]["containers"] if one["name"] == "base") for pod in (load, train)
+    )
     assert (load["image"], train["image"]) == (IMAGE, GPU_IMAGE)
     assert "limits" not in load["resources"]
     assert train["resources"] == {
@@ -113,16 +113,12 @@ def test_each_pod_gets_the_image_and_the_resources_of_its_step(asked_for):
         "limits": {"memory": "2000000000", "nvidia.com/gpu": "1"},
     }
 
-
-def test_the_pod_is_told_what_to_run_and_no_secret(asked_for):
-    load, _ = asked_for()
-    base = next(one for one in load["spec"]["containers"] if one["name"] == "base")
-    told = {item["name"]: item["value"] for item in base["env"]}
+    told = {item["name"]: item["value"] for item in load["env"]}
     request = StepsRequest.model_validate_json(told[REQUEST_ENV])
     assert (request.steps, request.placed) == (("load",), ("load", "train"))
     context = RunContext.model_validate_json(told[CONTEXT_ENV])
     assert context.partition_date.isoformat() == "2026-01-05"
-    assert base["command"][:3] == ["python", "-m", "zenml_airflow.entrypoint"]
+    assert load["command"][:3] == ["python", "-m", "zenml_airflow.entrypoint"]
     assert not [name for name in told if "KEY" in name or "TOKEN" in name or "PASSWORD" in name]
 
 
