@@ -135,6 +135,7 @@ class ZenMLSteps(BaseOperator):
         self.placed = list(placed)
         self.environment_name = environment_name
         self.zenml_conn_id = zenml_conn_id
+        self.recorded: dict[str, Any] | None = None
 
     def describe_run(self, context: Context) -> tuple[StepsRequest, RunContext, Settings]:
         """What to run, for which run, in which environment; says so in the log."""
@@ -151,6 +152,7 @@ class ZenMLSteps(BaseOperator):
             placed=tuple(self.placed),
             kept=self._kept_steps(context, run_context),
             last_try=ti.try_number > (ti.max_tries or 0),
+            tracker_url=settings.mlflow_url,
         )
         self.log.info("%s: steps %s for %s", self.pipeline, self.steps, run_context.partition_date)
         return request, run_context, settings
@@ -190,6 +192,7 @@ class ZenMLSteps(BaseOperator):
         event = {"zenml_run_id": recorded["run_id"], **recorded["metadata"]}
         for outlet in self.outlets or []:
             context["outlet_events"][outlet].extra = event
+        self.recorded = recorded
         return recorded
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:
@@ -223,8 +226,12 @@ class ZenMLInProcessOperator(ZenMLSteps):
 
         request, run_context, settings = self.describe_run(context)
         os.environ.update(server_environment(self.zenml_conn_id))
-        with ending_with_parent(), never_ending_well_too_early():
-            result = run_steps(request, run_context, code_cache=settings.state_dir / "code")
+        try:
+            with ending_with_parent(), never_ending_well_too_early():
+                result = run_steps(request, run_context, code_cache=settings.state_dir / "code")
+        except Exception as error:
+            self.recorded = {"links": getattr(error, "zenml_links", {})}
+            raise
         return self.finish(context, result.model_dump(mode="json"))
 
     def on_kill(self) -> None:

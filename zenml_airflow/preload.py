@@ -57,7 +57,8 @@ what they otherwise load lazily, with a warning each: 20 s and 3,000 lines were 
 def import_apart_from_airflow() -> None:
     """Import the libraries of :data:`SEARCHES_EVERY_MODULE`, where installed, out of sight of Airflow's modules.
 
-    Does nothing where Airflow is not loaded: a step that needs them imports them itself. Must run while the process has one thread: it takes Airflow's modules out of ``sys.modules`` meanwhile.
+    Does nothing where Airflow is not loaded: a step that needs them imports them itself. Must run while the
+    process has one thread: it takes Airflow's modules out of ``sys.modules`` meanwhile.
     """
     if "airflow" not in sys.modules:
         return

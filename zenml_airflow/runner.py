@@ -19,6 +19,7 @@ from zenml_airflow.active_stack import active_stack
 from zenml_airflow.code_archive import activate_code, fetch_code
 from zenml_airflow.context import RunContext, run_context
 from zenml_airflow.preload import activate_integrations, import_apart_from_airflow
+from zenml_airflow.run_urls import TRACKER_RUN, run_links
 from zenml_airflow.stopping import StepsStoppedError, StopRequested, stoppable
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class StepsRequest(BaseModel):
         placed: All steps that the task group places; the others of the pipeline are skipped.
         kept: Steps whose Airflow tasks stand as succeeded and are not run again in this attempt.
         last_try: Whether Airflow will not try again after a failure.
+        tracker_url: Address at which people open MLflow, where it is not the tracker's own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,6 +56,7 @@ class StepsRequest(BaseModel):
     placed: tuple[str, ...]
     kept: tuple[str, ...] = ()
     last_try: bool = False
+    tracker_url: str | None = None
 
 
 class StepsResult(BaseModel):
@@ -114,8 +117,9 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
             run, found = _enter_run(request, history, snapshot)
             work.run_id = run.id
             with setup_execution_context(pipeline_run=run):
-                statuses = {name: _run_one(name, found, snapshot, run, history) for name in request.steps}
-            return _result(run, statuses, context)
+                for name in request.steps:
+                    found[name] = _run_one(name, found, snapshot, run, history)
+            return _result(run, [found[name] for name in request.steps], context, request)
 
 
 @contextmanager
@@ -133,6 +137,9 @@ def _recording_the_end(request: StepsRequest, history: records.RunHistory) -> It
         except BaseException as error:
             if request.last_try and work.run_id is not None:
                 records.fail_run(work.run_id, request.steps, f"{type(error).__name__}: {error}")
+            if work.run_id is not None:
+                # Who looks at the failed task wants to get to its run.
+                error.zenml_links = _links(work.run_id, [], request)  # type: ignore[attr-defined]
             raise
 
 
@@ -188,15 +195,15 @@ def _run_one(
     snapshot: PipelineSnapshotResponse,
     run: PipelineRunResponse,
     history: records.RunHistory,
-) -> str:
-    """Run a step unless this attempt has completed it; return its recorded status."""
+) -> StepRunResponse:
+    """Run a step unless this attempt has completed it; return its record."""
     from zenml.execution.context import record_step_run
     from zenml.orchestrators.step_launcher import StepLauncher
 
     done = found.get(name)
     if done is not None and done.status.is_successful:
         record_step_run(done)
-        return str(done.status.value)
+        return done
     _reuse_upstream(name, found, snapshot, run, history)
     step = snapshot.step_configurations[name]
     StepLauncher(snapshot=snapshot, step=step, orchestrator_run_id=str(run.orchestrator_run_id)).launch()
@@ -204,8 +211,7 @@ def _run_one(
     if recorded is None or not recorded.status.is_successful:
         status = recorded.status.value if recorded else "no record"
         raise StepFailedError(f"Step {name!r} returned, but ZenML holds {status} for it in run {run.id}.")
-    found[name] = recorded
-    return str(recorded.status.value)
+    return recorded
 
 
 def _reuse_upstream(
@@ -248,7 +254,9 @@ def _ancestors(names: tuple[str, ...], snapshot: PipelineSnapshotResponse) -> li
     return [step for step in steps if step in wanted]
 
 
-def _result(run: PipelineRunResponse, statuses: dict[str, str], context: RunContext) -> StepsResult:
+def _result(
+    run: PipelineRunResponse, steps: list[StepRunResponse], context: RunContext, request: StepsRequest
+) -> StepsResult:
     from zenml.client import Client
 
     fresh = Client().get_pipeline_run(run.id, hydrate=True)
@@ -257,6 +265,17 @@ def _result(run: PipelineRunResponse, statuses: dict[str, str], context: RunCont
         run_id=str(run.id),
         run_name=run.name,
         snapshot_id=str(fresh.snapshot.id) if fresh.snapshot else "",
-        steps=statuses,
+        steps={step.name: step.status.value for step in steps},
         metadata={key: value for key, value in fresh.run_metadata.items() if key not in from_context},
+        links=_links(run.id, steps, request),
     )
+
+
+def _links(run_id: UUID, steps: list[StepRunResponse], request: StepsRequest) -> dict[str, str]:
+    from zenml.client import Client
+    from zenml.enums import StoreType
+
+    store = Client().zen_store
+    server = store.url if store.type == StoreType.REST else None
+    tracked = next((step.run_metadata for step in steps if TRACKER_RUN in step.run_metadata), None)
+    return run_links(str(run_id), server, tracked, tracker_ui=request.tracker_url)

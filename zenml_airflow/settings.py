@@ -80,6 +80,8 @@ class AirflowSettings(_Section):
         launcher_options: Options by launcher; those of the launcher in use count.
         granularity: How many tasks a pipeline becomes.
         connection: Airflow connection of the ZenML server; ``None`` for the local store.
+        mlflow_url: Address at which people open MLflow, for links; ``local`` for the service of ``mlops up``,
+            ``None`` for the address that the experiment tracker itself uses.
         manifests: Folder of the manifests, relative to the project root or ``state:<path>`` for a path
             below the state folder.
         start_paused: Whether a DAG that Airflow sees for the first time is paused.
@@ -97,6 +99,7 @@ class AirflowSettings(_Section):
     launcher_options: dict[Launcher, dict[str, Any]] = Field(default_factory=dict)
     granularity: Granularity
     connection: str | None = None
+    mlflow_url: str | None = None
     manifests: str
     start_paused: bool
     owner: str
@@ -178,6 +181,12 @@ class Settings(_Section):
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError(f"{value!r} is no IANA time zone, such as UTC or Europe/Berlin") from error
         return value
+
+    @property
+    def mlflow_url(self) -> str | None:
+        """Address at which people open MLflow, where it is not the experiment tracker's own."""
+        named = self.airflow.mlflow_url
+        return f"http://127.0.0.1:{self.services.mlflow_port}" if named == "local" else named
 
     @property
     def storage_root(self) -> str:

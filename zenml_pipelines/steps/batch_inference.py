@@ -6,12 +6,12 @@ partition.
 """
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from zenml import get_step_context, log_metadata, step
 from zenml.artifacts.utils import load_artifact
 
-from zenml_airflow.context import get_run_context
+from zenml_airflow.context import RunContext, get_run_context
 from zenml_pipelines.batch import (
     BatchSummary,
     CheckedPartition,
@@ -191,7 +191,24 @@ def summarize(
     )
     summary = BatchSummary.of(published, manifest)
     log_metadata(
-        metadata={"batch_summary": summary.model_dump(mode="json")},
+        metadata={"batch_summary": summary.model_dump(mode="json"), "lineage": _lineage(summary, config, context)},
         run_id_name_or_prefix=get_step_context().pipeline_run.id,
     )
     return summary
+
+
+def _lineage(summary: BatchSummary, config: BatchInferenceConfig, context: RunContext) -> dict[str, Any]:
+    """What the run read and wrote, as the bridge hands it to OpenLineage and to asset events."""
+
+    def dataset(location: str, rows: int) -> dict[str, Any]:
+        return {"uri": context.resolve(f"{location}/date={summary.partition_date.isoformat()}"), "rows": rows}
+
+    return {
+        "inputs": [dataset(config.landing, summary.rows_in)],
+        "outputs": [
+            dataset(config.predictions, summary.scored),
+            dataset(config.quarantine, summary.quarantined),
+        ],
+        "model": summary.model_name,
+        "model_version": str(summary.model_version),
+    }

@@ -1,0 +1,86 @@
+import os
+import socket
+import uuid
+
+import psycopg2
+import pytest
+from lab import COMBINATIONS, ROOT, Lab
+from rows import Row, Seen, render
+
+DOCUMENT = ROOT / "docs" / "state-semantics.md"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--write-state-semantics", action="store_true", help="Write docs/state-semantics.md anew.")
+
+
+def free_ports(count):
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return tuple(probe.getsockname()[1] for probe in probes)
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+SERVER = "postgresql://postgres@127.0.0.1:5432/postgres"
+"""SQLite lets one component write at a time; with dozens of tasks at once, requests time out."""
+
+
+@pytest.fixture(scope="session")
+def database():
+    """A database of its own for Airflow's metadata."""
+    try:
+        connection = psycopg2.connect(SERVER)
+    except psycopg2.OperationalError as error:
+        if os.environ.get("REQUIRE_SERVICES") == "1":
+            pytest.fail(f"PostgreSQL is required on its standard port: {error}")
+        pytest.skip(f"no PostgreSQL on its standard port: {error}")
+    connection.autocommit = True
+    name = f"conformance_{uuid.uuid4().hex[:12]}"
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+        yield SERVER.replace("postgresql://", "postgresql+psycopg2://").removesuffix("/postgres") + f"/{name}"
+        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    connection.close()
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory, database):
+    made = Lab(tmp_path_factory.mktemp("conformance"), free_ports(2), database)
+    before = dict(os.environ)
+    try:
+        made.deploy()
+        made.start()
+        made.connect()
+        yield made
+    finally:
+        made.stop()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def observed():
+    return {row: {} for row in Row}
+
+
+@pytest.fixture
+def record(observed):
+    def write(row, combination, *, airflow, zenml, data):
+        observed[row][combination] = Seen(airflow, zenml, data)
+
+    return write
+
+
+@pytest.fixture
+def document(observed, request):
+    """The document as observed, if every row was; it is written where that is asked for."""
+    if any(set(found) != set(COMBINATIONS) for found in observed.values()):
+        pytest.fail("not every row was observed for every combination: see the failures above")
+    text = render(observed, COMBINATIONS)
+    if request.config.getoption("--write-state-semantics"):
+        DOCUMENT.write_text(text)
+    return text, DOCUMENT.read_text()

@@ -1,0 +1,1 @@
+"""A pipeline whose steps do what control files tell them, and write down that they did."""

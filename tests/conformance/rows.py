@@ -1,0 +1,71 @@
+"""The rows of the state table, what was observed for each, and the document made of it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Row(StrEnum):
+    """What happens to a run, in the operator's words."""
+
+    FIRST_RUN = "first run, all good"
+    RAISES = "a step raises, and its retries are used up"
+    RETRY = "a step raises once: automatic retry"
+    CLEAR_RUN = "clear a successful run"
+    CLEAR_STEP = "clear one step and downstream"
+    MARK_FAILED = "mark failed while running"
+    CLEAR_RUNNING = "clear a task while it runs"
+    KILL_TASK = "`kill -9` of the task's process"
+    KILL_WORKER = "`kill -9` of the worker"
+    KILL_SCHEDULER = "`kill -9` of the scheduler"
+    AT_ONCE = "four DAG runs at once"
+    REDEPLOY = "another version deployed while a run is in flight"
+    UNREPORTED = "a step succeeds, its task dies before reporting"
+    NO_RECORD = "a process ends well without a record of its step"
+    PAUSE = "pause, then unpause"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the three records said afterwards."""
+
+    airflow: str
+    zenml: str
+    data: str
+
+
+HEAD = """# State semantics
+
+What Airflow, ZenML and the data say after each thing that can happen to a run. The table is written by the
+conformance suite from what it saw on a real Airflow (API server, scheduler with the LocalExecutor, dag processor,
+triggerer) with a five-step probe pipeline; `make conformance` fails if this page says something else.
+
+Read a line as: *this happened, with these launchers and granularities; afterwards the three records said this*.
+One ZenML run belongs to one attempt of one DAG run. A clear begins a new attempt, and a new ZenML run linked to
+the one that it replaces. A retry stays in the attempt: it goes on in the same ZenML run or, where ZenML had recorded
+that one as stopped, in a linked new one. Steps that an attempt does not run again are `cached`: their outputs are
+those of the attempt that ran them.
+
+`mlops reconcile`, and the DAG `zenml_maintenance` every quarter of an hour, close ZenML runs whose Airflow run has
+ended: a process that was killed outright cannot do it itself.
+
+| what happened | launcher, granularity | Airflow | ZenML | data |
+|---|---|---|---|---|
+"""
+
+
+def render(seen: dict[Row, dict[str, Seen]], combinations: list[str]) -> str:
+    """The document; combinations that saw the same share a line."""
+    lines = []
+    for row in Row:
+        groups: dict[Seen, list[str]] = {}
+        for combination in combinations:
+            groups.setdefault(seen[row][combination], []).append(combination)
+        for found, names in groups.items():
+            who = "all" if len(names) == len(combinations) else ", ".join(_pretty(name) for name in names)
+            lines.append(f"| {row.value} | {who} | {found.airflow} | {found.zenml} | {found.data} |")
+    return HEAD + "\n".join(lines) + "\n"
+
+
+def _pretty(combination: str) -> str:
+    launcher = "in_process" if combination.startswith("in_process") else "subprocess"
+    return f"`{launcher}` `{combination.removeprefix(launcher + '_')}`"

@@ -1,0 +1,496 @@
+"""What Airflow, ZenML and the data agree on, whatever happens to a run.
+
+A scenario is played for all combinations of launcher and granularity at the same time; each is then judged by
+itself, on Airflow's API, ZenML's records and the files.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import psutil
+import pytest
+from lab import COMBINATIONS, OPEN, dag_of, task_of
+from rows import Row
+
+pytestmark = [pytest.mark.conformance, pytest.mark.timeout(600)]
+
+STEPS = {"extract", "transform", "side", "check", "load"}
+each_combination = pytest.mark.parametrize("combination", COMBINATIONS)
+
+
+def settle(lab, *days, timeout=240):
+    """Wait until the runs of all combinations have ended; who has not is found out by the tests."""
+    deadline = time.monotonic() + timeout
+    waiting = set(COMBINATIONS)
+    while waiting and time.monotonic() < deadline:
+        for combination in list(waiting):
+            found = lab.run_states(combination)
+            if all(found[f"day-{day}"] in {"success", "failed"} for day in days):
+                waiting.discard(combination)
+        time.sleep(1)
+
+
+def states(lab, combination, day):
+    return lab.run(combination, day)["state"], {state for state, _ in lab.tasks(combination, day).values()}
+
+
+def counts(lab, combination, day):
+    journal = lab.journal(combination, day)
+    return {step: sum(entry["step"] == step for entry in journal) for step in STEPS}
+
+
+def assert_nothing_open(lab, combination, day):
+    assert not [run for run in lab.zenml_runs(combination, day) if run["status"] in OPEN]
+
+
+def assert_data_as_if_once(lab, combination, day, text):
+    assert lab.partition(combination, day)["text"] == text
+    assert lab.leftovers(combination, day) == []
+
+
+def assert_every_line_belongs_to_its_run(lab, combination, day):
+    own = {run["id"] for run in lab.zenml_runs(combination, day)}
+    assert {entry["zenml_run"] for entry in lab.journal(combination, day)} <= own
+
+
+# ---------------------------------------------------------------- pause and unpause come first: the DAGs are new
+
+
+@pytest.fixture(scope="session")
+def unpaused(lab):
+    for combination in COMBINATIONS:
+        lab.pause(combination, paused=False)
+    for combination in COMBINATIONS:
+        lab.wait("the schedule's run", lambda c=combination: lab.api.runs(dag_of(c)), timeout=60)
+    for paused in (True, False):
+        for combination in COMBINATIONS:
+            lab.pause(combination, paused=paused)
+        time.sleep(3)
+    for combination in COMBINATIONS:
+        run_id = lab.api.runs(dag_of(combination))[0]["dag_run_id"]
+        lab.wait(
+            "the schedule's run ends",
+            lambda c=combination, r=run_id: lab.api.run_state(dag_of(c), r) in {"success", "failed"},
+            timeout=240,
+        )
+
+
+@each_combination
+def test_pausing_brings_no_surprise_runs(lab, unpaused, combination, record):
+    (run,) = lab.api.runs(dag_of(combination))
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    assert datetime.fromisoformat(run["logical_date"]).date() == yesterday
+    assert run["state"] == "success"
+    (zenml,) = lab.zenml_runs(combination)
+    assert (zenml["status"], zenml["dag_run"]) == ("completed", run["dag_run_id"])
+    record(
+        Row.PAUSE,
+        combination,
+        airflow="with `catchup=False` the latest interval runs once; pausing again adds none",
+        zenml="one completed run",
+        data="one partition",
+    )
+
+
+# ---------------------------------------------------------------- a run, cleared as a whole, then from a middle step
+
+DAY = "2026-01-05"
+
+
+@pytest.fixture(scope="session")
+def first_run(lab, unpaused):
+    for combination in COMBINATIONS:
+        lab.trigger(combination, DAY)
+    settle(lab, DAY)
+    return {c: (lab.zenml_runs(c, DAY), lab.partition(c, DAY), states(lab, c, DAY)) for c in COMBINATIONS}
+
+
+@each_combination
+def test_a_first_run_is_one_run_in_both_systems(lab, first_run, combination, record):
+    zenml, partition, (state, tasks) = first_run[combination]
+    assert (state, tasks) == ("success", {"success"})
+    (run,) = zenml
+    assert run["status"] == "completed"
+    assert run["steps"] == dict.fromkeys(STEPS, "completed")
+    assert partition == {"zenml_run": run["id"], "text": "extract#1 transform#1 check#1 load#1"}
+    record(Row.FIRST_RUN, combination, airflow="success", zenml="one completed run", data="one partition")
+
+
+@pytest.fixture(scope="session")
+def cleared_run(lab, first_run):
+    for combination in COMBINATIONS:
+        lab.clear(combination, DAY)
+    time.sleep(2)
+    settle(lab, DAY)
+    return {c: (lab.zenml_runs(c, DAY), lab.partition(c, DAY), counts(lab, c, DAY)) for c in COMBINATIONS}
+
+
+@each_combination
+def test_a_cleared_run_is_a_new_linked_run(lab, cleared_run, combination, record):
+    (first, second), partition, counted = cleared_run[combination]
+    assert (first["status"], second["status"]) == ("completed", "completed")
+    assert second["original"] == first["id"]
+    assert counted == dict.fromkeys(STEPS, 2)
+    assert partition == {"zenml_run": second["id"], "text": "extract#2 transform#2 check#2 load#2"}
+    assert {path.stem for path in (lab.folder(combination, DAY) / "history").iterdir()} >= {
+        first["id"],
+        second["id"],
+    }
+    record(
+        Row.CLEAR_RUN,
+        combination,
+        airflow="runs again, success",
+        zenml="a new completed run, linked to the one it replaces",
+        data="partition replaced in one move, the old one kept",
+    )
+
+
+@pytest.fixture(scope="session")
+def cleared_step(lab, cleared_run):
+    for combination in COMBINATIONS:
+        lab.clear(combination, DAY, [task_of(combination, "check")])
+    time.sleep(2)
+    settle(lab, DAY)
+
+
+@each_combination
+def test_a_cleared_step_reuses_what_lies_upstream(lab, cleared_step, combination, record):
+    assert states(lab, combination, DAY) == ("success", {"success"})
+    *_, before, last = lab.zenml_runs(combination, DAY)
+    assert last["status"] == "completed"
+    assert last["original"] == before["id"]
+    if combination.endswith("pipeline"):
+        assert last["steps"] == dict.fromkeys(STEPS, "completed")
+        assert_data_as_if_once(lab, combination, DAY, "extract#3 transform#3 check#3 load#3")
+        record(
+            Row.CLEAR_STEP,
+            combination,
+            airflow="the one task runs again, success",
+            zenml="a new completed run, every step run again",
+            data="partition replaced in one move",
+        )
+        return
+    ran = {"check", "load"}
+    assert last["steps"] == {name: "completed" if name in ran else "cached" for name in STEPS}
+    assert counts(lab, combination, DAY) == {name: 3 if name in ran else 2 for name in STEPS}
+    assert_data_as_if_once(lab, combination, DAY, "extract#2 transform#2 check#3 load#3")
+    record(
+        Row.CLEAR_STEP,
+        combination,
+        airflow="only those tasks run, success",
+        zenml="a new completed run: these steps completed, the others cached",
+        data="partition replaced in one move",
+    )
+
+
+# ---------------------------------------------------------------- failures and retries
+
+FAILS, RETRIES, VANISHES, UNREPORTED = "2026-01-06", "2026-01-07", "2026-01-08", "2026-01-09"
+
+
+@pytest.fixture(scope="session")
+def failures(lab, unpaused):
+    for combination in COMBINATIONS:
+        lab.tell(combination, FAILS, "load", fail_times=9)
+        lab.tell(combination, RETRIES, "transform", fail_times=1)
+        lab.tell(combination, VANISHES, "check", vanish_times=9)
+        lab.die_before_reporting(combination, UNREPORTED, "load")
+        for day in (FAILS, RETRIES, VANISHES, UNREPORTED):
+            lab.trigger(combination, day)
+    settle(lab, FAILS, RETRIES, VANISHES, UNREPORTED, timeout=500)
+
+
+@each_combination
+def test_a_step_that_raises_fails_both_runs_and_publishes_nothing(lab, failures, combination, record):
+    assert lab.run(combination, FAILS)["state"] == "failed"
+    task = task_of(combination, "load")
+    assert lab.tasks(combination, FAILS)[task] == ("failed", 2)
+    assert "load was told to fail, time 2" in lab.log(combination, FAILS, task, 2)
+    (run,) = lab.zenml_runs(combination, FAILS)
+    assert run["status"] == "failed"
+    assert run["steps"]["load"] == "failed"
+    assert lab.partition(combination, FAILS) is None
+    record(
+        Row.RAISES,
+        combination,
+        airflow="failed, the step's error in the task's log",
+        zenml="run failed, the same step failed",
+        data="nothing published",
+    )
+
+
+@each_combination
+def test_an_automatic_retry_runs_the_step_again_and_no_other(lab, failures, combination, record):
+    assert lab.run(combination, RETRIES)["state"] == "success"
+    assert lab.tasks(combination, RETRIES)[task_of(combination, "transform")] == ("success", 2)
+    (run,) = lab.zenml_runs(combination, RETRIES)
+    assert run["status"] == "completed"
+    assert run["tries"] == {name: 2 if name == "transform" else 1 for name in STEPS}
+    assert counts(lab, combination, RETRIES) == {name: 2 if name == "transform" else 1 for name in STEPS}
+    assert_data_as_if_once(lab, combination, RETRIES, "extract#1 transform#2 check#1 load#1")
+    record(
+        Row.RETRY,
+        combination,
+        airflow="up_for_retry, then success",
+        zenml="the same run completed, the step's first try recorded as retried",
+        data="as if it ran once",
+    )
+
+
+@pytest.fixture(scope="session")
+def reconciled(lab, failures):
+    return lab.reconcile()
+
+
+@each_combination
+def test_a_process_that_ends_well_without_a_record_is_a_failure(lab, reconciled, combination, record):
+    assert lab.run(combination, VANISHES)["state"] == "failed"
+    (run,) = lab.zenml_runs(combination, VANISHES)
+    assert run["status"] == "stopped"
+    assert "has ended: failed" in run["reason"]
+    assert run["steps"]["check"] == "stopped"
+    assert lab.partition(combination, VANISHES) is None
+    record(
+        Row.NO_RECORD,
+        combination,
+        airflow="failed",
+        zenml="run open until reconciled, then stopped with the reason",
+        data="nothing published",
+    )
+
+
+@each_combination
+def test_a_step_whose_task_died_before_reporting_is_not_run_twice(lab, failures, combination, record):
+    assert lab.run(combination, UNREPORTED)["state"] == "success"
+    assert lab.tasks(combination, UNREPORTED)[task_of(combination, "load")] == ("success", 2)
+    (run,) = lab.zenml_runs(combination, UNREPORTED)
+    assert run["status"] == "completed"
+    assert counts(lab, combination, UNREPORTED) == dict.fromkeys(STEPS, 1)
+    assert_data_as_if_once(lab, combination, UNREPORTED, "extract#1 transform#1 check#1 load#1")
+    record(
+        Row.UNREPORTED,
+        combination,
+        airflow="up_for_retry, then success",
+        zenml="one completed run, the step's record taken as it is",
+        data="as if it ran once",
+    )
+
+
+# ---------------------------------------------------------------- stopped by the operator
+
+STOPPED, RESTARTED = "2026-01-10", "2026-01-11"
+
+
+@pytest.fixture(scope="session")
+def stopped(lab, unpaused):
+    entries = {}
+    for combination in COMBINATIONS:
+        lab.tell(combination, STOPPED, "transform", wait_times=1)
+        lab.tell(combination, RESTARTED, "transform", wait_times=1)
+        lab.trigger(combination, STOPPED)
+        lab.trigger(combination, RESTARTED)
+    for combination in COMBINATIONS:
+        entries[combination] = lab.wait_step(combination, STOPPED, "transform")
+        lab.wait_step(combination, RESTARTED, "transform")
+    for combination in COMBINATIONS:
+        lab.mark_failed(combination, STOPPED, task_of(combination, "transform"))
+        lab.clear(combination, RESTARTED, [task_of(combination, "transform")])
+    settle(lab, STOPPED)
+    for combination in COMBINATIONS:
+        pid = entries[combination]["pid"]
+        lab.wait("the step's process ends", lambda p=pid: not psutil.pid_exists(p), timeout=60)
+    settle(lab, RESTARTED)
+    return entries
+
+
+@each_combination
+def test_marking_failed_stops_the_run_in_zenml(lab, stopped, combination, record):
+    assert lab.run(combination, STOPPED)["state"] == "failed"
+    (run,) = lab.zenml_runs(combination, STOPPED)
+    assert run["status"] == "stopped"
+    assert run["steps"]["transform"] == "stopped"
+    assert run["reason"]
+    assert lab.partition(combination, STOPPED) is None
+    assert lab.leftovers(combination, STOPPED) == []
+    record(
+        Row.MARK_FAILED,
+        combination,
+        airflow="failed",
+        zenml="run and step stopped, with the reason",
+        data="nothing half-written",
+    )
+
+
+@each_combination
+def test_clearing_a_running_task_stops_the_old_attempt(lab, stopped, combination, record):
+    assert states(lab, combination, RESTARTED) == ("success", {"success"})
+    old, *_, new = lab.zenml_runs(combination, RESTARTED)
+    assert old["status"] == "stopped"
+    assert new["status"] == "completed"
+    assert new["original"] == old["id"]
+    assert counts(lab, combination, RESTARTED)["transform"] == 2
+    assert lab.partition(combination, RESTARTED)["zenml_run"] == new["id"]
+    record(
+        Row.CLEAR_RUNNING,
+        combination,
+        airflow="restarting, then success",
+        zenml="old run stopped, a new one linked to it completed",
+        data="as if it ran once",
+    )
+
+
+# ---------------------------------------------------------------- killed outright
+
+KILLED_TASK, KILLED_WORKER, KILLED_SCHEDULER = "2026-01-12", "2026-01-13", "2026-01-14"
+
+
+@pytest.fixture(scope="session")
+def killed(lab, unpaused):
+    for combination in COMBINATIONS:
+        for day in (KILLED_TASK, KILLED_WORKER):
+            lab.tell(combination, day, "transform", wait_times=1)
+            lab.trigger(combination, day)
+    for combination in COMBINATIONS:
+        entry = lab.wait_step(combination, KILLED_TASK, "transform")
+        lab.kill(lab.task_process(entry, combination))
+    for combination in COMBINATIONS:
+        entry = lab.wait_step(combination, KILLED_WORKER, "transform")
+        lab.kill(lab.task_process(entry, combination).parent())
+    settle(lab, KILLED_TASK, KILLED_WORKER)
+    lab.reconcile()
+
+
+@each_combination
+@pytest.mark.parametrize(("day", "row"), [(KILLED_TASK, Row.KILL_TASK), (KILLED_WORKER, Row.KILL_WORKER)])
+def test_a_killed_process_is_tried_again(lab, killed, combination, day, row, record):
+    assert lab.run(combination, day)["state"] == "success"
+    assert lab.tasks(combination, day)[task_of(combination, "transform")] == ("success", 2)
+    assert_nothing_open(lab, combination, day)
+    runs = lab.zenml_runs(combination, day)
+    assert runs[-1]["status"] == "completed"
+    assert counts(lab, combination, day) == {
+        name: 2 if name == "transform" else counts(lab, combination, day)[name] for name in STEPS
+    }
+    assert_data_as_if_once(lab, combination, day, "extract#1 transform#2 check#1 load#1")
+    assert_every_line_belongs_to_its_run(lab, combination, day)
+    if len(runs) == 2:
+        assert runs[0]["status"] == "stopped"
+        assert runs[1]["original"] == runs[0]["id"]
+    record(
+        row,
+        combination,
+        airflow="up_for_retry, then success",
+        zenml="the same run completed"
+        if len(runs) == 1
+        else "run stopped, the retry completed in a new one linked to it",
+        data="as if it ran once",
+    )
+
+
+@pytest.fixture(scope="session")
+def scheduler_killed(lab, killed):
+    for combination in COMBINATIONS:
+        lab.tell(combination, KILLED_SCHEDULER, "transform", wait_times=1)
+        lab.trigger(combination, KILLED_SCHEDULER)
+    for combination in COMBINATIONS:
+        lab.wait_step(combination, KILLED_SCHEDULER, "transform")
+    old = lab.scheduler()
+    lab.kill(old)
+    lab.wait("a new scheduler", lambda: lab.scheduler().pid != old.pid, timeout=60)
+    for combination in COMBINATIONS:
+        lab.release(combination, KILLED_SCHEDULER, "transform")
+    settle(lab, KILLED_SCHEDULER)
+    lab.reconcile()
+
+
+@each_combination
+def test_a_killed_scheduler_costs_no_run(lab, scheduler_killed, combination, record):
+    day = KILLED_SCHEDULER
+    assert lab.run(combination, day)["state"] == "success"
+    assert_nothing_open(lab, combination, day)
+    assert lab.zenml_runs(combination, day)[-1]["status"] == "completed"
+    partition = lab.partition(combination, day)
+    assert partition["zenml_run"] == lab.zenml_runs(combination, day)[-1]["id"]
+    assert lab.leftovers(combination, day) == []
+    record(
+        Row.KILL_SCHEDULER,
+        combination,
+        airflow="success: what was running finishes or is tried again",
+        zenml="last run completed, none open",
+        data="as if it ran once",
+    )
+
+
+# ---------------------------------------------------------------- side by side
+
+AT_ONCE = ["2026-01-15", "2026-01-16", "2026-01-17", "2026-01-18"]
+
+
+@pytest.fixture(scope="session")
+def at_once(lab, scheduler_killed):
+    for day in AT_ONCE:
+        for combination in COMBINATIONS:
+            lab.trigger(combination, day)
+    settle(lab, *AT_ONCE, timeout=500)
+
+
+@each_combination
+def test_runs_at_once_are_never_mixed(lab, at_once, combination, record):
+    ids = set()
+    for day in AT_ONCE:
+        assert lab.run(combination, day)["state"] == "success"
+        (run,) = lab.zenml_runs(combination, day)
+        ids.add(run["id"])
+        assert run["status"] == "completed"
+        assert counts(lab, combination, day) == dict.fromkeys(STEPS, 1)
+        assert {entry["zenml_run"] for entry in lab.journal(combination, day)} == {run["id"]}
+        assert lab.partition(combination, day)["zenml_run"] == run["id"]
+    assert len(ids) == len(AT_ONCE)
+    record(
+        Row.AT_ONCE,
+        combination,
+        airflow="all succeed",
+        zenml="one run each, no step under another's",
+        data="one partition each",
+    )
+
+
+# ---------------------------------------------------------------- another version in the meantime
+
+IN_FLIGHT, AFTERWARDS = "2026-01-19", "2026-01-20"
+
+
+@pytest.fixture(scope="session")
+def redeployed(lab, at_once):
+    for combination in COMBINATIONS:
+        lab.tell(combination, IN_FLIGHT, "transform", wait_times=1)
+        lab.trigger(combination, IN_FLIGHT)
+    for combination in COMBINATIONS:
+        lab.wait_step(combination, IN_FLIGHT, "transform")
+    lab.deploy(version=2)
+    time.sleep(12)
+    for combination in COMBINATIONS:
+        lab.release(combination, IN_FLIGHT, "transform")
+        lab.trigger(combination, AFTERWARDS)
+    settle(lab, IN_FLIGHT, AFTERWARDS, timeout=400)
+
+
+@each_combination
+def test_a_run_in_flight_finishes_on_its_own_version(lab, redeployed, combination, record):
+    for day, version in ((IN_FLIGHT, 1), (AFTERWARDS, 2)):
+        assert lab.run(combination, day)["state"] == "success"
+        assert {entry["version"] for entry in lab.journal(combination, day)} == {version}
+        (run,) = lab.zenml_runs(combination, day)
+        assert run["status"] == "completed"
+    record(
+        Row.REDEPLOY,
+        combination,
+        airflow="both runs succeed",
+        zenml="the run in flight on its own snapshot, the next on the new one",
+        data="each from its own code",
+    )
+
+
+def test_the_documented_table_is_what_was_observed(document):
+    observed, documented = document
+    assert documented == observed
