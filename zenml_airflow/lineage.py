@@ -38,8 +38,13 @@ def get_openlineage_facets_on_complete(task_instance: Any) -> OperatorLineage[An
     Returns:
         Facets and datasets; ``None`` where the provider is absent or the task recorded nothing.
     """
-    recorded = getattr(task_instance.task, "recorded", None)
-    if not recorded or find_spec("openlineage") is None or find_spec("airflow.providers.openlineage") is None:
+    recorded = getattr(task_instance.task, "recorded", None) or {}
+    # The provider asks after a failure too, when an operator may have recorded links alone.
+    if (
+        "run_id" not in recorded
+        or find_spec("openlineage") is None
+        or find_spec("airflow.providers.openlineage") is None
+    ):
         return None
     from airflow.providers.openlineage.extractors import OperatorLineage
 

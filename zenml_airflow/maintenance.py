@@ -37,7 +37,8 @@ class ZenMLReconcileOperator(BaseOperator):
         from zenml_airflow.reconcile import AirflowState, reconcile
 
         ti = context["ti"]
-        os.environ.update(server_environment(load_settings(self.environment_name).airflow.connection))
+        settings = load_settings(self.environment_name)
+        os.environ.update(server_environment(settings.airflow.connection, settings.state_dir))
 
         def state_of(dag_id: str, run_id: str) -> AirflowState:
             try:

@@ -225,7 +225,7 @@ class ZenMLInProcessOperator(ZenMLSteps):
         from zenml_airflow.stopping import ending_with_parent, never_ending_well_too_early
 
         request, run_context, settings = self.describe_run(context)
-        os.environ.update(server_environment(self.zenml_conn_id))
+        os.environ.update(server_environment(self.zenml_conn_id, settings.state_dir))
         try:
             with ending_with_parent(), never_ending_well_too_early():
                 result = run_steps(request, run_context, code_cache=settings.state_dir / "code")
@@ -269,7 +269,8 @@ class ZenMLSubprocessOperator(ZenMLSteps):
                 *(str(self._interpreter()), "-m", "zenml_airflow.entrypoint", "--end-with-parent"),
                 *("--result", str(result), "--code-cache", str(settings.state_dir / "code")),
             ]
-            told = {**self.variables(request, run_context), **server_environment(self.zenml_conn_id)}
+            server = server_environment(self.zenml_conn_id, settings.state_dir)
+            told = {**self.variables(request, run_context), **server}
             code = self._run(command, {**step_environment(), **told}, folder)
             if code:
                 raise LaunchError(f"The steps' process ended with {describe_exit(code)}: see the log above.")
@@ -345,13 +346,20 @@ class ZenMLSubprocessOperator(ZenMLSteps):
         killer.start()
 
 
-def server_environment(zenml_conn_id: str | None) -> dict[str, str]:
-    """Variables that point ZenML at the server of a connection; none for the local store."""
+def server_environment(zenml_conn_id: str | None, state_dir: Path | None = None) -> dict[str, str]:
+    """Variables that point ZenML at the server of a connection; none for the local store.
+
+    Args:
+        zenml_conn_id: The connection.
+        state_dir: Where the worker itself runs the steps, the environment's state folder: ZenML writes the
+            server's address into its configuration, which must not be the one that names the local store.
+    """
     if zenml_conn_id is None:
         return {}
     from zenml_airflow.hooks import ZenMLHook
 
-    return ZenMLHook(zenml_conn_id).get_environment()
+    own = {"ZENML_CONFIG_PATH": str(state_dir / f"zenml-{zenml_conn_id}")} if state_dir else {}
+    return {**ZenMLHook(zenml_conn_id).get_environment(), **own}
 
 
 def step_environment() -> dict[str, str]:

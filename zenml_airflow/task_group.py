@@ -36,6 +36,7 @@ class ZenMLTaskGroup(TaskGroup):
             what it waits for, ``"train evaluate"`` two steps. What is left out is recorded as skipped; what a
             selected step needs must have run in the same DAG run, in another group.
         manifest: Manifest file of another folder or bundle; by default the environment's own.
+        connection: Airflow connection of the ZenML server; the environment's by default.
         outlets: Assets that the last tasks of the pipeline update.
         settings: Settings of the environment; those that the process was started for by default.
 
@@ -55,6 +56,7 @@ class ZenMLTaskGroup(TaskGroup):
         launcher_options: Mapping[str, Any] | None = None,
         select: str | Sequence[str] | None = None,
         manifest: Path | str | None = None,
+        connection: str | None = None,
         outlets: Sequence[Asset] = (),
         settings: Settings | None = None,
         **kwargs: Any,
@@ -74,7 +76,7 @@ class ZenMLTaskGroup(TaskGroup):
         kwargs.setdefault("tooltip", f"ZenML snapshot {found.snapshot_name}")
         super().__init__(group_id=group_id or pipeline, **kwargs)
         with self:
-            self._place(plan, found, options, settings, list(outlets))
+            self._place(plan, found, options, settings, connection, list(outlets))
 
     def _place(
         self,
@@ -82,6 +84,7 @@ class ZenMLTaskGroup(TaskGroup):
         manifest: Manifest,
         options: LauncherOptions,
         settings: Settings,
+        connection: str | None,
         outlets: list[Asset],
     ) -> None:
         waited_for = {upstream for task in plan for upstream in task.upstream}
@@ -96,6 +99,7 @@ class ZenMLTaskGroup(TaskGroup):
                 task_id=task.task_id,
                 group_id=str(self.group_id),
                 placed=placed,
+                zenml_conn_id=connection or settings.airflow.connection,
                 outlets=[] if task.task_id in waited_for else outlets,
             )
         for task in plan:
@@ -136,7 +140,6 @@ def _operator(
         "code_digest": manifest.code.digest,
         "steps": [step.name for step in task.steps],
         "environment_name": manifest.environment,
-        "zenml_conn_id": settings.airflow.connection,
         "retries": task.retries,
         "retry_delay": timedelta(seconds=task.retry_delay_seconds),
         "retry_exponential_backoff": 2.0,

@@ -1,11 +1,16 @@
 import os
 import socket
+import sys
 import uuid
+from pathlib import Path
 
 import psycopg2
 import pytest
 from lab import COMBINATIONS, ROOT, Lab
 from rows import Row, Seen, render
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "provider"))
+from zenml_server import zenml_server  # noqa: E402, F401 - a fixture
 
 DOCUMENT = ROOT / "docs" / "state-semantics.md"
 

@@ -41,9 +41,9 @@ triggerer) with a five-step probe pipeline; `make conformance` fails if this pag
 
 Read a line as: *this happened, with these launchers and granularities; afterwards the three records said this*.
 One ZenML run belongs to one attempt of one DAG run. A clear begins a new attempt, and a new ZenML run linked to
-the one that it replaces. A retry stays in the attempt: it goes on in the same ZenML run or, where ZenML had recorded
-that one as stopped, in a linked new one. Steps that an attempt does not run again are `cached`: their outputs are
-those of the attempt that ran them.
+the one that it replaces. A retry stays in the attempt: it goes on in the same ZenML run or, where ZenML had
+recorded that one as stopped, in a linked new one. Steps that an attempt does not run again are `cached`: their
+outputs are those of the attempt that ran them.
 
 `mlops reconcile`, and the DAG `zenml_maintenance` every quarter of an hour, close ZenML runs whose Airflow run has
 ended: a process that was killed outright cannot do it itself.

@@ -92,7 +92,7 @@ def test_pausing_brings_no_surprise_runs(lab, unpaused, combination, record):
     )
 
 
-# ---------------------------------------------------------------- a run, cleared as a whole, then from a middle step
+# ---------------------------------------------------------------- a run, cleared as a whole, then from a step
 
 DAY = "2026-01-05"
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.airflow
+
 LAB = Path(__file__).with_name("airflow_lab.py")
 
 
 @pytest.fixture(scope="module")
 def answers(zenml_server, conn_id, records, tmp_path_factory):
     home = tmp_path_factory.mktemp("airflow-lab")
-    update = {"status": "completed", "end_time": "2026-01-06T00:00:00"}
-    zenml_server.admin.put(f"/runs/{records['run']}", json=update).raise_for_status()
     environment = {
         **os.environ,
         "AIRFLOW_HOME": str(home),
@@ -69,4 +69,4 @@ def test_a_task_shows_its_links_and_a_sensor_hands_on_the_run(answers, records):
         "ZenML run": "https://z.example.com/projects/default/runs/r",
         "MLflow run": "https://m.example.com/#/x",
     }
-    assert records["run"] in json.dumps(answers["found"]["value"])
+    assert records["completed"] in json.dumps(answers["found"]["value"])

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from conftest import connection
-from zenml_seed import DAG_ID, DAG_RUN_ID, DAY, MODEL, PIPELINE, seed
+from zenml_seed import DAG_ID, DAY, MODEL, PIPELINE, dag_run_id, seed
 
 from zenml_airflow.conditions import ModelVersionCondition, Outcome, PipelineRunCondition
 from zenml_airflow.hooks import ZenMLHook
@@ -72,7 +72,7 @@ def test_the_connection_test_tells_a_good_key_from_a_bad_one_and_from_a_bad_addr
         ("zl_key", connection(zenml_server.url, wrong), "refuses the API key"),
         ("zl_project", connection(zenml_server.url, zenml_server.api_key, project_id=NO_RUN), "project"),
         ("zl_nowhere", connection(nowhere, zenml_server.api_key), f"at {nowhere} does not answer"),
-        ("zl_path", connection(f"{zenml_server.url}/health", zenml_server.api_key), "HTTP 404"),
+        ("zl_path", connection(f"{zenml_server.url}/health", zenml_server.api_key), "it is no ZenML server"),
         ("zl_typo", connection("zenml.example.com/?x", zenml_server.api_key), "must read like https://"),
     ):
         monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", content)
@@ -102,7 +102,7 @@ def test_a_run_is_waited_for_in_the_triggerer_until_it_completes(zenml_server, c
         task_id="wait",
         pipeline=PIPELINE,
         external_dag_id=DAG_ID,
-        external_dag_run_id=DAG_RUN_ID,
+        external_dag_run_id=dag_run_id(DAY),
         logical_date=DAY,
         zenml_conn_id=conn_id,
         poke_interval=POKE_SECONDS,
@@ -129,7 +129,7 @@ def test_a_run_is_waited_for_in_the_triggerer_until_it_completes(zenml_server, c
 
 
 def test_a_dag_run_whose_id_fits_as_a_wildcard_only_is_not_meant(conn_id, records):
-    hook, like = ZenMLHook(conn_id), DAG_RUN_ID.replace("T", "_")
+    hook, like = ZenMLHook(conn_id), dag_run_id(DAY).replace("T", "_")
     assert hook.pipeline_runs(orchestrator_run_id=f"startswith:{DAG_ID}/{like}/"), "ZenML takes it for one"
     condition = PipelineRunCondition(pipeline=PIPELINE, external_dag_id=DAG_ID, external_dag_run_id=like)
     assert hook.judge(condition).outcome is Outcome.WAITING

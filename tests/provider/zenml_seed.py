@@ -1,36 +1,29 @@
-"""Writes a pipeline run and two model versions into the store that ZenML's own configuration names."""
+"""Writes pipeline runs and model versions into the store that ZenML's own configuration names."""
 
 import json
 from datetime import UTC, datetime
 
 DAG_ID = "sensor_lab"
-DAG_RUN_ID = "scheduled__2026-01-05T00:00:00+00:00"
-DAY = "2026-01-05"
+DAY, DAY_AFTER = "2026-01-05", "2026-01-06"
 PIPELINE = "lab_training"
 MODEL = "lab_model"
 
 
+def dag_run_id(day):
+    return f"scheduled__{day}T00:00:00+00:00"
+
+
 def seed():
-    """Return the ids of a running pipeline run and of both versions; the first one has passed its gates."""
+    """Write two runs and two model versions; return their ids.
+
+    The run of the first day is running, that of the second completed. The first version has passed its gates.
+    """
     from zenml.client import Client
     from zenml.config.pipeline_configurations import PipelineConfiguration
     from zenml.enums import ExecutionStatus, MetadataResourceTypes
-    from zenml.models import PipelineRequest, PipelineRunRequest, PipelineSnapshotRequest, RunMetadataResource
+    from zenml.models import PipelineRequest, PipelineSnapshotRequest, RunMetadataResource
+    from zenml.orchestrators.publish_utils import publish_pipeline_run_status_update
 
-    from zenml_airflow.context import RunContext
-    from zenml_airflow.records import RunKey, context_tags
-
-    day = datetime.fromisoformat(f"{DAY}T00:00:00+00:00")
-    context = RunContext(
-        logical_date=day,
-        data_interval_start=day,
-        data_interval_end=day,
-        dag_id=DAG_ID,
-        dag_run_id=DAG_RUN_ID,
-        attempt_started_at=day,
-        environment="local",
-        storage_root="/nowhere",
-    )
     client = Client()
     store, project = client.zen_store, client.active_project.id
     pipeline = store.create_pipeline(PipelineRequest(name=PIPELINE, project=project))
@@ -46,18 +39,8 @@ def seed():
             server_version="0",
         )
     )
-    key = str(RunKey(context.orchestrator_run_id, "group"))
-    run, _ = store.get_or_create_run(
-        PipelineRunRequest(
-            name=key,
-            orchestrator_run_id=key,
-            project=project,
-            snapshot=snapshot.id,
-            status=ExecutionStatus.RUNNING,
-            start_time=datetime.now(UTC).replace(tzinfo=None),
-            tags=context_tags(context),
-        )
-    )
+    run, completed = (_run(client, snapshot, day) for day in (DAY, DAY_AFTER))
+    publish_pipeline_run_status_update(completed.id, ExecutionStatus.COMPLETED)
     client.create_model(name=MODEL)
     versions = [client.create_model_version(MODEL) for _ in range(2)]
     for version, passed in zip(versions, (True, False), strict=True):
@@ -65,7 +48,46 @@ def seed():
             metadata={"gates": {"passed": passed}},
             resources=[RunMetadataResource(id=version.id, type=MetadataResourceTypes.MODEL_VERSION)],
         )
-    return {"run": str(run.id), "versions": [str(version.id) for version in versions], "store": store.url}
+    return {
+        "run": str(run.id),
+        "completed": str(completed.id),
+        "versions": [str(version.id) for version in versions],
+        "store": store.url,
+    }
+
+
+def _run(client, snapshot, day):
+    """A running run, named and tagged as the bridge does it."""
+    from zenml.enums import ExecutionStatus
+    from zenml.models import PipelineRunRequest
+
+    from zenml_airflow.context import RunContext
+    from zenml_airflow.records import RunKey, context_tags
+
+    start = datetime.fromisoformat(f"{day}T00:00:00+00:00")
+    context = RunContext(
+        logical_date=start,
+        data_interval_start=start,
+        data_interval_end=start,
+        dag_id=DAG_ID,
+        dag_run_id=dag_run_id(day),
+        attempt_started_at=start,
+        environment="local",
+        storage_root="/nowhere",
+    )
+    key = str(RunKey(context.orchestrator_run_id, "group"))
+    run, _ = client.zen_store.get_or_create_run(
+        PipelineRunRequest(
+            name=key,
+            orchestrator_run_id=key,
+            project=client.active_project.id,
+            snapshot=snapshot.id,
+            status=ExecutionStatus.RUNNING,
+            start_time=datetime.now(UTC).replace(tzinfo=None),
+            tags=context_tags(context),
+        )
+    )
+    return run
 
 
 if __name__ == "__main__":

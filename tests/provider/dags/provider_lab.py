@@ -14,12 +14,12 @@ class Recording(ZenMLInProcessOperator):
         return {"run_id": "r", "metadata": {}, "links": links}
 
 
-with DAG("provider_lab", schedule=None, params={"day": "2026-01-05"}) as dag:
+with DAG("provider_lab", schedule=None, params={"day": "2026-01-06"}) as dag:
     wait = ZenMLPipelineRunSensor(
         task_id="wait",
         pipeline="lab_training",
         external_dag_id="sensor_lab",
-        external_dag_run_id="scheduled__2026-01-05T00:00:00+00:00",
+        external_dag_run_id="scheduled__2026-01-06T00:00:00+00:00",
         logical_date="{{ params.day }}",
         zenml_conn_id="zenml_lab",
         poke_interval=0.5,

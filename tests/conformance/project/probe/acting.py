@@ -14,7 +14,7 @@ POLL_SECONDS = 0.05
 
 
 def act(step: str) -> str:
-    """Write a line to the day's journal, do what the control file says, return a text that names this execution."""
+    """Write a line to the day's journal, do what the control file says, return a text that names the execution."""
     context = get_run_context()
     root = Path(context.storage_root) / context.dag_id / context.partition_date.isoformat()
     root.mkdir(parents=True, exist_ok=True)
