@@ -230,8 +230,8 @@ def adopt_step(run: PipelineRunResponse, source: StepRunResponse) -> None:
     )
 
 
-def skip_step(run: PipelineRunResponse, name: str) -> None:
-    """Record in ``run`` that a step was left out on purpose."""
+def skip_step(run: PipelineRunResponse, name: str) -> StepRunResponse:
+    """Record in ``run`` that a step was left out on purpose; return the record."""
     from zenml.client import Client
     from zenml.enums import ExecutionStatus
     from zenml.models import StepRunRequest
@@ -250,6 +250,10 @@ def skip_step(run: PipelineRunResponse, name: str) -> None:
             end_time=now,
         ),
     )
+    recorded = latest_step(run.id, name)
+    if recorded is None:
+        raise RecordsError(f"ZenML took no record of the skipped step {name!r} in run {run.id}.")
+    return recorded
 
 
 def _tolerating_a_twin(create: Any, *arguments: Any, **keywords: Any) -> None:

@@ -117,8 +117,10 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
             run, found = _enter_run(request, history, snapshot)
             work.run_id = run.id
             with setup_execution_context(pipeline_run=run):
+                _fill_in(request, found, snapshot, run, history)
                 for name in request.steps:
                     found[name] = _run_one(name, found, snapshot, run, history)
+                _fill_in(request, found, snapshot, run, history)
             return _result(run, [found[name] for name in request.steps], context, request)
 
 
@@ -159,7 +161,7 @@ def _checked_stack(snapshot: PipelineSnapshotResponse, request: StepsRequest) ->
 def _enter_run(
     request: StepsRequest, history: records.RunHistory, snapshot: PipelineSnapshotResponse
 ) -> tuple[PipelineRunResponse, dict[str, StepRunResponse]]:
-    """Return the run to work in and its records; a new run holds those of the steps that are not run again."""
+    """Return the run to work in and its records."""
     from zenml.enums import ExecutionStatus
 
     run = history.current
@@ -172,17 +174,37 @@ def _enter_run(
         history.earlier.insert(0, run)
         log.info("ZenML run %s has ended (%s): this try goes on in a new run linked to it.", run.id, run.status)
     run = records.create_run(history, snapshot)
-    present = records.latest_steps(run.id)
-    for name in snapshot.step_configurations:
-        if name in present or name in request.steps:
-            continue
-        if name in request.kept:
-            source = history.source_of(name, snapshot)
-            if source is not None:
-                records.adopt_step(run, source)
-        elif name not in request.placed and name not in _ancestors(request.placed, snapshot):
-            records.skip_step(run, name)
     return run, records.latest_steps(run.id)
+
+
+def _fill_in(
+    request: StepsRequest,
+    found: dict[str, StepRunResponse],
+    snapshot: PipelineSnapshotResponse,
+    run: PipelineRunResponse,
+    history: records.RunHistory,
+) -> None:
+    """Record the steps that no task of this attempt runs: those that stand as succeeded, and those left out.
+
+    ZenML takes a step's record only where those of its upstream steps are, so each task fills in what it can.
+    """
+    needed = {*request.placed, *_ancestors(request.placed, snapshot)}
+    absent = [name for name in snapshot.step_configurations if name not in found]
+    open_steps = [name for name in absent if name in request.kept or name not in needed]
+    if not open_steps:
+        return
+    # Tasks beside this one may have filled in some in the meantime.
+    found.update(records.latest_steps(run.id))
+    for name in open_steps:
+        if name in found or not set(snapshot.step_configurations[name].spec.upstream_steps) <= set(found):
+            continue
+        if name not in request.kept:
+            found[name] = records.skip_step(run, name)
+            continue
+        source = history.source_of(name, snapshot)
+        if source is not None:
+            records.adopt_step(run, source)
+            found[name] = source
 
 
 def _ended_badly(step: StepRunResponse) -> bool:

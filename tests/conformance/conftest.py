@@ -10,7 +10,7 @@ from lab import COMBINATIONS, ROOT, Lab
 from rows import Row, Seen, render
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "provider"))
-from zenml_server import zenml_server  # noqa: E402, F401 - a fixture
+from zenml_server import zenml_server  # noqa: F401 - a fixture
 
 DOCUMENT = ROOT / "docs" / "state-semantics.md"
 
