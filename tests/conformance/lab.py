@@ -79,7 +79,8 @@ class Lab:
         (project / "stacks" / "local.yaml").write_text(yaml.safe_dump(stack))
         local = project / "configs" / "local.yaml"
         config = yaml.safe_load(local.read_text())
-        config["services"] = {"parallelism": 6}
+        # Two scenarios of six waiting tasks each, and room for those that they do not wait for.
+        config["services"] = {"parallelism": 16}
         local.write_text(yaml.safe_dump(config))
         keep = {
             k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "ZENML_", "MLOPS_", "MLFLOW_"))
@@ -92,7 +93,7 @@ class Lab:
             "MLOPS_MLFLOW_PORT": str(self.ports[1]),
             "MLOPS_AIRFLOW_DATABASE": self.database,
             # A killed worker is noticed by its silence: minutes by default, seconds here.
-            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+            "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",
             "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
