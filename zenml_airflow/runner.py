@@ -165,6 +165,7 @@ def _enter_run(
     from zenml.enums import ExecutionStatus
 
     run = history.current
+    done: list[StepRunResponse] = []
     if run is not None:
         found = records.latest_steps(run.id)
         # Airflow tries again what ZenML takes for ended: after a stop, or when ZenML's tries are used up.
@@ -172,8 +173,15 @@ def _enter_run(
         if not ended and run.status not in {ExecutionStatus.STOPPING, ExecutionStatus.STOPPED}:
             return run, found
         history.earlier.insert(0, run)
+        # What this attempt has completed is not run again because of the new run.
+        kept = {ExecutionStatus.COMPLETED, ExecutionStatus.CACHED}
+        done = [
+            found[name] for name in snapshot.step_configurations if name in found and found[name].status in kept
+        ]
         log.info("ZenML run %s has ended (%s): this try goes on in a new run linked to it.", run.id, run.status)
     run = records.create_run(history, snapshot)
+    for source in done:
+        records.adopt_step(run, source)
     return run, records.latest_steps(run.id)
 
 
@@ -228,7 +236,13 @@ def _run_one(
         return done
     _reuse_upstream(name, found, snapshot, run, history)
     step = snapshot.step_configurations[name]
-    StepLauncher(snapshot=snapshot, step=step, orchestrator_run_id=str(run.orchestrator_run_id)).launch()
+
+    class Launcher(StepLauncher):
+        def _should_register_signal_handler(self) -> bool:
+            # ZenML's handler asks its store before it lets go, and Airflow kills after five seconds.
+            return False
+
+    Launcher(snapshot=snapshot, step=step, orchestrator_run_id=str(run.orchestrator_run_id)).launch()
     recorded = records.latest_step(run.id, name)
     if recorded is None or not recorded.status.is_successful:
         status = recorded.status.value if recorded else "no record"

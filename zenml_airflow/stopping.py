@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from uuid import UUID
 
-RECORD_SECONDS = 2.0
+RECORD_SECONDS = 3.0
 """How long the signal handler waits for the record before it ends the step; Airflow kills after 5 s."""
 
 _PR_SET_PDEATHSIG = 1

@@ -66,6 +66,15 @@ def render(seen: dict[Row, dict[str, Seen]], combinations: list[str]) -> str:
     return HEAD + "\n".join(lines) + "\n"
 
 
+def lines_of(seen: dict[Row, dict[str, Seen]]) -> list[str]:
+    """What the document says of each combination by itself, without naming it."""
+    return [
+        f"| {found.airflow} | {found.zenml} | {found.data} |"
+        for by_combination in seen.values()
+        for found in by_combination.values()
+    ]
+
+
 def _pretty(combination: str) -> str:
     launcher = "in_process" if combination.startswith("in_process") else "subprocess"
     return f"`{launcher}` `{combination.removeprefix(launcher + '_')}`"

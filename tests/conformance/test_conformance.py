@@ -295,6 +295,8 @@ def stopped(lab, unpaused):
     for combination in COMBINATIONS:
         lab.mark_failed(combination, STOPPED, task_of(combination, "transform"))
         lab.clear(combination, RESTARTED, [task_of(combination, "transform")])
+        # Twelve stops in the same second would fight for two cores and miss Airflow's five seconds.
+        time.sleep(3)
     settle(lab, STOPPED)
     for combination in COMBINATIONS:
         pid = entries[combination]["pid"]
@@ -491,6 +493,5 @@ def test_a_run_in_flight_finishes_on_its_own_version(lab, redeployed, combinatio
     )
 
 
-def test_the_documented_table_is_what_was_observed(document):
-    observed, documented = document
-    assert documented == observed
+def test_the_documented_table_is_what_was_observed(undocumented):
+    assert not undocumented
