@@ -274,7 +274,8 @@ class ZenMLSubprocessOperator(ZenMLSteps):
             code = self._run(command, {**step_environment(), **told}, folder)
             if code:
                 raise LaunchError(f"The steps' process ended with {describe_exit(code)}: see the log above.")
-            return self.finish(context, json.loads(result.read_text(encoding="utf-8")))
+            found = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else None
+            return self.finish(context, found)
 
     def _interpreter(self) -> Path:
         path = Path(self.python or sys.executable)

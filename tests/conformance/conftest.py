@@ -7,7 +7,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 from lab import ALL_COMBINATIONS, COMBINATIONS, ROOT, Lab
-from rows import Row, Seen, lines_of, render
+from rows import Row, Seen, render
+from rows import undocumented as missing_in
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "provider"))
 from zenml_server import zenml_server  # noqa: F401 - a fixture
@@ -92,4 +93,4 @@ def undocumented(observed, request):
     documented = DOCUMENT.read_text()
     if complete:
         return "" if documented == render(observed, ALL_COMBINATIONS) else render(observed, ALL_COMBINATIONS)
-    return [line for line in lines_of(observed) if line not in documented]
+    return missing_in(observed, documented)

@@ -17,6 +17,9 @@ def runs_of(dag_id):
     answer = []
     for run in found.items:
         steps = Client().list_run_steps(pipeline_run_id=run.id, size=100, sort_by="asc:version")
+        tries = {}
+        for step in steps.items:
+            tries.setdefault(step.name, []).append(step.status.value)
         answer.append(
             {
                 "id": str(run.id),
@@ -26,8 +29,9 @@ def runs_of(dag_id):
                 "original": str(run.original_run.id) if run.original_run else None,
                 "dag_run": run.run_metadata.get("dag_run_id"),
                 "attempt": run.run_metadata.get("attempt"),
-                "steps": {step.name: step.status.value for step in steps.items},
-                "tries": {step.name: step.version for step in steps.items},
+                "snapshot": str(run.snapshot.id) if run.snapshot else None,
+                "steps": {name: statuses[-1] for name, statuses in tries.items()},
+                "tries": tries,
             }
         )
     return answer

@@ -14,10 +14,11 @@ class Row(StrEnum):
     CLEAR_STEP = "clear one step and downstream"
     MARK_FAILED = "mark failed while running"
     CLEAR_RUNNING = "clear a task while it runs"
-    KILL_TASK = "`kill -9` of the task's process"
-    KILL_WORKER = "`kill -9` of the worker"
-    KILL_SCHEDULER = "`kill -9` of the scheduler"
-    AT_ONCE = "four DAG runs at once"
+    KILL_TASK = "`kill -9` of the task's process, its partition half written"
+    KILL_WORKER = "`kill -9` of the worker in the middle of a step"
+    KILL_SCHEDULER = "`kill -9` of the scheduler in the middle of a step"
+    TWO_AT_ONCE = "two DAG runs at once"
+    FOUR_AT_ONCE = "four DAG runs at once"
     REDEPLOY = "another version deployed while a run is in flight"
     UNREPORTED = "a step succeeds, its task dies before reporting"
     NO_RECORD = "a process ends well without a record of its step"
@@ -66,13 +67,17 @@ def render(seen: dict[Row, dict[str, Seen]], combinations: list[str]) -> str:
     return HEAD + "\n".join(lines) + "\n"
 
 
-def lines_of(seen: dict[Row, dict[str, Seen]]) -> list[str]:
-    """What the document says of each combination by itself, without naming it."""
-    return [
-        f"| {found.airflow} | {found.zenml} | {found.data} |"
-        for by_combination in seen.values()
-        for found in by_combination.values()
-    ]
+def undocumented(seen: dict[Row, dict[str, Seen]], document: str) -> list[str]:
+    """What was seen and no line of the document says of that row and that combination."""
+    lines = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in document.splitlines()]
+    said = {tuple(cells[:1] + cells[2:]): cells[1] for cells in lines if len(cells) == 5}
+    missing = []
+    for row, by_combination in seen.items():
+        for combination, found in by_combination.items():
+            who = said.get((row.value, found.airflow, found.zenml, found.data), "")
+            if who != "all" and _pretty(combination) not in who:
+                missing.append(f"{row.value}, {combination}: {found}")
+    return missing
 
 
 def _pretty(combination: str) -> str:

@@ -35,16 +35,24 @@ def act(step: str) -> str:
     # One write of a short line: two processes never mix theirs.
     with journal.open("a") as handle:
         handle.write(json.dumps(entry) + "\n")
-    control = root / f"{step}.json"
-    orders = json.loads(control.read_text()) if control.exists() else {}
+    orders = _orders(root, step)
     if number <= orders.get("fail_times", 0):
         raise RuntimeError(f"{step} was told to fail, time {number}")
     if number <= orders.get("vanish_times", 0):
         # An exit that looks well from outside: code 0, and nothing done.
         os._exit(0)
-    while number <= orders.get("wait_times", 0) and not (root / f"{step}.go").exists():
-        time.sleep(POLL_SECONDS)
+    _wait(root, step, number, orders)
     return f"{step}#{number}"
+
+
+def _orders(root: Path, name: str) -> dict[str, int]:
+    control = root / f"{name}.json"
+    return json.loads(control.read_text()) if control.exists() else {}
+
+
+def _wait(root: Path, name: str, number: int, orders: dict[str, int]) -> None:
+    while number <= orders.get("wait_times", 0) and not (root / f"{name}.go").exists():
+        time.sleep(POLL_SECONDS)
 
 
 def publish(text: str) -> None:
@@ -58,4 +66,7 @@ def publish(text: str) -> None:
     (history / f"{run}.json").write_text(content)
     partial = root / "partition.json.tmp"
     partial.write_text(content)
+    orders = _orders(root, "publish")
+    executions = sum('"load"' in line for line in (root / "journal.jsonl").read_text().splitlines())
+    _wait(root, "publish", executions, orders)
     partial.replace(root / "partition.json")

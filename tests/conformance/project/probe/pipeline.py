@@ -6,8 +6,8 @@ from zenml import pipeline, step
 
 from probe.acting import act, publish
 
-_TASK = {"airflow": {"retries": 1, "retry_delay_seconds": 1, "timeout_seconds": 120}}
-_GATE = {"airflow": {"retries": 1, "retry_delay_seconds": 1, "timeout_seconds": 120, "gate": True}}
+_TASK = {"airflow": {"retries": 1, "retry_delay_seconds": 1, "timeout_seconds": 400}}
+_GATE = {"airflow": {"retries": 1, "retry_delay_seconds": 1, "timeout_seconds": 400, "gate": True}}
 
 
 @step(enable_cache=False, extra=_TASK)
