@@ -23,8 +23,9 @@ def test_pipeline_compiles_to_a_snapshot_without_a_run(name):
     snapshot = loaded.create_snapshot(name=f"compiles-{name}")
     assert Client().list_pipeline_runs().total == runs
     assert loaded.name == name
-    for step in snapshot.step_configurations.values():
-        assert set(step.config.extra["airflow"]) == {"retries", "timeout_seconds"}
+    for invocation, step in snapshot.step_configurations.items():
+        gate = {"gate"} if invocation == "quality_gate" else set()
+        assert set(step.config.extra["airflow"]) == {"retries", "timeout_seconds", *gate}
         assert step.config.retry is None
         assert step.config.enable_cache is False
     text = json.dumps(snapshot.pipeline_configuration.model_dump(mode="json"))

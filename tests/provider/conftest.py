@@ -5,16 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from zenml_server import zenml_server  # noqa: F401 - a fixture
+from zenml_server import (
+    connection,
+    zenml_server,  # noqa: F401 - a fixture
+)
 
 from zenml_airflow.hooks import ZenMLHook
 
 CONN_ID = "zenml_lab"
-
-
-def connection(url, key, **extra):
-    """A connection as a secrets backend may hold it."""
-    return json.dumps({"conn_type": "zenml", "host": url, "password": key, "extra": extra})
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
-from conftest import connection
 from zenml_seed import DAG_ID, DAY, MODEL, PIPELINE, dag_run_id, seed
+from zenml_server import connection
 
 from zenml_airflow.conditions import ModelVersionCondition, Outcome, PipelineRunCondition
 from zenml_airflow.hooks import ZenMLHook

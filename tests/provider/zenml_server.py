@@ -6,6 +6,7 @@ A suite elsewhere uses it by taking the fixture into its conftest: ``from zenml_
 import ctypes
 import fcntl
 import hashlib
+import json
 import os
 import secrets
 import shutil
@@ -43,6 +44,11 @@ class RunningServer:
     url: str
     api_key: str
     admin: httpx.Client
+
+
+def connection(url, key, **extra):
+    """An Airflow connection of a server, as a secrets backend may hold it."""
+    return json.dumps({"conn_type": "zenml", "host": url, "password": key, "extra": extra})
 
 
 def server_python():
