@@ -6,7 +6,7 @@ SOURCE ?= auto
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help setup demo test conformance check up down status logs password clean lock format
+.PHONY: help setup demo test conformance bench check up down status logs password clean lock format
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | while IFS=$$'\t' read -r t d; do printf '  %-10s %s\n' "$$t" "$$d"; done
@@ -28,6 +28,9 @@ test: setup ## Run every test but the conformance suite
 
 conformance: setup ## Play every row of docs/state-semantics.md on a real Airflow (needs PostgreSQL)
 	$(RUN) pytest -m conformance
+
+bench: setup ## Measure the bridge against stock ZenML and plain Airflow; writes benchmarks/results.md
+	$(RUN) python -m benchmarks
 
 check: setup ## Lint, format, types, import walls
 	$(RUN) ruff check .

@@ -1,0 +1,12 @@
+"""Contender: a task for each step, in the worker's own process."""
+
+from airflow.sdk import DAG
+
+from benchmarks.bench_dag import bench_arguments
+from zenml_airflow.dags import load_settings
+from zenml_airflow.task_group import ZenMLTaskGroup
+
+settings = load_settings()
+
+with DAG("bench_per_step", **bench_arguments(settings)):
+    ZenMLTaskGroup("batch_inference", granularity="per_step", launcher="in_process", settings=settings)
