@@ -146,9 +146,14 @@ def _said(benchmark: str) -> Progress:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Make SIGTERM clean up as Ctrl-C does."""
+    """Make SIGTERM clean up as Ctrl-C does, and let nothing interrupt the clean-up.
+
+    A signal to a process group often comes twice, once more from the program that started this one.
+    """
 
     def interrupt(*_: object) -> NoReturn:
+        for number in previous:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}

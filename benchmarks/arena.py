@@ -104,6 +104,8 @@ def arena(contenders: list[Contender], progress: Progress) -> Iterator[Arena]:
 
     settings = load_settings()
     data = _prepare(settings, progress)
+    # What a killed benchmark left running in a kept folder listens on other ports.
+    services.stop(settings, progress)
     # An Airflow that knows no earlier run: each day runs once a DAG, on an empty database.
     shutil.rmtree(settings.state_dir / "airflow", ignore_errors=True)
     try:
