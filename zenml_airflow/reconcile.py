@@ -9,11 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from zenml_airflow.records import RunKey, adopt_step, close_run, latest_step, latest_steps
+from zenml_airflow.records import (
+    RunKey,
+    adopt_step,
+    close_run,
+    latest_source,
+    latest_steps,
+    runs_of_dag_run,
+)
 
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
@@ -122,31 +129,14 @@ def _complete(run: PipelineRunResponse, key: RunKey) -> str:
     missing = [name for name in (run.snapshot.step_configurations if run.snapshot else {}) if name not in present]
     if not missing or any(not step.status.is_successful for step in present.values()):
         return str(run.status.value)
-    others = _other_runs(run, key)
-    sources: dict[str, Any] = {}
-    for name in missing:
-        records = (latest_step(other.id, name) for other in others)
-        sources[name] = next((one for one in records if one is not None and one.status.is_successful), None)
-    if all(sources.values()):
-        for source in sources.values():
+    dag_run_key = f"{run.run_metadata['dag_id']}/{run.run_metadata['dag_run_id']}/"
+    others = []
+    for other in runs_of_dag_run(dag_run_key):
+        parsed = RunKey.parse(other.orchestrator_run_id)
+        if other.id != run.id and parsed is not None and parsed.group_id == key.group_id:
+            others.append(other)
+    sources = [source for source in (latest_source(others, name) for name in missing) if source is not None]
+    if len(sources) == len(missing):
+        for source in sources:
             adopt_step(run, source)
     return str(Client().get_pipeline_run(run.id, hydrate=False).status.value)
-
-
-def _other_runs(run: PipelineRunResponse, key: RunKey) -> list[PipelineRunResponse]:
-    """Runs of the other attempts of the same DAG run and group, the latest first."""
-    from zenml.client import Client
-
-    dag_run = f"{run.run_metadata['dag_id']}/{run.run_metadata['dag_run_id']}/"
-    found = Client().list_pipeline_runs(
-        orchestrator_run_id=f"startswith:{dag_run}", sort_by="desc:created", size=1000, hydrate=True
-    )
-    keys = {other.id: RunKey.parse(other.orchestrator_run_id) for other in found.items}
-    return [
-        other
-        for other in found.items
-        if other.id != run.id
-        and (other.orchestrator_run_id or "").startswith(dag_run)
-        and (mine := keys[other.id]) is not None
-        and mine.group_id == key.group_id
-    ]

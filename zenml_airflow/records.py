@@ -7,7 +7,7 @@ module is named by code that Airflow parses.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 RUN_NAME_LIMIT = 255
 """Length of ZenML's name and orchestrator run id columns."""
 
-_KEY = re.compile(
-    r"^(?P<attempt>(?P<dag_run>(?P<dag>[^/]+)/.+/)\d+\.\d{8}T\d{12})(?:\.(?P<part>\d+))?/(?P<group>[^/]+)$"
-)
+_KEY = re.compile(r"^(?P<attempt>[^/]+/.+/\d+\.\d{8}T\d{12})(?:\.(?P<part>\d+))?/(?P<group>[^/]+)$")
 
 
 class RecordsError(RuntimeError):
@@ -79,17 +77,7 @@ class RunHistory:
     @classmethod
     def load(cls, context: RunContext, group_id: str) -> RunHistory:
         """Ask ZenML for the runs of the DAG run that ``context`` is about."""
-        from zenml.client import Client
-
-        found = Client().list_pipeline_runs(
-            orchestrator_run_id=f"startswith:{context.dag_run_key}",
-            sort_by="desc:created",
-            size=1000,
-            hydrate=True,
-        )
-        # ZenML searches with LIKE, which takes the underscores of a DAG id for wildcards.
-        runs = [run for run in found.items if (run.orchestrator_run_id or "").startswith(context.dag_run_key)]
-        return cls(context, group_id, runs)
+        return cls(context, group_id, runs_of_dag_run(context.dag_run_key))
 
     def replaced(self) -> PipelineRunResponse | None:
         """The latest run of the same group that the next run takes the place of."""
@@ -101,13 +89,32 @@ class RunHistory:
 
     def source_of(self, step: str, snapshot: PipelineSnapshotResponse) -> StepRunResponse | None:
         """The latest record of a step that has really run, in an earlier run of the same pipeline."""
-        from zenml.enums import ExecutionStatus
-
-        usable = {ExecutionStatus.COMPLETED, ExecutionStatus.CACHED}
         pipeline = snapshot.pipeline.id
-        runs = (run for run in self.earlier if run.pipeline and run.pipeline.id == pipeline)
-        records = (latest_step(run.id, step) for run in runs)
-        return next((one for one in records if one is not None and one.status in usable), None)
+        return latest_source((run for run in self.earlier if run.pipeline and run.pipeline.id == pipeline), step)
+
+
+def runs_of_dag_run(dag_run_key: str) -> list[PipelineRunResponse]:
+    """ZenML runs of all attempts and groups of a DAG run, the latest first.
+
+    Args:
+        dag_run_key: What their identities begin with, see :attr:`RunContext.dag_run_key`.
+    """
+    from zenml.client import Client
+
+    found = Client().list_pipeline_runs(
+        orchestrator_run_id=f"startswith:{dag_run_key}", sort_by="desc:created", size=1000, hydrate=True
+    )
+    # ZenML searches with LIKE, which takes the underscores of a DAG id for wildcards.
+    return [run for run in found.items if (run.orchestrator_run_id or "").startswith(dag_run_key)]
+
+
+def latest_source(runs: Iterable[PipelineRunResponse], step: str) -> StepRunResponse | None:
+    """The first record of a step that has really run, not one that was left out, in the order of the runs."""
+    from zenml.enums import ExecutionStatus
+
+    usable = {ExecutionStatus.COMPLETED, ExecutionStatus.CACHED}
+    records = (latest_step(run.id, step) for run in runs)
+    return next((one for one in records if one is not None and one.status in usable), None)
 
 
 def create_run(history: RunHistory, snapshot: PipelineSnapshotResponse) -> PipelineRunResponse:

@@ -9,6 +9,22 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bridge"))
 
 
+from manifests import manifest
+
+from zenml_airflow.manifest import write_manifest
+from zenml_airflow.settings import load_settings
+
+
+@pytest.fixture
+def settings(request, tmp_path, monkeypatch):
+    """Settings of a state folder that holds the manifest of the module's `STEPS`."""
+    monkeypatch.setenv("MLOPS_STATE_DIR", str(tmp_path / "state"))
+    made = load_settings("local")
+    steps, digest = request.module.STEPS, made.deployed_digest("training")
+    write_manifest(manifest(steps=steps, config_digest=digest), made.manifests_dir)
+    return made
+
+
 @pytest.fixture(scope="session")
 def airflow_database():
     """A migrated Airflow database in the session's folder, for runs of `DAG.test`."""

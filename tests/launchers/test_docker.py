@@ -16,21 +16,12 @@ from zenml_airflow.entrypoint import REQUEST_ENV, RESULT_MARK
 from zenml_airflow.launchers import LauncherError
 from zenml_airflow.manifest import Resources, write_manifest
 from zenml_airflow.runner import StepsRequest
-from zenml_airflow.settings import load_settings
 
 pytestmark = [pytest.mark.airflow]
 
 IMAGE = "registry.example/steps@sha256:" + "0" * 64
 VERSION = {"ApiVersion": "1.47", "MinAPIVersion": "1.24", "Version": "27.0"}
 STEPS = (step("load", resources=Resources(cpu_count=1.5, memory="512MiB")), step("report", "load"))
-
-
-@pytest.fixture
-def settings(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLOPS_STATE_DIR", str(tmp_path / "state"))
-    made = load_settings("local")
-    write_manifest(manifest(steps=STEPS, config_digest=made.deployed_digest("training")), made.manifests_dir)
-    return made
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 import kubernetes_validate
 import pytest
 import yaml
-from manifests import manifest, step
+from manifests import step
 from recorder import recording
 
 from zenml_airflow.context import CONTEXT_ENV, RunContext
 from zenml_airflow.entrypoint import REQUEST_ENV
 from zenml_airflow.enums import Launcher
 from zenml_airflow.launchers import LauncherError
-from zenml_airflow.manifest import Resources, write_manifest
+from zenml_airflow.manifest import Resources
 from zenml_airflow.runner import StepsRequest
 from zenml_airflow.settings import load_settings
 
@@ -41,14 +41,6 @@ STEPS = (
     step("train", "load", resources=Resources(cpu_count=1.5, memory="2GB", gpu_count=1), image=GPU_IMAGE),
 )
 KUBERNETES_VERSION = "1.33"
-
-
-@pytest.fixture
-def settings(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLOPS_STATE_DIR", str(tmp_path / "state"))
-    made = load_settings("local")
-    write_manifest(manifest(steps=STEPS, config_digest=made.deployed_digest("training")), made.manifests_dir)
-    return made
 
 
 @pytest.fixture
