@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,6 +15,7 @@ from rich.console import Console
 from benchmarks.arena import Progress, arena, isolate, state_folder
 from benchmarks.contenders import CONTENDERS, Contender, choose
 from benchmarks.results import JSON_FILE, Results
+from mlops.interrupts import terminable
 
 HERE = Path(__file__).resolve().parent
 QUICK_ROUNDS = 2
@@ -83,7 +83,7 @@ def run(
         raise typer.BadParameter(f"No {JSON_FILE} in {out}: measure first.", param_hint="--render")
     if not render:
         started = time.monotonic()
-        with _sentences(), _terminable(), state_folder(state) as folder:
+        with _sentences(), terminable(), state_folder(state) as folder:
             isolate(folder)
             rounds = QUICK_ROUNDS if quick else n
             # Closing ends the services, whatever happens between two benchmarks.
@@ -142,26 +142,6 @@ def _said(benchmark: str) -> Progress:
         console.print(f"[bold]{benchmark}[/bold]  {text}", highlight=False)
 
     return progress
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Make SIGTERM clean up as Ctrl-C does, and let nothing interrupt the clean-up.
-
-    A signal to a process group often comes twice, once more from the program that started this one.
-    """
-
-    def interrupt(*_: object) -> NoReturn:
-        for number in previous:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

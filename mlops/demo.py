@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
@@ -16,6 +15,7 @@ from rich.table import Table
 
 from mlops import services
 from mlops.airflow_api import AirflowApi, AirflowApiError
+from mlops.interrupts import terminable
 from mlops.runtime import deploy_all
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def run_demo(settings: Settings, source: str, console: Console) -> None:
         RuntimeError: If a part fails; the message says which and why.
     """
     started = time.monotonic()
-    with _terminable(), _stopped_on_failure(settings, console):
+    with terminable(), _stopped_on_failure(settings, console):
         days = _prepare(settings, source, console)
         api = AirflowApi(settings)
         _train(api, console)
@@ -253,24 +253,6 @@ def _progress(console: Console) -> Progress:
     return Progress(
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
     )
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Make SIGTERM behave like Ctrl-C, so that both clean up.
-
-    SIGINT is set too: a process that a script started in the background ignores it otherwise.
-    """
-
-    def interrupt(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    previous = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
