@@ -16,6 +16,8 @@ from mlops.services import last_line
 from zenml_airflow.settings import Settings
 
 FINISHED = frozenset({"success", "failed"})
+CLOSING_SECONDS = 60.0
+"""The scheduler closes backfills every 30 s; one that is open after twice that has no runs to close it with."""
 
 
 class AirflowApiError(RuntimeError):
@@ -97,8 +99,8 @@ class AirflowApi:
     def backfill(self, dag_id: str, first: date, last: date, *, max_active_runs: int) -> int:
         """Start Airflow's own backfill of a date range, days that ran before included; return its id.
 
-        Airflow allows one backfill a DAG. One that an interrupted run left behind, or that Airflow could not
-        finish creating because SQLite was locked (it then answers 503), is cancelled first.
+        Airflow allows one backfill a DAG. One that an interrupted run left behind is ended first; one that Airflow
+        could not create because SQLite was locked (it then answers 503) has no runs and is cancelled.
         """
         zone = ZoneInfo(self._settings.timezone)
         body = {
@@ -109,16 +111,54 @@ class AirflowApi:
             "reprocess_behavior": "completed",
             "dag_run_conf": {},
         }
+        self._end_backfills(dag_id)
         for wait in (1, 2, 4, 8, None):
-            for active in self.request("GET", "backfills", params={"dag_id": dag_id})["backfills"]:
-                if active["completed_at"] is None:
-                    self.request("PUT", f"backfills/{active['id']}/cancel")
             response = self._client.post("/api/v2/backfills", json=body)
             if response.status_code == httpx.codes.SERVICE_UNAVAILABLE and wait is not None:
+                for active in self._active_backfills(dag_id):
+                    self.request("PUT", f"backfills/{active['id']}/cancel")
                 time.sleep(wait)
                 continue
             return int(self._checked(response, "POST", "backfills")["id"])
         raise AssertionError("the last try returns or raises")
+
+    def _active_backfills(self, dag_id: str) -> list[dict[str, Any]]:
+        found = self.request("GET", "backfills", params={"dag_id": dag_id, "limit": 200})["backfills"]
+        return [one for one in found if one["completed_at"] is None]
+
+    def _end_backfills(self, dag_id: str, *, timeout: float = 300) -> None:
+        """End what is left of the active backfills of a DAG, without cancelling one that has runs.
+
+        Airflow pauses a backfill that it cancels, and never starts a run of a paused one again: clearing a day of
+        it would leave that day queued for good. So runs that wait are failed, those that run are waited for, and
+        the scheduler, which looks every half minute, closes the backfill. One that stays open has no runs.
+
+        Raises:
+            AirflowApiError: If runs do not end in time.
+        """
+        deadline = time.monotonic() + timeout
+        idle_since = time.monotonic()
+        while active := self._active_backfills(dag_id):
+            unfinished = [
+                run
+                for one in active
+                for run in self.runs(dag_id, logical_date_gte=one["from_date"], logical_date_lte=one["to_date"])
+                if run["run_type"] == "backfill" and run["state"] not in FINISHED
+            ]
+            for run in unfinished:
+                if run["state"] == "queued":
+                    path = f"dags/{dag_id}/dagRuns/{quote(run['dag_run_id'], safe='')}"
+                    self.request("PATCH", path, json={"state": "failed"})
+            if unfinished:
+                idle_since = time.monotonic()
+            elif time.monotonic() > idle_since + CLOSING_SECONDS:
+                for one in active:
+                    self.request("PUT", f"backfills/{one['id']}/cancel")
+            if time.monotonic() > deadline:
+                raise AirflowApiError(
+                    f"Another backfill of {dag_id!r} has not ended within {timeout:.0f} s: see it in Airflow's UI."
+                )
+            time.sleep(0.5)
 
     def runs(self, dag_id: str, **filters: Any) -> list[dict[str, Any]]:
         """List runs of a DAG."""

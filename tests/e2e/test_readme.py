@@ -23,19 +23,26 @@ ELSEWHERE = {
 }
 
 
-@pytest.fixture
-def shell(main_job):
+@pytest.fixture(scope="module")
+def environment(main_job):
+    """What `eval "$(mlops env)"` leaves in a shell, as the README says to call it."""
     folder = Path(sys.executable).parent
-    environment = {**main_job.environment, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    variables = {**main_job.environment, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    script = 'set -e; exports="$(mlops env)"; eval "$exports"; env -0'
+    result = subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, env=variables, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    found = dict(line.split("=", 1) for line in result.stdout.split("\0") if line)
+    assert found.keys() > variables.keys()
+    return found
 
+
+@pytest.fixture
+def shell(environment):
     def run(command):
         return subprocess.run(
-            ["bash", "-c", f'eval "$(mlops env)"; {command}'],
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
+            ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
         )
 
     return run
