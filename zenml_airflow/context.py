@@ -54,7 +54,7 @@ class RunContext(BaseModel):
         storage_root: Path or fsspec URL that relative storage locations resolve against.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     logical_date: AwareDatetime
     data_interval_start: AwareDatetime

@@ -25,7 +25,7 @@ class LauncherError(ValueError):
 class InProcessOptions(BaseModel):
     """The worker's own process takes no options."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class SubprocessOptions(BaseModel):
@@ -37,7 +37,7 @@ class SubprocessOptions(BaseModel):
             to stop, so more has no effect.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     python: str | None = None
     stop_grace_seconds: float = Field(default=3.0, gt=0, le=4.5)
@@ -58,7 +58,7 @@ class DockerOptions(BaseModel):
         pull: When the image is pulled.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     image: str | None = None
     docker_conn_id: str | None = None
@@ -107,7 +107,7 @@ class KubernetesOptions(BaseModel):
         startup_timeout_seconds: How long a pod may wait for a node and its image.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     image: str | None = None
     namespace: str = "default"

@@ -24,6 +24,12 @@ from zenml_airflow.enums import Granularity, Launcher
 from zenml_airflow.launchers import LauncherOptions, parse_options
 from zenml_airflow.problems import describe
 
+try:
+    # What yaml.safe_load uses, in C: each parse of a DAG file reads the settings.
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:
+    from yaml import SafeLoader  # type: ignore[assignment]
+
 ENVIRONMENT_ENV = "MLOPS_ENV"
 PROJECT_ROOT_ENV = "MLOPS_PROJECT_ROOT"
 STATE_DIR_ENV = "MLOPS_STATE_DIR"
@@ -40,7 +46,7 @@ class SettingsError(ValueError):
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class StorageSettings(_Section):
@@ -282,7 +288,7 @@ def load_settings(environment: str | None = None) -> Settings:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)
     except yaml.YAMLError as error:
         raise SettingsError(f"{path.name} is not valid YAML: {error}") from error
     if content is None:
