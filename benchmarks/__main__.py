@@ -32,6 +32,7 @@ class Benchmark(StrEnum):
     BACKFILL = "backfill"
     PARSE = "parse"
     OVERHEAD = "overhead"
+    PRELOAD = "preload"
 
 
 @app.command()
@@ -65,6 +66,7 @@ def run(
     * **backfill**: thirty days, four runs at once: days a minute, CPU, memory.
     * **parse**: what a manifest adds to a DAG file, and whether 200 of them stay cheap.
     * **overhead**: what ZenML adds to a step in a warm process, and from 1 to 20 steps.
+    * **preload**: what preloading saves a task, and the memory of a further task.
 
     Everything happens in a temporary folder, on free ports, on loopback. It takes about 35 minutes on two cores
     that do nothing else; other work on the machine shows in the numbers. A benchmark that runs alone replaces its
@@ -110,6 +112,10 @@ def _measure(
         from benchmarks import overhead
 
         yield Benchmark.OVERHEAD, overhead.measure(n, quick=quick, progress=_said("overhead"))
+    if Benchmark.PRELOAD in wanted:
+        from benchmarks import preload
+
+        yield Benchmark.PRELOAD, preload.measure(n, quick=quick, progress=_said("preload"))
     if not {Benchmark.INFERENCE, Benchmark.BACKFILL} & set(wanted):
         return
     with arena(chosen, _said("prepare")) as ready:

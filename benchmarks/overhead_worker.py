@@ -38,15 +38,15 @@ def main() -> None:
     rounds, sizes = int(sys.argv[1]), [int(size) for size in sys.argv[2].split(",")]
     settings = enter(None)
     # Every part works in a child: a fork must not share the connections of its parent.
-    manifests: dict[str, Any] = _in_child(lambda: _deploy(settings, sizes))
+    manifests: dict[str, Any] = in_child(lambda: deploy(settings, sizes))
     # As the services are told: the deployment has brought the database up to date.
     os.environ["DISABLE_DATABASE_MIGRATION"] = "True"
     from zenml_airflow.preload import LOCAL_EXECUTOR, preload_if_forking
 
     if not preload_if_forking(["airflow", "scheduler"], executor=LOCAL_EXECUTOR):
         raise RuntimeError("The libraries are not preloaded: airflow.preload must be on in this environment.")
-    first = [_in_child(lambda: _run_all(settings, manifests, [sizes[0]])) for _ in range(rounds)]
-    samples = _in_child(lambda: _run_all(settings, manifests, sizes * (rounds + 1)))
+    first = [in_child(lambda: run_all(settings, manifests, [sizes[0]])) for _ in range(rounds)]
+    samples = in_child(lambda: run_all(settings, manifests, sizes * (rounds + 1)))
     warm: dict[str, list[dict[str, Any]]] = {str(size): [] for size in sizes}
     for sample in samples[len(sizes) :]:
         warm[str(sample["size"])].append(sample)
@@ -58,7 +58,7 @@ def main() -> None:
     (settings.state_dir / "overhead.json").write_text(json.dumps(result), encoding="utf-8")
 
 
-def _in_child(work: Callable[[], Any]) -> Any:
+def in_child(work: Callable[[], Any]) -> Any:
     """Do some work in a fork of this process, as an Airflow worker does, and return its JSON.
 
     Raises:
@@ -86,7 +86,7 @@ def _in_child(work: Callable[[], Any]) -> Any:
     return json.loads(answer)
 
 
-def _deploy(settings: Settings, sizes: list[int]) -> dict[str, Any]:
+def deploy(settings: Settings, sizes: list[int]) -> dict[str, Any]:
     """Deploy a chain of each size; return the manifests."""
     from zenml_airflow.active_stack import active_stack
     from zenml_airflow.deploy import deploy_pipeline
@@ -104,8 +104,8 @@ def _deploy(settings: Settings, sizes: list[int]) -> dict[str, Any]:
     return manifests
 
 
-def _run_all(settings: Settings, manifests: dict[str, Any], sizes: list[int]) -> list[dict[str, Any]]:
-    """Run a chain of each of the sizes, one after the other in this process."""
+def run_all(settings: Settings, manifests: dict[str, Any], sizes: list[int]) -> list[dict[str, Any]]:
+    """Run a chain of each of the sizes, one after the other in this process; what each took, by part."""
     from zenml_airflow.context import cli_context
     from zenml_airflow.manifest import Manifest
     from zenml_airflow.runner import StepsRequest, run_steps

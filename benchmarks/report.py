@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import report_overhead, report_parse, report_race
+from benchmarks import report_overhead, report_parse, report_preload, report_race
 from benchmarks.markdown import table
 from benchmarks.targets import Verdict, judge
 
@@ -15,6 +15,7 @@ SECTIONS = (
     ("backfill", report_race.backfill),
     ("parse", report_parse.parse),
     ("overhead", report_overhead.overhead),
+    ("preload", report_preload.preload),
 )
 BUSY = 0.3
 """Load for each core before a benchmark above which something else was running."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -51,7 +52,7 @@ class ServiceTree:
         used: Counter[str] = Counter()
         for name, root in self._roots.items():
             for process in _tree(root):
-                used[name] += _pss(process.pid)
+                used[name] += round(1e6 * memory_of(process.pid)["proportional"])
         return dict(used)
 
 
@@ -99,9 +100,23 @@ def _tree(root: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def _pss(pid: int) -> int:
+def memory_of(pid: int) -> dict[str, float]:
+    """Memory of a process in megabytes.
+
+    Returns:
+        ``resident``, ``proportional`` (a page counts divided by those who share it), ``shared`` with other
+        processes, and ``private``; all zero for a process that has ended.
+    """
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
     except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith("Pss:")), 0)
+        text = ""
+    used: Counter[str] = Counter()
+    for name, amount in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE):
+        used[name] += int(amount)
+    return {
+        "resident": used["Rss"] * 1024 / 1e6,
+        "proportional": used["Pss"] * 1024 / 1e6,
+        "shared": (used["Shared_Clean"] + used["Shared_Dirty"]) * 1024 / 1e6,
+        "private": (used["Private_Clean"] + used["Private_Dirty"]) * 1024 / 1e6,
+    }
