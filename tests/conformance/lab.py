@@ -16,16 +16,20 @@ import yaml
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-ALL_COMBINATIONS = [
-    f"{launcher}_{granularity}"
-    for launcher in ("in_process", "subprocess")
-    for granularity in ("per_step", "grouped", "pipeline")
-]
+LAUNCHERS = ("in_process", "subprocess")
+GRANULARITIES = ("per_step", "grouped", "pipeline")
+ALL_COMBINATIONS = [f"{launcher}_{granularity}" for launcher in LAUNCHERS for granularity in GRANULARITIES]
 ONLY = os.environ.get("CONFORMANCE_ONLY", "").split()
 """Combinations to play; all of them by default, which takes a quarter of an hour on two cores."""
 if unknown := sorted(set(ONLY) - set(ALL_COMBINATIONS)):
     raise ValueError(f"CONFORMANCE_ONLY names {unknown}, known are {ALL_COMBINATIONS}.")
 COMBINATIONS = [name for name in ALL_COMBINATIONS if not ONLY or name in ONLY]
+WAVES = {
+    launcher: wave
+    for launcher in LAUNCHERS
+    if (wave := [name for name in COMBINATIONS if name.startswith(launcher)])
+}
+"""Combinations that are played at the same time: all six at once starve each other on two cores."""
 TASK_OF = {
     "per_step": {name: name for name in ("extract", "transform", "side", "check", "load")},
     "grouped": {"extract": "extract", "transform": "extract", "side": "extract", "check": "check", "load": "load"},
@@ -73,6 +77,7 @@ class Lab:
     ports: tuple
     database: str
     environment: dict = field(default_factory=dict)
+    version: int = 0
 
     def __post_init__(self):
         project = self.root / "project"
@@ -121,8 +126,10 @@ class Lab:
         assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
         return result.stdout.strip().splitlines()
 
-    def deploy(self, version=1):
-        (self.project / "probe" / "version.py").write_text(f"VERSION = {version}\n")
+    def deploy(self):
+        """Deploy another version of the probe; return the id of its snapshot."""
+        self.version += 1
+        (self.project / "probe" / "version.py").write_text(f"VERSION = {self.version}\n")
         return self.python(DEPLOY)[-1]
 
     def deploy_to(self, url, api_key):
