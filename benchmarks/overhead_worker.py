@@ -41,7 +41,8 @@ def main() -> None:
     manifests: dict[str, Any] = in_child(lambda: deploy(settings, sizes))
     # As the services are told: the deployment has brought the database up to date.
     os.environ["DISABLE_DATABASE_MIGRATION"] = "True"
-    from zenml_airflow.preload import LOCAL_EXECUTOR, preload_if_forking
+    from zenml_airflow.enums import LOCAL_EXECUTOR
+    from zenml_airflow.preload import preload_if_forking
 
     if not preload_if_forking(["airflow", "scheduler"], executor=LOCAL_EXECUTOR):
         raise RuntimeError("The libraries are not preloaded: airflow.preload must be on in this environment.")

@@ -36,7 +36,8 @@ def main() -> None:
     import airflow.executors.local_executor
     import airflow.jobs.scheduler_job_runner  # noqa: F401 - what the process that forks has imported anyway
 
-    from zenml_airflow.preload import LOCAL_EXECUTOR, preload_if_forking
+    from zenml_airflow.enums import LOCAL_EXECUTOR
+    from zenml_airflow.preload import preload_if_forking
 
     started = time.perf_counter()
     if mode == "on" and not preload_if_forking(["airflow", "scheduler"], executor=LOCAL_EXECUTOR):

@@ -196,8 +196,11 @@ def _migrate(settings: Settings, progress: Callable[[str], None]) -> None:
         '"""Imported by every Airflow component."""\n\n'
         "import sys\n\n"
         "from airflow.configuration import conf\n"
-        "from zenml_airflow.preload import preload_if_forking\n\n"
-        'preload_if_forking(sys.argv, executor=conf.get("core", "executor"))\n',
+        "from zenml_airflow.preload import preload_if_forking\n"
+        "from zenml_airflow.stopping import end_workers_with_scheduler\n\n"
+        'executor = conf.get("core", "executor")\n'
+        "preload_if_forking(sys.argv, executor=executor)\n"
+        "end_workers_with_scheduler(sys.argv, executor=executor)\n",
         encoding="utf-8",
     )
     ensure_password(settings)

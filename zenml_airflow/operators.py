@@ -262,8 +262,10 @@ class ZenMLSubprocessOperator(ZenMLSteps):
         Raises:
             LaunchError: If the interpreter is missing or the process ended badly.
         """
+        from zenml_airflow.stopping import ending_with_parent
+
         request, run_context, settings = self.describe_run(context)
-        with tempfile.TemporaryDirectory(prefix="zenml-steps-") as folder:
+        with ending_with_parent(), tempfile.TemporaryDirectory(prefix="zenml-steps-") as folder:
             result = Path(folder) / "result.json"
             command = [
                 *(str(self._interpreter()), "-m", "zenml_airflow.entrypoint", "--end-with-parent"),

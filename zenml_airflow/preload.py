@@ -15,11 +15,10 @@ from collections.abc import Sequence
 from functools import cache
 from types import ModuleType
 
+from zenml_airflow.enums import LOCAL_EXECUTOR
+
 PRELOAD_ENV = "ZENML_AIRFLOW_PRELOAD"
 """Set to ``1`` for processes that may preload."""
-
-LOCAL_EXECUTOR = "LocalExecutor"
-"""The executor whose tasks the scheduler forks."""
 
 MODULES = (
     "zenml.client",

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+from zenml_airflow.enums import LOCAL_EXECUTOR
+
 if TYPE_CHECKING:
     from uuid import UUID
 
@@ -124,12 +126,42 @@ def ending_with_parent(number: signal.Signals = signal.SIGTERM) -> Iterator[None
         yield
         return
     libc = ctypes.CDLL(None, use_errno=True)
-    parent = os.getppid()
-    libc.prctl(_PR_SET_PDEATHSIG, int(number))
-    if os.getppid() != parent:
-        # It died in between.
-        signal.raise_signal(number)
+    _end_with(os.getppid(), libc, number)
     try:
         yield
     finally:
         libc.prctl(_PR_SET_PDEATHSIG, 0)
+
+
+def end_workers_with_scheduler(command: Sequence[str], *, executor: str) -> bool:
+    """Have the kernel end the LocalExecutor's workers, and through them their tasks, if the scheduler dies.
+
+    Airflow leaves them behind when the scheduler is killed. They hold copies of its database connection, so that
+    a transaction that it was in stays open, and its locks with it: the scheduler that follows skips those DAG runs
+    for good (Airflow 3.3 with PostgreSQL). Their tasks would run beside the ones that it starts anew. Linux only.
+
+    Args:
+        command: The process's command line.
+        executor: Airflow's configured executors.
+
+    Returns:
+        Whether this is such a scheduler, on Linux.
+    """
+    scheduler = list(command[1:2]) == ["scheduler"] and LOCAL_EXECUTOR in executor
+    if not scheduler or not sys.platform.startswith("linux"):
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    forking: list[int] = []
+
+    def before() -> None:
+        forking[:] = [os.getpid()]
+
+    os.register_at_fork(before=before, after_in_child=lambda: _end_with(forking[0], libc, signal.SIGTERM))
+    return True
+
+
+def _end_with(parent: int, libc: ctypes.CDLL, number: signal.Signals) -> None:
+    """Ask the kernel for a signal when the parent dies; raise it if that has happened already."""
+    libc.prctl(_PR_SET_PDEATHSIG, int(number))
+    if os.getppid() != parent:
+        signal.raise_signal(number)

@@ -92,8 +92,8 @@ class Lab:
         (project / "stacks" / "local.yaml").write_text(yaml.safe_dump(stack))
         local = project / "configs" / "local.yaml"
         config = yaml.safe_load(local.read_text())
-        # Two scenarios of six waiting tasks each, and room for those that they do not wait for.
-        config["services"] = {"parallelism": 16}
+        # Two scenarios of three waiting tasks each, and room for those that they do not wait for.
+        config["services"] = {"parallelism": 9}
         local.write_text(yaml.safe_dump(config))
         keep = {
             k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "ZENML_", "MLOPS_", "MLFLOW_"))

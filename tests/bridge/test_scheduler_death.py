@@ -1,0 +1,57 @@
+"""No worker of the LocalExecutor, and no task of it, outlives a scheduler that was killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from zenml_airflow.stopping import end_workers_with_scheduler
+
+SCHEDULER = """
+import os, sys, time
+from zenml_airflow.stopping import end_workers_with_scheduler
+if sys.argv[1] == "asked":
+    assert end_workers_with_scheduler(["airflow", "scheduler"], executor="LocalExecutor")
+if os.fork() == 0:
+    worker = os.getpid()
+    if os.fork() == 0:
+        print(worker, os.getpid(), flush=True)
+    time.sleep(60)
+time.sleep(60)
+"""
+
+
+def killed(mode):
+    """What is alive of a worker and its task, half a second after their scheduler was killed."""
+    with subprocess.Popen([sys.executable, "-c", SCHEDULER, mode], stdout=subprocess.PIPE, text=True) as scheduler:
+        forks = [psutil.Process(int(pid)) for pid in scheduler.stdout.readline().split()]
+        scheduler.kill()
+        scheduler.wait(timeout=10)
+        time.sleep(0.5)
+        left = [fork for fork in forks if fork.is_running() and fork.status() != psutil.STATUS_ZOMBIE]
+        for fork in left:
+            os.kill(fork.pid, signal.SIGKILL)
+    return left
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux is asked")
+@pytest.mark.parametrize(("mode", "count"), [("asked", 0), ("not asked", 2)])
+def test_workers_and_tasks_end_with_the_scheduler(mode, count):
+    assert len(killed(mode)) == count
+
+
+@pytest.mark.parametrize(
+    ("command", "executor"),
+    [
+        (["airflow", "scheduler"], "CeleryExecutor"),
+        (["airflow", "celery", "worker"], "CeleryExecutor"),
+        (["airflow", "dag-processor"], "LocalExecutor"),
+        (["airflow"], "LocalExecutor"),
+    ],
+)
+def test_other_processes_are_left_alone(command, executor):
+    assert end_workers_with_scheduler(command, executor=executor) is False
