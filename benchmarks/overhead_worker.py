@@ -41,8 +41,7 @@ def main() -> None:
     manifests: dict[str, Any] = in_child(lambda: deploy(settings, sizes))
     # As the services are told: the deployment has brought the database up to date.
     os.environ["DISABLE_DATABASE_MIGRATION"] = "True"
-    from zenml_airflow.enums import LOCAL_EXECUTOR
-    from zenml_airflow.preload import preload_if_forking
+    from zenml_airflow.preload import LOCAL_EXECUTOR, preload_if_forking
 
     if not preload_if_forking(["airflow", "scheduler"], executor=LOCAL_EXECUTOR):
         raise RuntimeError("The libraries are not preloaded: airflow.preload must be on in this environment.")
@@ -65,6 +64,19 @@ def in_child(work: Callable[[], Any]) -> Any:
     Raises:
         RuntimeError: If it fails.
     """
+    child, answer = fork(work)
+    if os.waitpid(child, 0)[1]:
+        raise RuntimeError("A measuring process failed: see above.")
+    return json.loads(answer)
+
+
+def fork(work: Callable[[], Any], afterwards: Callable[[], Any] | None = None) -> tuple[int, str]:
+    """Do some work in a fork of this process; return the fork's pid and the JSON of the work, empty if it failed.
+
+    Args:
+        work: What the fork does.
+        afterwards: What it does once it has answered.
+    """
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -73,6 +85,8 @@ def in_child(work: Callable[[], Any]) -> Any:
             os.close(reader)
             with os.fdopen(writer, "w") as pipe:
                 json.dump(work(), pipe)
+            if afterwards is not None:
+                afterwards()
             status = 0
         except BaseException:  # noqa: BLE001 - a fork must not run its parent's clean-up
             traceback.print_exc()
@@ -81,10 +95,7 @@ def in_child(work: Callable[[], Any]) -> Any:
             os._exit(status)
     os.close(writer)
     with os.fdopen(reader) as pipe:
-        answer = pipe.read()
-    if os.waitpid(child, 0)[1]:
-        raise RuntimeError("A measuring process failed: see above.")
-    return json.loads(answer)
+        return child, pipe.read()
 
 
 def deploy(settings: Settings, sizes: list[int]) -> dict[str, Any]:

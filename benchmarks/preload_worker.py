@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Any
 
-from benchmarks.overhead_worker import deploy, in_child, run_all
+from benchmarks.overhead_worker import deploy, fork, in_child, run_all
 from benchmarks.sampling import memory_of
 from mlops.runtime import enter
 from zenml_airflow.settings import Settings
@@ -36,8 +36,7 @@ def main() -> None:
     import airflow.executors.local_executor
     import airflow.jobs.scheduler_job_runner  # noqa: F401 - what the process that forks has imported anyway
 
-    from zenml_airflow.enums import LOCAL_EXECUTOR
-    from zenml_airflow.preload import preload_if_forking
+    from zenml_airflow.preload import LOCAL_EXECUTOR, preload_if_forking
 
     started = time.perf_counter()
     if mode == "on" and not preload_if_forking(["airflow", "scheduler"], executor=LOCAL_EXECUTOR):
@@ -52,25 +51,16 @@ def main() -> None:
 def _fork(settings: Settings, manifests: dict[str, Any], count: int) -> list[dict[str, float]]:
     """Fork tasks, one after the other, that stay until all are measured; a task's megabytes and CPU seconds."""
     stay_reader, stay_writer = os.pipe()
+
+    def task() -> float:
+        os.close(stay_writer)
+        run_all(settings, manifests, [STEPS])
+        return time.process_time()
+
     children, spent = [], []
     for _ in range(count):
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                os.close(stay_writer)
-                run_all(settings, manifests, [STEPS])
-                os.write(writer, json.dumps(time.process_time()).encode())
-                os.close(writer)
-                # Ends when the parent closes its side, or dies.
-                os.read(stay_reader, 1)
-                status = 0
-            finally:
-                os._exit(status)
-        os.close(writer)
-        with os.fdopen(reader) as pipe:
-            answer = pipe.read()
+        # The reading ends when this process closes its side, or dies.
+        child, answer = fork(task, lambda: os.read(stay_reader, 1))
         if not answer:
             raise RuntimeError("A task failed: see above.")
         children.append(child)

@@ -36,7 +36,3 @@ class Granularity(StrEnum):
     """Steps share a task until their image, their resources or a gate demand a cut."""
     PIPELINE = "pipeline"
     """One Airflow task for the whole pipeline."""
-
-
-LOCAL_EXECUTOR = "LocalExecutor"
-"""Airflow's executor whose tasks the scheduler forks."""

@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from functools import cache
 from types import ModuleType
 
-from zenml_airflow.enums import LOCAL_EXECUTOR
-
 PRELOAD_ENV = "ZENML_AIRFLOW_PRELOAD"
 """Set to ``1`` for processes that may preload."""
+
+LOCAL_EXECUTOR = "LocalExecutor"
+"""The executor whose tasks the scheduler forks."""
 
 MODULES = (
     "zenml.client",
@@ -78,12 +79,12 @@ def import_apart_from_airflow() -> None:
 
 def may_preload(command: Sequence[str], executor: str) -> bool:
     """Whether a process with this command line forks tasks: a Celery worker, or the LocalExecutor's scheduler."""
-    match list(command[1:3]):
-        case ["scheduler", *_]:
-            return LOCAL_EXECUTOR in executor
-        case ["celery", "worker"]:
-            return True
-    return False
+    return list(command[1:3]) == ["celery", "worker"] or is_forking_scheduler(command, executor)
+
+
+def is_forking_scheduler(command: Sequence[str], executor: str) -> bool:
+    """Whether a process with this command line is the LocalExecutor's scheduler."""
+    return list(command[1:2]) == ["scheduler"] and LOCAL_EXECUTOR in executor
 
 
 def preload_if_forking(command: Sequence[str], *, executor: str) -> bool:

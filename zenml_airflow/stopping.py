@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from zenml_airflow.enums import LOCAL_EXECUTOR
+from zenml_airflow.preload import is_forking_scheduler
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -147,8 +147,7 @@ def end_workers_with_scheduler(command: Sequence[str], *, executor: str) -> bool
     Returns:
         Whether this is such a scheduler, on Linux.
     """
-    scheduler = list(command[1:2]) == ["scheduler"] and LOCAL_EXECUTOR in executor
-    if not scheduler or not sys.platform.startswith("linux"):
+    if not is_forking_scheduler(command, executor) or not sys.platform.startswith("linux"):
         return False
     libc = ctypes.CDLL(None, use_errno=True)
     forking: list[int] = []
