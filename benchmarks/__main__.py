@@ -33,6 +33,7 @@ class Benchmark(StrEnum):
     PARSE = "parse"
     OVERHEAD = "overhead"
     PRELOAD = "preload"
+    POLICIES = "policies"
 
 
 @app.command()
@@ -67,8 +68,9 @@ def run(
     * **parse**: what a manifest adds to a DAG file, and whether 200 of them stay cheap.
     * **overhead**: what ZenML adds to a step in a warm process, and from 1 to 20 steps.
     * **preload**: what preloading saves a task, and the memory of a further task.
+    * **policies**: how long the deploy-time policies take for fifty pipelines.
 
-    Everything happens in a temporary folder, on free ports, on loopback. It takes about 35 minutes on two cores
+    Everything happens in a temporary folder, on free ports, on loopback. It takes about 50 minutes on two cores
     that do nothing else; other work on the machine shows in the numbers. A benchmark that runs alone replaces its
     own part of the results and keeps the others of the same machine and versions.
 
@@ -116,6 +118,10 @@ def _measure(
         from benchmarks import preload
 
         yield Benchmark.PRELOAD, preload.measure(n, quick=quick, progress=_said("preload"))
+    if Benchmark.POLICIES in wanted:
+        from benchmarks import policies
+
+        yield Benchmark.POLICIES, policies.measure(n, quick=quick, progress=_said("policies"))
     if not {Benchmark.INFERENCE, Benchmark.BACKFILL} & set(wanted):
         return
     with arena(chosen, _said("prepare")) as ready:

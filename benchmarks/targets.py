@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from benchmarks.report_policies import totals
 from benchmarks.stats import Summary, ratios
 
 PIPELINE_OVER_STOCK = 10.0
 PER_STEP_OVER_STOCK = 4.0
 PIPELINE_OF_PLAIN = 1.5
 MANIFEST_OF_EMPTY = 1.2
+FIFTY_PIPELINES_SECONDS = 1.0
 MANY_OF_FEW = 1.1
 """Cost of a file among many over its cost among few that still counts as flat."""
 
@@ -46,6 +48,8 @@ def judge(found: dict[str, Any]) -> list[Verdict]:
         verdicts += _race(found["inference"])
     if "parse" in found:
         verdicts += _parse(found["parse"])
+    if "policies" in found:
+        verdicts.append(_policies(found["policies"]))
     return verdicts
 
 
@@ -125,6 +129,18 @@ def _parse_explanation(measured: dict[str, Any]) -> str:
     }
     told = ", ".join(f"{part} {spent:.1f} ms" for part, spent in sorted(parts.items(), key=lambda item: -item[1]))
     return f"{more:.0f} ms more than an empty file. Its parts: {told}."
+
+
+def _policies(measured: dict[str, Any]) -> Verdict:
+    parts = {part: median(seconds) for part, seconds in measured["seconds"].items()}
+    told = ", ".join(f"{part} {spent:.2f} s" for part, spent in parts.items())
+    return _verdict(
+        f"seconds that all deploy-time policies take on {measured['pipelines']} pipelines",
+        "≤",
+        FIFTY_PIPELINES_SECONDS,
+        Summary.of(totals(measured)),
+        f"its parts: {told}.",
+    )
 
 
 def _verdict(target: str, sign: str, limit: float, measured: Summary, explanation: str) -> Verdict:

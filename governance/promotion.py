@@ -8,12 +8,22 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 from zenml.client import Client
-from zenml.enums import ArtifactType, ExecutionStatus, ModelStages
+from zenml.enums import ArtifactType, ModelStages
 from zenml.models import ArtifactVersionResponse, ModelVersionResponse, PipelineRunResponse
 
+from governance.describe import environment_of, served_environments
+from governance.policy.engine import judge
+from governance.policy.facts import ModelVersionFacts
+from governance.policy.model_rules import GateParameters, model_gates
 from governance.steps.gates import GATES_METADATA
 
 _PAGE = 50
+
+MODEL_CARD_ARTIFACT = "model_card"
+"""Name of the artifact that holds a version's model card."""
+
+TRAINING_METADATA = "training"
+"""Key of a version's metadata that says what it is made of: ``data.sha256``, ``provenance.git_commit``, …"""
 
 
 class PromotionRefusedError(RuntimeError):
@@ -48,32 +58,33 @@ class PromotionResult(BaseModel):
         return f"{self.model_name} version {self.version} is in {self.stage} now{archived}."
 
 
-def promote(model_name: str, version: int, stage: str = "production") -> PromotionResult:
-    """Put a version into a stage, after checking the run that produced it.
+def promote(
+    model_name: str, version: int, stage: str = "production", *, environment: str | None = None
+) -> PromotionResult:
+    """Put a version into a stage, if every policy on model versions allows it.
 
-    The run is found through the model artifact of the version, never as "the latest": its status and the gate
-    results recorded in its own metadata decide. ZenML archives the version that was in the stage in the same
-    transaction.
+    The run that produced it is found through the model artifact of the version, never as "the latest": its
+    status and the gate results recorded in its own metadata decide. ZenML archives the version that was in the
+    stage in the same transaction.
 
     Args:
         model_name: Name of the model.
         version: Number of the version.
         stage: ``staging`` or ``production``.
+        environment: The environment whose policies hold; that of the active stack by default.
 
     Raises:
-        PromotionRefusedError: If the version is unknown, its run is not completed, or its gates are missing
-        or
-            failed. Nothing is changed then.
+        PromotionRefusedError: If the version is unknown, or a policy refuses it. Nothing is changed then.
     """
     target = _stage(stage)
     candidate = _version(model_name, version)
     run = _producer(candidate)
-    problems = _problems(run)
-    if problems:
-        raise PromotionRefusedError(
-            f"Version {version} of {model_name!r} is not promoted to {stage}: {' '.join(problems)}"
-        )
-    assert run is not None  # noqa: S101 - a missing run is one of the problems
+    refused = f"Version {version} of {model_name!r} is not promoted to {stage}"
+    assessment = judge([describe_version(candidate, run, stage)], _environment(environment))
+    if assessment.blocking:
+        raise PromotionRefusedError(f"{refused}:\n{assessment.explain()}")
+    if run is None:
+        raise PromotionRefusedError(f"{refused}: ZenML knows no run that produced it, so no data either.")
     if candidate.stage == target.value:
         return _result(candidate, target, run, changed=False, archived=None)
     previous = _in_stage(model_name, target)
@@ -89,33 +100,58 @@ def latest_candidate(model_name: str) -> int | None:
     for version in _versions(model_name):
         if version.stage == ModelStages.ARCHIVED.value:
             continue
-        if not _problems(_producer(version)):
+        facts = describe_version(version, _producer(version), ModelStages.PRODUCTION.value)
+        if not any(model_gates(facts, GateParameters())):
             return int(version.number)
     return None
 
 
-def _problems(run: PipelineRunResponse | None) -> list[str]:
-    """Why a version may not be promoted: one sentence each."""
-    if run is None:
-        return [
-            "ZenML knows no run that produced its model artifact, so there is no evidence to check. Train a "
-            "new one."
-        ]
-    problems = []
-    if run.status != ExecutionStatus.COMPLETED:
-        problems.append(
-            f"The run {run.name!r} that produced it is {run.status.value}, not completed. Wait for it, or "
-            "train again."
-        )
-    gates: Any = run.run_metadata.get(GATES_METADATA)
-    if not isinstance(gates, dict) or not gates.get("verdicts"):
-        problems.append(
-            f"The run {run.name!r} recorded no gate results. Place quality_gate in the pipeline and train again."
-        )
-    elif gates.get("passed") is not True or not all(v.get("passed") is True for v in gates["verdicts"]):
-        failed = [v.get("gate") for v in gates["verdicts"] if v.get("passed") is not True]
-        problems.append(f"The gates {failed} failed in run {run.name!r}. Improve the model and train again.")
-    return problems
+def describe_version(
+    version: ModelVersionResponse, run: PipelineRunResponse | None, target: str
+) -> ModelVersionFacts:
+    """Describe a version for the policies.
+
+    Args:
+        version: The version.
+        run: The run that produced its model artifact, if ZenML knows it.
+        target: Stage that it is to enter.
+    """
+    made: dict[str, Any] = dict(version.run_metadata.get(TRAINING_METADATA) or {})  # type: ignore[call-overload]
+    code: dict[str, Any] = made.get("provenance", {})
+    recorded: Any = run.run_metadata.get(GATES_METADATA) if run else None
+    verdicts = recorded.get("verdicts", []) if isinstance(recorded, dict) else []
+    gates = {str(verdict["gate"]): verdict.get("passed") is True for verdict in verdicts}
+    if gates and recorded.get("passed") is not True:
+        # The overall answer counts too: a gate may fail as a whole.
+        gates["overall"] = False
+    environment = run.run_metadata.get("environment") if run else None
+    return ModelVersionFacts(
+        name=version.model.name,
+        version=int(version.number),
+        target=target,
+        run_status=run.status.value if run else None,
+        gates=gates,
+        has_card=version.get_artifact(MODEL_CARD_ARTIFACT) is not None,
+        data_digest=made.get("data", {}).get("sha256"),
+        commit=code.get("git_commit"),
+        dirty=code.get("git_dirty"),
+        environment=None if environment is None else str(environment),
+        created=version.created,
+    )
+
+
+def _environment(claimed: str | None) -> str:
+    """The environment whose policies hold: a claim counts only where a stack of it is registered.
+
+    Raises:
+        PromotionRefusedError: If this ZenML serves other environments than the claimed one.
+    """
+    served = served_environments()
+    if claimed is None:
+        return environment_of(Client().active_stack_model)
+    if served and claimed not in served:
+        raise PromotionRefusedError(f"This ZenML serves {sorted(served)}, not {claimed!r}: name one of these.")
+    return claimed
 
 
 def _producer(version: ModelVersionResponse) -> PipelineRunResponse | None:

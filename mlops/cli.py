@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated
 
@@ -14,7 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from mlops.data_cli import data_app, fail
+from mlops.data_cli import data_app
+from mlops.policy_cli import policy_app
+from mlops.sentences import sentences
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,30 +24,11 @@ app = typer.Typer(
 stack_app = typer.Typer(no_args_is_help=True, help="The ZenML stacks of an environment.")
 app.add_typer(data_app, name="data")
 app.add_typer(stack_app, name="stack")
+app.add_typer(policy_app, name="policy")
 
 Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
 
 console = Console(soft_wrap=True)
-errors = Console(stderr=True)
-
-
-@contextmanager
-def _sentences() -> Iterator[None]:
-    """Turn the errors that name their own way out into one sentence and exit code 1."""
-    from pydantic import ValidationError
-
-    try:
-        yield
-    except typer.Exit:
-        # A RuntimeError by inheritance, and no error.
-        raise
-    except KeyboardInterrupt:
-        errors.print("[yellow]Interrupted.[/yellow]")
-        raise typer.Exit(130) from None
-    except (RuntimeError, ValueError, KeyError, OSError, ValidationError) as error:
-        if os.environ.get("MLOPS_DEBUG") == "1":
-            raise
-        fail(errors, str(error), error)
 
 
 @app.command()
@@ -66,7 +46,7 @@ def deploy(
     """
     from mlops.runtime import deploy_all, enter
 
-    with _sentences():
+    with sentences():
         deploy_all(enter(environment), console.print, pipelines)
 
 
@@ -88,7 +68,7 @@ def run(
     """
     from mlops.runtime import enter, run_inline
 
-    with _sentences():
+    with sentences():
         settings = enter(environment)
         params = dict(_key_value(item) for item in param or [])
         finished = run_inline(settings, pipeline, date.date() if date else None, params)
@@ -117,8 +97,8 @@ def promote(
     """
     from mlops.runtime import enter
 
-    with _sentences():
-        enter(environment)
+    with sentences():
+        settings = enter(environment)
         from governance.promotion import PromotionRefusedError, latest_candidate
         from governance.promotion import promote as promote_version
 
@@ -127,7 +107,7 @@ def promote(
             raise PromotionRefusedError(
                 f"No version of {model!r} has passed its gates: train one with `mlops run training` first."
             )
-        console.print(str(promote_version(model, number, to)))
+        console.print(str(promote_version(model, number, to, environment=settings.environment)))
 
 
 @stack_app.command("apply")
@@ -138,7 +118,7 @@ def stack_apply(environment: Environment = "local") -> None:
     """
     from mlops.runtime import apply_stack, enter
 
-    with _sentences():
+    with sentences():
         changes = apply_stack(enter(environment))
         for change in changes or ["nothing to change"]:
             console.print(change)
@@ -150,7 +130,7 @@ def up(environment: Environment = "local") -> None:
     from mlops.runtime import deploy_all, enter
     from mlops.services import show_urls, start
 
-    with _sentences():
+    with sentences():
         settings = enter(environment)
         deploy_all(settings, console.print)
         start(settings, console.print)
@@ -163,7 +143,7 @@ def down(environment: Environment = "local") -> None:
     from mlops.runtime import enter
     from mlops.services import stop
 
-    with _sentences():
+    with sentences():
         count = stop(enter(environment), console.print)
         console.print(f"stopped {count} processes" if count else "nothing was running")
 
@@ -175,7 +155,7 @@ def status(environment: Environment = "local") -> None:
     from mlops.services import show_urls
     from mlops.services import status as service_states
 
-    with _sentences():
+    with sentences():
         settings = enter(environment)
         table = Table("service", "state")
         states = service_states(settings)
@@ -200,7 +180,7 @@ def logs(
     from mlops.runtime import enter
     from mlops.services import logs_dir, services
 
-    with _sentences():
+    with sentences():
         settings = enter(environment)
         known = [item.name for item in services(settings)]
         if service is not None and service not in known:
@@ -217,7 +197,7 @@ def password(environment: Environment = "local") -> None:
     """Print the generated password of the local Airflow user `admin`."""
     from mlops.runtime import admin_password, enter
 
-    with _sentences():
+    with sentences():
         found = admin_password(enter(environment))
         if found is None:
             raise ValueError("Airflow has not been started in this folder yet: run `make up`.")
@@ -238,7 +218,7 @@ def reconcile(
     """
     from mlops.runtime import enter
 
-    with _sentences():
+    with sentences():
         settings = enter(environment)
         from mlops.airflow_api import AirflowApi
         from zenml_airflow.reconcile import AirflowState
@@ -265,7 +245,7 @@ def env(environment: Environment = "local") -> None:
     from mlops.runtime import airflow_environment
     from zenml_airflow.settings import load_settings
 
-    with _sentences():
+    with sentences():
         for name, value in sorted(airflow_environment(load_settings(environment)).items()):
             sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
 
@@ -281,7 +261,7 @@ def demo(
     """
     from mlops.runtime import enter
 
-    with _sentences():
+    with sentences():
         from mlops.demo import run_demo
 
         run_demo(enter(environment), source, console)

@@ -24,6 +24,8 @@ from zenml_airflow.settings import (
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
 
+    from zenml_pipelines.registry import PipelineSpec
+
 HOST = "127.0.0.1"
 """The only address that a local service listens on."""
 
@@ -201,23 +203,45 @@ def provenance(settings: Settings) -> Any:
     return Provenance(git_commit=git.commit, git_dirty=git.dirty)
 
 
+def pipeline_arguments(settings: Settings, spec: PipelineSpec) -> dict[str, Any]:
+    """The arguments that a pipeline is compiled or run with."""
+    return {"config": spec.build_config(settings.model_dump()), "provenance": provenance(settings)}
+
+
 def deploy_all(settings: Settings, progress: Callable[[str], None], names: list[str] | None = None) -> None:
-    """Apply the environment's stacks, then compile the named pipelines, or all of them."""
+    """Apply the environment's stacks, then compile the named pipelines, or all of them.
+
+    Raises:
+        PolicyViolationError: If an enforced policy refuses one of them; none is deployed then.
+    """
+    from mlops.policies import deployment_extra, judge_deployment
     from zenml_airflow.active_stack import active_stack
     from zenml_airflow.deploy import deploy_pipeline
+    from zenml_airflow.manifest import PolicyVerdict
     from zenml_pipelines.registry import PIPELINES, get_pipeline
 
     specs = [get_pipeline(name) for name in names or PIPELINES]
     for change in apply_stack(settings):
         progress(f"stack: {change}")
-    origin = provenance(settings)
     with active_stack(stack_id(settings, scheduled=True)):
-        for spec in specs:
-            arguments = {
-                "config": spec.build_config(settings.model_dump()),
-                "provenance": origin,
-            }
-            manifest, path = deploy_pipeline(spec.load(), arguments, settings=settings, packages=CODE_PACKAGES)
+        # All of them before the first: a refused pipeline must not leave the others half deployed.
+        judged = [(spec, judge_deployment(settings, spec)) for spec in specs]
+        for spec, assessment in judged:
+            for verdict in assessment.warnings:
+                progress(f"policy {verdict.policy} ({verdict.mode}, {verdict.subject}): {verdict.message}")
+            assessment.enforce(f"Deploying {spec.name!r} to {settings.environment!r}")
+        for spec, assessment in judged:
+            manifest, path = deploy_pipeline(
+                spec.load(),
+                pipeline_arguments(settings, spec),
+                settings=settings,
+                packages=CODE_PACKAGES,
+                policies=tuple(
+                    PolicyVerdict(policy=v.policy, mode=v.mode.value, passed=v.passed, message=v.message)
+                    for v in assessment.verdicts
+                ),
+                extra=deployment_extra(settings, spec.name),
+            )
             progress(
                 f"deployed {spec.name} to {settings.environment}: snapshot {manifest.snapshot_name}, "
                 f"{len(manifest.steps)} steps, manifest {path.name}"
@@ -240,6 +264,7 @@ def run_inline(settings: Settings, name: str, day: date | None, params: dict[str
     from zenml.enums import ExecutionMode
     from zenml.utils import source_utils
 
+    from mlops.policies import judge_deployment
     from zenml_airflow.active_stack import active_stack
     from zenml_airflow.context import cli_context, run_context
     from zenml_airflow.records import context_tags, record_context
@@ -255,13 +280,14 @@ def run_inline(settings: Settings, name: str, day: date | None, params: dict[str
         params=params,
     )
     apply_stack(settings)
-    config = spec.build_config(settings.model_dump())
+    arguments = pipeline_arguments(settings, spec)
     with run_context(context), active_stack(stack_id(settings, scheduled=False)):
+        judge_deployment(settings, spec).enforce(f"Running {name!r} in {settings.environment!r}")
         pipeline = spec.load().with_options(
             run_name=f"{name}/{context.dag_run_id}", execution_mode=ExecutionMode.FAIL_FAST
         )
         pipeline.configure(tags=[*context_tags(context)])
-        finished = pipeline(config=config, provenance=provenance(settings))
+        finished = pipeline(**arguments)
         if finished is None:
             raise RuntimeError(f"ZenML started no run of {name!r}.")
         record_context(finished.id, context)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from governance.policy.facts import ENVIRONMENT_LABEL
+
 if TYPE_CHECKING:
     from zenml.client import Client
     from zenml.models import ComponentResponse
@@ -108,13 +110,17 @@ def apply_stack_file(file: StackFile) -> Iterator[str]:
     for name, parts in file.stacks.items():
         wanted_ids = {StackComponentType(kind): ids[kind, part].id for kind, part in parts.items()}
         found = client.list_stacks(name=name, size=1, hydrate=True).items
+        labels = {ENVIRONMENT_LABEL: file.name}
         if not found:
-            client.create_stack(name=name, components=wanted_ids)
+            client.create_stack(name=name, components=wanted_ids, labels=labels)
             yield f"created stack {name}"
-        elif {kind: models[0].id for kind, models in found[0].components.items()} != wanted_ids:
+            continue
+        present = {kind: models[0].id for kind, models in found[0].components.items()}
+        if present != wanted_ids or (found[0].labels or {}).get(ENVIRONMENT_LABEL) != file.name:
             client.update_stack(
                 name_id_or_prefix=found[0].id,
                 component_updates={kind: [part] for kind, part in wanted_ids.items()},
+                labels=labels,
             )
             yield f"updated stack {name}"
 

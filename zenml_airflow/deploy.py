@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,7 @@ def deploy_pipeline(
     settings: Settings,
     packages: Sequence[str],
     policies: tuple[PolicyVerdict, ...] = (),
+    extra: Mapping[str, Any] | None = None,
 ) -> tuple[Manifest, Path]:
     """Create the snapshot of a pipeline on the active stack and write its manifest.
 
@@ -70,6 +71,7 @@ def deploy_pipeline(
         settings: Settings of the environment.
         packages: Packages that travel with the snapshot, relative to the project root.
         policies: Verdicts to record in the manifest.
+        extra: What else to record in the snapshot, as JSON.
 
     Returns:
         The manifest and where it was written.
@@ -94,8 +96,8 @@ def deploy_pipeline(
     upload_archive(content, digest, stack.artifact_store.path)
     git = git_state(settings.project_root)
     code = CodeRef(commit=git.commit, dirty=git.dirty, digest=digest)
-    defaults = _task_defaults(settings)
-    snapshot = _snapshot(pipeline, arguments, settings, code, defaults)
+    defaults = task_defaults(settings)
+    snapshot = _snapshot(pipeline, arguments, settings, code, defaults, extra or {})
     manifest = orchestrator.build_manifest(
         snapshot,
         environment=settings.environment,
@@ -108,7 +110,8 @@ def deploy_pipeline(
     return manifest, write_manifest(manifest, settings.manifests_dir)
 
 
-def _task_defaults(settings: Settings) -> TaskDefaults:
+def task_defaults(settings: Settings) -> TaskDefaults:
+    """What holds in an environment for a step that says nothing about its Airflow task."""
     from zenml_airflow.flavor import TaskDefaults
 
     airflow = settings.airflow
@@ -126,6 +129,7 @@ def _snapshot(
     settings: Settings,
     code: CodeRef,
     defaults: TaskDefaults,
+    extra: Mapping[str, Any],
 ) -> PipelineSnapshotResponse:
     from zenml.client import Client
     from zenml.enums import ExecutionMode
@@ -143,6 +147,7 @@ def _snapshot(
             for key, value in arguments.items()
         },
         "defaults": defaults.model_dump(mode="json"),
+        "extra": extra,
     }
     digest = hashlib.sha256(json.dumps(fingerprint, sort_keys=True, default=str).encode()).hexdigest()
     name = f"{settings.environment}-{pipeline.name}-{digest[:16]}"
@@ -162,7 +167,8 @@ def _snapshot(
             # Tells ZenML how many failed tries of the step to expect before the run itself has failed.
             retries[step_name] = {"retry": {"max_retries": count}}
     configured = pipeline.with_options(
-        step_configurations=retries, extra={"code_digest": code.digest, "environment": settings.environment}
+        step_configurations=retries,
+        extra={**extra, "code_digest": code.digest, "environment": settings.environment},
     )
     configured.prepare(**arguments)
     return configured.create_snapshot(

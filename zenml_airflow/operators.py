@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
 
 from zenml_airflow.context import CONTEXT_ENV, RunContext
 from zenml_airflow.enums import Launcher
+from zenml_airflow.guards import TaskStart, ask_guards
 from zenml_airflow.launchers import SubprocessOptions
 from zenml_airflow.links import MLflowRunLink, ZenMLRunLink
 from zenml_airflow.settings import load_settings
@@ -29,6 +31,7 @@ from zenml_airflow.settings import load_settings
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from zenml_airflow.manifest import PolicyVerdict
     from zenml_airflow.runner import StepsRequest
     from zenml_airflow.settings import Settings
 
@@ -106,6 +109,8 @@ class ZenMLSteps(BaseOperator):
         placed: All steps that the task group places.
         environment_name: Name of the environment.
         zenml_conn_id: Airflow connection of the ZenML server; ``None`` for the local store.
+        stack_name: Name of the stack that the snapshot was compiled on.
+        verdicts: What the policies said of it when it was deployed.
     """
 
     launcher: Launcher
@@ -124,6 +129,8 @@ class ZenMLSteps(BaseOperator):
         placed: Sequence[str],
         environment_name: str,
         zenml_conn_id: str | None = None,
+        stack_name: str = "",
+        verdicts: Sequence[PolicyVerdict] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -135,12 +142,21 @@ class ZenMLSteps(BaseOperator):
         self.placed = list(placed)
         self.environment_name = environment_name
         self.zenml_conn_id = zenml_conn_id
+        self.start = TaskStart(environment_name, pipeline, stack_name, tuple(verdicts))
         self.recorded: dict[str, Any] | None = None
 
     def describe_run(self, context: Context) -> tuple[StepsRequest, RunContext, Settings]:
-        """What to run, for which run, in which environment; says so in the log."""
+        """What to run, for which run, in which environment; says so in the log.
+
+        Raises:
+            AirflowFailException: If a guard refuses the task; trying again would change nothing.
+        """
         from zenml_airflow.runner import StepsRequest
 
+        try:
+            ask_guards(self.start)
+        except Exception as refusal:
+            raise AirflowFailException(str(refusal)) from refusal
         settings = load_settings(self.environment_name)
         run_context = context_from_airflow(context, settings)
         ti = context["ti"]

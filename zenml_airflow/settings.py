@@ -97,6 +97,7 @@ class AirflowSettings(_Section):
         timeout_seconds: Limit of one task's run time where its step names none.
         sensor_timeout_seconds: How long a run waits for its partition.
         sensor_poke_seconds: Interval at which the triggerer looks for the partition.
+        image_lock_digest: sha256 of the dependency lock that the steps' image was built from, as its label says.
         preload: Import the heavy third-party libraries once in processes that fork tasks.
         schedules: Schedule by pipeline name.
     """
@@ -114,6 +115,7 @@ class AirflowSettings(_Section):
     timeout_seconds: int = Field(gt=0)
     sensor_timeout_seconds: int = Field(gt=0)
     sensor_poke_seconds: int = Field(gt=0)
+    image_lock_digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     preload: bool
     schedules: dict[str, ScheduleSettings]
 

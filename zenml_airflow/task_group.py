@@ -140,6 +140,8 @@ def _operator(
         "code_digest": manifest.code.digest,
         "steps": [step.name for step in task.steps],
         "environment_name": manifest.environment,
+        "stack_name": manifest.stack.name,
+        "verdicts": manifest.policies,
         "retries": task.retries,
         "retry_delay": timedelta(seconds=task.retry_delay_seconds),
         "retry_exponential_backoff": 2.0,

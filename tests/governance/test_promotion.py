@@ -99,7 +99,7 @@ def test_passed_gate_in_a_failed_run_is_refused():
     run(with_gate, name="broken_run", auc=0.9, fail=True)
     with pytest.raises(PromotionRefusedError, match="is failed, not completed") as error:
         promote("broken_run", 1)
-    assert "gates" not in str(error.value)
+    assert "the gates" not in str(error.value)
 
 
 def test_version_without_gate_results_is_refused():
@@ -143,3 +143,45 @@ def test_unknown_stage_is_refused():
 
 def test_model_without_versions_has_no_candidate():
     assert latest_candidate("no_such_model") is None
+
+
+@step(enable_cache=False)
+def swallow(metrics: MetricReport) -> None:
+    """What a data scientist in a hurry might write."""
+    with contextlib.suppress(Exception):
+        quality_gate.entrypoint(metrics, FLOOR)
+
+
+@pipeline(enable_cache=False)
+def with_swallowed_gate(name: str) -> None:
+    model = Model(name=name, save_models_to_registry=False)
+    _, metrics = make.with_options(model=model)(0.5)
+    swallow.with_options(model=model)(metrics)
+
+
+def test_a_step_that_swallows_the_gates_error_gets_no_version_promoted():
+    run(with_swallowed_gate, name="swallowed")
+    (found,) = Client().list_pipeline_runs(pipeline="with_swallowed_gate").items
+    assert found.status.value == "completed"
+    with pytest.raises(PromotionRefusedError, match=r"the gates \['floor'.*failed"):
+        promote("swallowed", 1)
+
+
+def test_policies_of_the_environment_count_at_promotion():
+    run(with_gate, name="undocumented", auc=0.9)
+    with pytest.raises(PromotionRefusedError) as error:
+        promote("undocumented", 1, environment="production")
+    for policy in ("model-card", "model-data-digest", "model-commit", "model-environment", "model-approval"):
+        assert f"- {policy} (model_version:undocumented/1)" in str(error.value)
+    assert stages("undocumented") == {1: None}
+
+
+def test_an_environment_that_this_zenml_does_not_serve_is_refused():
+    client = Client()
+    parts = {kind: models[0].id for kind, models in client.get_stack("default").components.items()}
+    stack = client.create_stack("hospital", components=parts, labels={"environment": "production"})
+    try:
+        with pytest.raises(PromotionRefusedError, match=r"serves \['production'\], not 'local'"):
+            promote("good", 1, environment="local")
+    finally:
+        client.delete_stack(stack.id)

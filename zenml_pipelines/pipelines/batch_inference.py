@@ -2,6 +2,7 @@
 
 from zenml import pipeline
 
+from governance.steps.guard import check_run_start
 from zenml_pipelines.config import BatchInferenceConfig, Provenance
 from zenml_pipelines.steps.batch_inference import (
     load_partition,
@@ -15,6 +16,7 @@ from zenml_pipelines.steps.batch_inference import (
 @pipeline(
     name="batch_inference",
     enable_cache=False,
+    on_init=check_run_start,
     tags=["team:data-science", "kind:batch-inference", "data:de-identified-health"],
     extra={
         "owner": "data-science",

@@ -3,6 +3,7 @@
 from zenml import Model, pipeline
 
 from governance.steps.gates import quality_gate
+from governance.steps.guard import check_run_start
 from governance.steps.limits import GateLimits
 from zenml_pipelines.config import Provenance, TrainingConfig
 from zenml_pipelines.steps.tracking import stack_has_tracker
@@ -25,6 +26,7 @@ _ABOUT = {
 @pipeline(
     name="training",
     enable_cache=False,
+    on_init=check_run_start,
     tags=["team:data-science", "kind:training", "data:de-identified-health"],
     extra=_ABOUT,
 )

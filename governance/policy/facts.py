@@ -1,0 +1,259 @@
+"""The frozen descriptions that policies judge: plain facts, gathered once, so that a rule is a pure function."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+ENVIRONMENT_LABEL = "environment"
+"""Label of a ZenML stack that names the environment it was registered for."""
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Scope(StrEnum):
+    """What a policy is about."""
+
+    PIPELINE = "pipeline"
+    STACK = "stack"
+    DEPLOYMENT = "deployment"
+    DAG = "dag"
+    TASK = "task"
+    MODEL_VERSION = "model_version"
+
+
+class OutputFacts(_Facts):
+    """An output of a step.
+
+    Attributes:
+        name: Name of the artifact.
+        artifact_type: Type that the step declares or its materializer stands for, such as ``ModelArtifact``.
+        materializers: Sources of the materializers that store it; empty where ZenML picks one.
+    """
+
+    name: str
+    artifact_type: str | None = None
+    materializers: tuple[str, ...] = ()
+
+
+class StepFacts(_Facts):
+    """A step of a pipeline.
+
+    Attributes:
+        name: Invocation id.
+        cached: Whether ZenML may reuse an earlier result.
+        timeout_seconds: Limit of its run time, its own or the environment's; ``None`` without one.
+        retries: How often it is tried again; ``None`` where nothing says.
+        cpu_count: CPUs that it asks for.
+        memory_bytes: Memory that it asks for.
+        gpu_count: GPUs that it asks for.
+        image: Image that it runs in, if it has one of its own.
+        gate: Whether it may stop the pipeline on purpose.
+        outputs: Its outputs.
+    """
+
+    name: str
+    cached: bool
+    timeout_seconds: int | None = None
+    retries: int | None = None
+    cpu_count: float | None = None
+    memory_bytes: int | None = None
+    gpu_count: int | None = None
+    image: str | None = None
+    gate: bool = False
+    outputs: tuple[OutputFacts, ...] = ()
+
+
+class ModelFacts(_Facts):
+    """A model that a pipeline writes versions of."""
+
+    name: str
+    tags: tuple[str, ...] = ()
+
+
+class PipelineFacts(_Facts):
+    """A pipeline as it is about to be deployed or run.
+
+    Attributes:
+        name: Its name.
+        labels: What it says of itself under ``extra``: owner, purpose, data classification.
+        tags: Its tags.
+        models: Models that it or its steps write.
+        guarded: Whether ZenML calls the run-start guard before its first step.
+        steps: Its steps.
+    """
+
+    name: str
+    labels: dict[str, Any] = {}
+    tags: tuple[str, ...] = ()
+    models: tuple[ModelFacts, ...] = ()
+    guarded: bool = False
+    steps: tuple[StepFacts, ...]
+
+
+class ComponentFacts(_Facts):
+    """A component of a ZenML stack.
+
+    Attributes:
+        kind: Type of the component, such as ``artifact_store``.
+        name: Its name.
+        flavor: Its flavor.
+        local: Whether it keeps its state on one machine.
+        location: Root of an artifact store.
+        encrypted: Whether the store encrypts at rest; ``None`` where its configuration does not say.
+        region: Region of a cloud component, where its configuration says.
+    """
+
+    kind: str
+    name: str
+    flavor: str
+    local: bool = False
+    location: str | None = None
+    encrypted: bool | None = None
+    region: str | None = None
+
+
+class StackFacts(_Facts):
+    """A ZenML stack.
+
+    Attributes:
+        name: Its name.
+        environment: The environment that it was registered for; ``None`` where its labels do not say.
+        used_for: The environment that somebody wants to use it for.
+        components: Its components.
+    """
+
+    name: str
+    environment: str | None = None
+    used_for: str
+    components: tuple[ComponentFacts, ...]
+
+
+class DeploymentFacts(_Facts):
+    """What is deployed, and from which state of the code.
+
+    Attributes:
+        pipeline: The pipeline.
+        commit: Git commit; ``None`` outside of git.
+        dirty: Whether the checkout differs from the commit.
+        image: Image that the steps run in; ``None`` where the launcher starts none.
+        needs_image: Whether the launcher starts a container.
+        lock_digest: sha256 of the dependency lock in the checkout.
+        image_lock_digest: sha256 of the lock that the image was built from, as its label says.
+    """
+
+    pipeline: str
+    commit: str | None = None
+    dirty: bool = False
+    image: str | None = None
+    needs_image: bool = False
+    lock_digest: str | None = None
+    image_lock_digest: str | None = None
+
+
+class TaskFacts(_Facts):
+    """A task of a DAG, as it was parsed or as it was stored.
+
+    Attributes:
+        dag: DAG id.
+        name: Task id.
+        operator: Qualified name of the operator's class.
+        pool: Pool that its runs take slots of.
+        limit_seconds: Limit of its run time or, for a sensor, of its wait; ``None`` without one.
+        text: The templated texts of the task, which could name a command.
+    """
+
+    dag: str
+    name: str
+    operator: str
+    pool: str = "default_pool"
+    limit_seconds: float | None = None
+    text: str = ""
+
+
+class DagFacts(_Facts):
+    """A DAG as Airflow has parsed it.
+
+    Attributes:
+        name: DAG id.
+        owner: Owners, comma-separated, as Airflow shows them.
+        tags: Its tags.
+        max_active_runs: How many runs may be active at once.
+        limits_runs: Whether the DAG file itself says ``max_active_runs``.
+        states_catchup: Whether the DAG file itself says ``catchup``.
+        failure_callback: Whether the DAG, or each of its tasks, has a callback for failures.
+        schedule: The schedule, for people.
+        interval_seconds: Shortest time between two of the next runs; ``None`` without a schedule in time.
+    """
+
+    name: str
+    owner: str
+    tags: tuple[str, ...] = ()
+    max_active_runs: int
+    limits_runs: bool
+    states_catchup: bool
+    failure_callback: bool
+    schedule: str | None = None
+    interval_seconds: float | None = None
+
+
+class ModelVersionFacts(_Facts):
+    """A model version that somebody wants to promote.
+
+    Attributes:
+        name: Name of the model.
+        version: Number of the version.
+        target: Stage that it is to enter.
+        run_status: Status of the run that made it; ``None`` if ZenML knows no such run.
+        gates: Result by gate, as recorded by that run; empty if it recorded none.
+        has_card: Whether a model card is stored with it.
+        data_digest: sha256 of the data that it was trained on.
+        commit: Git commit that it was trained from.
+        dirty: Whether the checkout differed from it.
+        environment: Environment of the run that made it.
+        approved_by: Who approved it, if anybody has.
+        created: When the version was made.
+    """
+
+    name: str
+    version: int
+    target: str
+    run_status: str | None = None
+    gates: dict[str, bool] = {}
+    has_card: bool = False
+    data_digest: str | None = None
+    commit: str | None = None
+    dirty: bool | None = None
+    environment: str | None = None
+    approved_by: str | None = None
+    created: datetime | None = None
+
+
+Subject = PipelineFacts | StackFacts | DeploymentFacts | DagFacts | TaskFacts | ModelVersionFacts
+
+SUBJECTS: dict[Scope, type[_Facts]] = {
+    Scope.PIPELINE: PipelineFacts,
+    Scope.STACK: StackFacts,
+    Scope.DEPLOYMENT: DeploymentFacts,
+    Scope.DAG: DagFacts,
+    Scope.TASK: TaskFacts,
+    Scope.MODEL_VERSION: ModelVersionFacts,
+}
+"""The description that a policy of each scope gets."""
+
+
+def subject_name(facts: Subject) -> str:
+    """How a subject is called in verdicts and waivers, such as ``pipeline:training``."""
+    scope = next(scope for scope, kind in SUBJECTS.items() if isinstance(facts, kind))
+    if isinstance(facts, DeploymentFacts):
+        return f"{scope}:{facts.pipeline}"
+    if isinstance(facts, TaskFacts):
+        return f"{scope}:{facts.dag}.{facts.name}"
+    if isinstance(facts, ModelVersionFacts):
+        return f"{scope}:{facts.name}/{facts.version}"
+    return f"{scope}:{facts.name}"

@@ -1,0 +1,131 @@
+"""What the policies say of an environment: its pipelines, its stack, its DAG files."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from governance.describe import DEPLOYMENT_KEY, describe_pipeline, describe_stack
+from governance.policy.engine import Assessment, judge
+from governance.policy.facts import DeploymentFacts, Subject, subject_name
+from governance.policy.schema import load_policies
+from governance.policy.waivers import expired, load_waivers
+
+if TYPE_CHECKING:
+    from zenml_airflow.settings import Settings
+    from zenml_pipelines.registry import PipelineSpec
+
+LOCK_FILE = "uv.lock"
+
+
+def judge_deployment(settings: Settings, spec: PipelineSpec) -> Assessment:
+    """Judge a pipeline as it would be deployed now, with the active stack."""
+    return judge([*deployment_subjects(settings, spec), active_stack_subject(settings)], settings.environment)
+
+
+def deployment_subjects(settings: Settings, spec: PipelineSpec) -> list[Subject]:
+    """The pipeline and its deployment, described from the code and the configuration as they are."""
+    from mlops.runtime import pipeline_arguments
+
+    pipeline = spec.load()
+    pipeline.prepare(**pipeline_arguments(settings, spec))
+    return [describe_pipeline(pipeline, _defaults(settings)), _deployment(settings, spec.name)]
+
+
+def active_stack_subject(settings: Settings) -> Subject:
+    """The active stack, to be used for the environment."""
+    from zenml.client import Client
+
+    return describe_stack(Client().active_stack_model, settings.environment)
+
+
+def deployment_extra(settings: Settings, pipeline: str) -> dict[str, Any]:
+    """What a snapshot records of its deployment, so that the run-start guard can judge it again."""
+    facts = _deployment(settings, pipeline).model_dump(mode="json", exclude={"pipeline"})
+    return {DEPLOYMENT_KEY: {"facts": facts, "defaults": _defaults(settings)}}
+
+
+def check_environment(settings: Settings, *, today: date | None = None) -> tuple[Assessment, list[str]]:
+    """Judge every pipeline, the scheduled stack and every DAG file of an environment.
+
+    Args:
+        settings: Settings of the environment.
+        today: The day on which waivers must still hold; today in UTC by default.
+
+    Returns:
+        The verdicts, and what else is wrong: waivers that have ended or that are about nothing, and DAG files that
+        cannot be parsed.
+    """
+    from mlops.runtime import apply_stack, stack_id
+    from zenml_airflow.active_stack import active_stack
+    from zenml_pipelines.registry import PIPELINES
+
+    day = today or datetime.now(UTC).date()
+    apply_stack(settings)
+    with active_stack(stack_id(settings, scheduled=True)):
+        subjects = [active_stack_subject(settings)]
+        for spec in PIPELINES.values():
+            subjects += deployment_subjects(settings, spec)
+    dags, problems = dag_subjects(settings)
+    subjects += dags
+    policies = load_policies()
+    waivers = load_waivers(policies)
+    known = {subject_name(facts) for facts in subjects}
+    problems += expired(waivers, day)
+    problems += [
+        f"the waiver of {waiver.policy!r} is about {waiver.subject!r}, which does not exist: remove it"
+        for waiver in waivers
+        if waiver.subject not in known and not waiver.subject.startswith("model_version:")
+        if not waiver.environments or settings.environment in waiver.environments
+    ]
+    return judge(subjects, settings.environment, policies=policies, waivers=waivers, today=day), problems
+
+
+def dag_subjects(settings: Settings) -> tuple[list[Subject], list[str]]:
+    """The DAGs and tasks of an environment's DAG files, and a sentence for each file that cannot be parsed."""
+    from airflow.dag_processing.importers.python_importer import PythonDagImporter
+
+    from governance.airflow_policies import describe_dag, describe_task
+
+    subjects: list[Subject] = []
+    problems = []
+    importer = PythonDagImporter()
+    for path in sorted(settings.dags_dir.rglob("*.py")):
+        found = importer.import_file(path, bundle_path=settings.dags_dir, safe_mode=True)
+        problems += [f"{path.name}: {error.message}" for error in found.errors]
+        for dag in found.dags:
+            dag.fileloc = dag.fileloc or str(path)
+            subjects.append(describe_dag(dag))
+            subjects += [describe_task(task) for task in dag.tasks]
+    return subjects, problems
+
+
+def _deployment(settings: Settings, pipeline: str) -> DeploymentFacts:
+    from zenml_airflow.deploy import git_state
+
+    airflow = settings.airflow
+    git = git_state(settings.project_root)
+    return DeploymentFacts(
+        pipeline=pipeline,
+        commit=git.commit,
+        dirty=git.dirty,
+        image=getattr(airflow.options_of(airflow.launcher), "image", None),
+        needs_image=airflow.launcher.needs_image,
+        lock_digest=_digest(settings.project_root / LOCK_FILE),
+        image_lock_digest=airflow.image_lock_digest,
+    )
+
+
+def _defaults(settings: Settings) -> dict[str, Any]:
+    from zenml_airflow.deploy import task_defaults
+
+    return task_defaults(settings).model_dump(mode="json")
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return None

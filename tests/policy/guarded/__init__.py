@@ -1,0 +1,1 @@
+"""A pipeline without an owner, for the tests of the run-start guard."""

@@ -1,0 +1,89 @@
+"""Airflow's cluster policies, asked by Airflow itself."""
+
+import sqlite3
+
+import pytest
+from airflow_lab import BASH_TASK, GOOD_ARGUMENTS, GOOD_TASK, airflow_process, dag_file, parse
+
+
+@pytest.fixture(scope="module")
+def dags(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("policies") / "dags"
+    dag_file(folder, "kept")
+    dag_file(folder, "untagged", arguments=GOOD_ARGUMENTS.replace("'x'", ""))
+    dag_file(folder, "by_default", arguments="tags=['x'], schedule='* * * * *'".replace("schedule", "description"))
+    dag_file(folder, "shell", task=BASH_TASK)
+    dag_file(folder, "endless", task=GOOD_TASK.replace(", execution_timeout=timedelta(minutes=1)", ""))
+    dag_file(folder, "lane", task=GOOD_TASK.replace("'nothing'", "'nothing', pool='fast_lane'"))
+    dag_file(folder, "liar", task=BASH_TASK, first="import os\nos.environ['MLOPS_ENV'] = 'local'\n")
+    text = (
+        (folder / "kept.py")
+        .read_text()
+        .replace("'kept'", "'hasty'")
+        .replace("schedule=None", "schedule='* * * * *'")
+    )
+    (folder / "hasty.py").write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def in_staging(dags):
+    return parse(dags, "staging")
+
+
+def test_a_dag_that_keeps_the_policies_is_scheduled(in_staging):
+    assert in_staging["dags"] == ["kept"]
+    assert "kept" not in in_staging["errors"]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("untagged", ["dag-tags (dag:untagged)", "Add tags"]),
+        ("by_default", ["dag-owner", "dag-active-runs", "dag-callbacks"]),
+        ("hasty", ["dag-schedule (dag:hasty): it runs every 60 s"]),
+        ("shell", ["task-operator (task:shell.around)", "BashOperator", "ZenMLTaskGroup"]),
+        ("endless", ["task-limit (task:endless.nothing)", "execution_timeout"]),
+        ("lane", ["task-operator", "pool 'fast_lane'"]),
+        # What the DAG file says of its environment comes too late.
+        ("liar", ["in environment 'staging'", "task-operator"]),
+    ],
+)
+def test_a_violation_is_an_import_error_with_the_policy_and_the_way_out(in_staging, name, says):
+    error = in_staging["errors"][name]
+    assert error.startswith("AirflowClusterPolicyViolation")
+    for part in says:
+        assert part in error
+
+
+def test_a_dry_run_stops_no_dag(dags):
+    local = parse(dags, "local")
+    assert local["errors"] == {}
+    assert "shell" in local["dags"]
+
+
+@pytest.mark.airflow
+def test_a_task_that_was_stored_before_the_policy_is_not_started(tmp_path):
+    """The DAG processor knew no policy; the scheduler does. Only the mutation hook stands in between."""
+    home = tmp_path / "airflow"
+    folder = dag_file(tmp_path / "dags", "shell", task=BASH_TASK)
+    dag_file(folder, "kept")
+    own = {
+        "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path / 'airflow.db'}",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
+    }
+
+    def airflow(environment, *arguments):
+        return airflow_process(["-m", "airflow", *arguments], environment, home, **own)
+
+    airflow("local", "db", "migrate")
+    airflow("local", "dags", "reserialize")
+    for dag in ("shell", "kept"):
+        airflow("staging", "dags", "trigger", dag, "--run-id", "one")
+    airflow("staging", "scheduler", "--num-runs", "12")
+    with sqlite3.connect(tmp_path / "airflow.db") as database:
+        found = {row[0]: row[1:] for row in database.execute("select dag_id, state, pool from task_instance")}
+    assert found["kept"] == ("success", "default_pool")
+    assert found["shell"] == ("scheduled", "refused_by_policy")
