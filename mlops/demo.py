@@ -114,7 +114,7 @@ def _promote(settings: Settings, console: Console) -> None:
     version = latest_candidate(config.model_name)
     if version is None:
         raise DisagreementError("Training succeeded, yet ZenML has no version whose gates passed.")
-    console.print(str(promote(config.model_name, version, config.stage)))
+    console.print(str(promote(config.model_name, version, config.stage, environment=settings.environment)))
 
 
 def _backfill(api: AirflowApi, settings: Settings, first: date, last: date, console: Console) -> None:
