@@ -1,4 +1,4 @@
-"""What every DAG file says the same way: schedule, owner, pausing, limits."""
+"""What every DAG file says the same way: schedule, owner, pausing, retries, alerts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import CronDataIntervalTimetable
 
+from zenml_airflow.alerts import tell_of_failure
 from zenml_airflow.settings import Settings, load_settings
 
 __all__ = ["dag_arguments", "load_settings"]
@@ -34,6 +35,7 @@ def dag_arguments(settings: Settings, pipeline: str) -> dict[str, Any]:
         "start_date": datetime.combine(schedule.start_date, time.min, zone),
         "end_date": datetime.combine(end, time.max, zone) if end else None,
         "is_paused_upon_creation": settings.airflow.start_paused,
+        "on_failure_callback": tell_of_failure,
         "default_args": {
             "owner": settings.airflow.owner,
             "retries": settings.airflow.retries,
