@@ -13,7 +13,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 README = (ROOT / "README.md").read_text()
 DOCS = "".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")))
-COMMANDS = sorted(set(re.findall(r"`((?:mlops|zenml) [^`]+)`", README + DOCS)))
+INLINE = re.findall(r"`((?:mlops|zenml) [^`]+)`", README + DOCS)
+LINES = re.findall(r"^((?:mlops|zenml) [^\n#]+)", DOCS, re.MULTILINE)
+COMMANDS = sorted({command.strip() for command in INLINE + LINES})
 MAKE = sorted(set(re.findall(r"^make ([a-z]+)", README, re.MULTILINE)))
 ELSEWHERE = {
     "demo": "the `main_job` fixture runs `mlops demo`",
