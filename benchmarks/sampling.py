@@ -40,6 +40,8 @@ class ServiceTree:
         """CPU seconds so far by service."""
         spent: defaultdict[str, float] = defaultdict(float)
         for name, root in self._roots.items():
+            if not root.is_running():
+                raise RuntimeError(f"{name} ended while it was measured, and its CPU time with it: see its log.")
             for process in _tree(root):
                 try:
                     spent[name] += sum(process.cpu_times()[:4])
