@@ -17,10 +17,14 @@ from governance.policy.facts import (
 )
 
 if TYPE_CHECKING:
+    from zenml import ArtifactConfig
+    from zenml.config import ResourceSettings
     from zenml.config.pipeline_configurations import PipelineConfiguration
     from zenml.config.step_configurations import PartialArtifactConfiguration, PartialStepConfiguration
     from zenml.models import ComponentResponse, PipelineSnapshotResponse, StackResponse
     from zenml.pipelines.pipeline_definition import Pipeline
+
+    _Annotations = Mapping[str, ArtifactConfig | None]
 
 GUARD = "governance.steps.guard.check_run_start"
 """The run-start guard that a pipeline names as ``on_init``."""
@@ -43,8 +47,14 @@ def describe_pipeline(pipeline: Pipeline, defaults: Mapping[str, Any]) -> Pipeli
         pipeline: The pipeline, after ``prepare``.
         defaults: What holds for a step that says nothing: ``timeout_seconds``, ``retries``.
     """
-    steps = {name: invocation.step.configuration for name, invocation in pipeline.invocations.items()}
-    return _pipeline(pipeline.configuration, steps, defaults)
+    steps = {name: invocation.step for name, invocation in pipeline.invocations.items()}
+    configured = {name: step.configuration for name, step in steps.items()}
+    # ZenML writes what an annotation says of an output into the configuration only when it compiles.
+    annotated = {
+        name: {key: signature.artifact_config for key, signature in step.entrypoint_definition.outputs.items()}
+        for name, step in steps.items()
+    }
+    return _pipeline(pipeline.configuration, configured, defaults, annotated)
 
 
 def describe_snapshot(snapshot: PipelineSnapshotResponse) -> tuple[PipelineFacts, DeploymentFacts]:
@@ -52,7 +62,10 @@ def describe_snapshot(snapshot: PipelineSnapshotResponse) -> tuple[PipelineFacts
     configuration = snapshot.pipeline_configuration
     made: dict[str, Any] = configuration.extra.get(DEPLOYMENT_KEY, {})
     steps = {name: step.config for name, step in snapshot.step_configurations.items()}
-    facts = _pipeline(configuration, steps, made.get("defaults", {}))
+    annotated = {
+        name: {key: output.artifact_config for key, output in step.outputs.items()} for name, step in steps.items()
+    }
+    facts = _pipeline(configuration, steps, made.get("defaults", {}), annotated)
     return facts, DeploymentFacts(pipeline=facts.name, **made.get("facts", {}))
 
 
@@ -106,6 +119,7 @@ def _pipeline(
     configuration: PipelineConfiguration,
     steps: Mapping[str, PartialStepConfiguration],
     defaults: Mapping[str, Any],
+    annotated: Mapping[str, _Annotations],
 ) -> PipelineFacts:
     models = {model.name: model for step in steps.values() if (model := step.model)}
     if configuration.model:
@@ -117,7 +131,7 @@ def _pipeline(
         tags=_tags(configuration.tags),
         models=tuple(ModelFacts(name=name, tags=_tags(model.tags)) for name, model in models.items()),
         guarded=guard is not None and guard.import_path == GUARD,
-        steps=tuple(_step(name, step, configuration, defaults) for name, step in steps.items()),
+        steps=tuple(_step(name, step, configuration, defaults, annotated[name]) for name, step in steps.items()),
     )
 
 
@@ -126,10 +140,11 @@ def _step(
     step: PartialStepConfiguration,
     pipeline: PipelineConfiguration,
     defaults: Mapping[str, Any],
+    annotated: _Annotations,
 ) -> StepFacts:
     own: dict[str, Any] = (step.extra or {}).get(_TASK_KEY, {})
     cached = next((value for value in (step.enable_cache, pipeline.enable_cache) if value is not None), True)
-    resources = step.resource_settings
+    resources = _resources(step, pipeline)
     memory = resources.get_memory("KiB")
     return StepFacts(
         name=name,
@@ -141,16 +156,29 @@ def _step(
         gpu_count=resources.gpu_count,
         image=own.get("image"),
         gate=own.get("gate", False),
-        outputs=tuple(_output(key, output) for key, output in step.outputs.items()),
+        outputs=tuple(_output(key, annotation, step.outputs.get(key)) for key, annotation in annotated.items()),
     )
 
 
-def _output(name: str, output: PartialArtifactConfiguration) -> OutputFacts:
-    declared = output.artifact_config
+def _resources(step: PartialStepConfiguration, pipeline: PipelineConfiguration) -> ResourceSettings:
+    """What a step asks for: its own settings over those of its pipeline, which ZenML merges only later."""
+    from zenml.config import ResourceSettings
+    from zenml.config.constants import RESOURCE_SETTINGS_KEY
+
+    asked: dict[str, Any] = {}
+    for settings in (pipeline.settings, step.settings or {}):
+        if RESOURCE_SETTINGS_KEY in settings:
+            asked |= settings[RESOURCE_SETTINGS_KEY].model_dump(exclude_unset=True)
+    return ResourceSettings.model_validate(asked)
+
+
+def _output(
+    name: str, declared: ArtifactConfig | None, stored: PartialArtifactConfiguration | None
+) -> OutputFacts:
     return OutputFacts(
         name=(declared.name if declared else None) or name,
         artifact_type=declared.artifact_type.value if declared and declared.artifact_type else None,
-        materializers=tuple(source.import_path for source in output.materializer_source or ()),
+        materializers=tuple(source.import_path for source in (stored and stored.materializer_source) or ()),
     )
 
 

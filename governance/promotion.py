@@ -116,14 +116,14 @@ def describe_version(
         run: The run that produced its model artifact, if ZenML knows it.
         target: Stage that it is to enter.
     """
-    made: dict[str, Any] = dict(version.run_metadata.get(TRAINING_METADATA) or {})  # type: ignore[call-overload]
+    training: Any = version.run_metadata.get(TRAINING_METADATA)
+    made: dict[str, Any] = training if isinstance(training, dict) else {}
     code: dict[str, Any] = made.get("provenance", {})
     recorded: Any = run.run_metadata.get(GATES_METADATA) if run else None
     verdicts = recorded.get("verdicts", []) if isinstance(recorded, dict) else []
     gates = {str(verdict["gate"]): verdict.get("passed") is True for verdict in verdicts}
-    if gates and recorded.get("passed") is not True:
-        # The overall answer counts too: a gate may fail as a whole.
-        gates["overall"] = False
+    if gates and recorded.get("passed") is not True and all(gates.values()):
+        gates["the report as a whole"] = False
     environment = run.run_metadata.get("environment") if run else None
     return ModelVersionFacts(
         name=version.model.name,

@@ -104,8 +104,8 @@ class AirflowApi:
         could not create because SQLite was locked (it then answers 503) has no runs and is cancelled.
 
         The DAG is paused while the runs are made. On SQLite the scheduler sees them one by one before all are
-        there; if it took them up then, both would fight for the lock, and the runs that Airflow removes again after
-        it lost would bring the scheduler down.
+        there; if it took them up then, both would fight for the lock, and the runs that Airflow then removes again
+        would bring the scheduler down.
         """
         zone = ZoneInfo(self._settings.timezone)
         body = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
@@ -62,6 +63,17 @@ def explain(policy: Annotated[str, typer.Argument(help="Id of the policy, such a
 
 
 @policy_app.command()
+def schema() -> None:
+    """Print the JSON Schema of a policy file; editors read it from governance/policies/schema.json.
+
+    For example: `mlops policy schema > governance/policies/schema.json`
+    """
+    from governance.policy.schema import json_schema
+
+    sys.stdout.write(json_schema())
+
+
+@policy_app.command()
 def check(
     environment: Environment = "local",
     strict: Annotated[bool, typer.Option("--strict", help="Fail on every violation, of a dry run too.")] = False,
@@ -80,12 +92,15 @@ def check(
     with sentences():
         if as_json and sarif:
             raise ValueError("--json and --sarif are two forms of one output: choose one.")
-        settings = enter(environment)
         from governance.policy.sarif import to_sarif
         from governance.policy.schema import load_policies
-        from mlops.policies import check_environment
 
-        assessment, problems = check_environment(settings)
+        # Airflow logs to the standard output, which is for the verdicts.
+        with redirect_stdout(sys.stderr):
+            settings = enter(environment)
+            from mlops.policies import check_environment
+
+            assessment, problems = check_environment(settings)
         failed = assessment.blocking or problems or (strict and assessment.unwaived)
         if sarif:
             sys.stdout.write(to_sarif(assessment, load_policies(), problems))

@@ -12,6 +12,9 @@ from zenml_airflow.preload import MODULES, may_preload
 ASK = """
 import json, os, sys, threading
 import airflow
+OURS = ("zenml_pipelines", "governance", "stacks")
+# The cluster policies, which Airflow itself loads in every process; steps run those of their own version.
+own = {n for n in sys.modules if n.split(".")[0] == "governance"}
 from zenml_airflow.preload import preload_if_forking
 before = set(os.listdir("/proc/self/fd"))
 done = preload_if_forking(["airflow", "scheduler"], executor="LocalExecutor")
@@ -28,7 +31,7 @@ print(json.dumps({
     "threads": [thread.name for thread in threading.enumerate()],
     "kernel_threads": len(os.listdir("/proc/self/task")),
     "opened": sorted(kind(d) for d in set(os.listdir("/proc/self/fd")) - before),
-    "own": sorted({n for n in sys.modules if n.split(".")[0] in ("zenml_pipelines", "governance", "stacks")}),
+    "own": sorted({n for n in sys.modules if n.split(".")[0] in OURS} - own),
     "missing": [name for name in MODULES if name not in sys.modules],
     "locks": [line for line in open("/proc/locks") if line.split()[4] == str(os.getpid())],
 }))

@@ -9,7 +9,7 @@ PARSE = """
 import json, sys
 from pathlib import Path
 from airflow.dag_processing.dagbag import DagBag
-bag = DagBag(sys.argv[1], include_examples=False)
+bag = DagBag(sys.argv[1])
 errors = {Path(name).stem: text for name, text in bag.import_errors.items()}
 print(json.dumps({"errors": errors, "dags": sorted(bag.dags)}))
 """

@@ -1,5 +1,6 @@
 """Every policy: what keeps it passes, what breaks it is blocked, waived or only reported, as its file says."""
 
+import json
 from datetime import date, timedelta
 
 import pytest
@@ -7,6 +8,7 @@ from samples import BROKEN, DAG, GOOD, PIPELINE, STACK, but
 
 from governance.policy.engine import PolicyViolationError, judge
 from governance.policy.facts import StackFacts, subject_name
+from governance.policy.sarif import to_sarif
 from governance.policy.schema import Mode, load_policies
 from governance.policy.waivers import Waiver
 
@@ -105,3 +107,19 @@ def test_a_waiver_past_its_date_is_named_in_the_refusal():
     old = waiver(until=date(2026, 2, 1))
     assessment = judge([but(DAG, tags=())], "production", waivers=(old,), today=TODAY)
     assert "its waiver ended on 2026-02-01" in assessment.explain()
+
+
+def test_sarif_names_the_rule_the_subject_and_the_waiver():
+    bad = but(DAG, tags=(), states_catchup=False)
+    assessment = judge([bad], "production", waivers=(waiver(),), today=TODAY)
+    log = json.loads(to_sarif(assessment, load_policies(), ["one.py cannot be parsed"]))
+    (run,) = log["runs"]
+    waived, blocking = sorted(run["results"], key=lambda item: item["level"], reverse=True)
+    assert (blocking["ruleId"], blocking["level"]) == ("dag-catchup", "error")
+    assert (waived["ruleId"], waived["level"]) == ("dag-tags", "warning")
+    assert "j.doe until 2026-03-01" in waived["suppressions"][0]["justification"]
+    rules = {rule["id"] for rule in run["tool"]["driver"]["rules"]}
+    assert {"dag-catchup", "dag-tags"} <= rules
+    (invocation,) = run["invocations"]
+    assert invocation["executionSuccessful"] is False
+    assert invocation["toolExecutionNotifications"][0]["message"]["text"] == "one.py cannot be parsed"
