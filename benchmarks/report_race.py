@@ -72,6 +72,10 @@ def backfill(measured: dict[str, Any]) -> str:
     longest = max(found[name]["days"] for name in names)
     short = [f"`{name}` {found[name]['days']}" for name in names if found[name]["days"] < longest]
     note = f" Fewer days, because they are slow: {', '.join(short)}." if short else ""
+    earlier = {name: when for name in names if (when := found[name].get("measured", "")) != measured["measured"]}
+    if any(earlier.values()):
+        told = ", ".join(f"`{name}` {when}" for name, when in earlier.items())
+        note += f" Measured in another run on the same machine: {told}."
     head = (
         "contender",
         "days",

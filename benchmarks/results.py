@@ -12,6 +12,8 @@ from benchmarks.machine import describe_machine
 JSON_FILE = "results.json"
 MARKDOWN_FILE = "results.md"
 PLOT_FILE = "results.png"
+CONDITIONS = ("quick", "data", "active_runs")
+"""What must be the same for contenders of two runs to stand in one table."""
 
 
 @dataclass
@@ -36,10 +38,17 @@ class Results:
         return cls(content["machine"], content["benchmarks"])
 
     def add(self, name: str, measured: dict[str, Any]) -> None:
-        """Take up a benchmark; numbers of another machine or of other versions are dropped first."""
+        """Take up a benchmark; numbers of another machine or of other versions are dropped first.
+
+        Contenders that run one after the other do not need each other: those that were not measured again keep
+        their numbers, with the time at which they were measured, if the conditions are the same.
+        """
         here = describe_machine()
         if here != self.machine:
             self.machine, self.benchmarks = here, {}
+        known = self.benchmarks.get(str(name), {})
+        if "contenders" in measured and all(known.get(key) == measured[key] for key in CONDITIONS):
+            measured = {**measured, "contenders": {**_timed(known), **_timed(measured)}}
         self.benchmarks[str(name)] = measured
 
     def write(self, folder: Path) -> list[Path]:
@@ -54,3 +63,8 @@ class Results:
         paths[1].write_text(render(content), encoding="utf-8")
         draw(content, paths[2])
         return paths
+
+
+def _timed(measured: dict[str, Any]) -> dict[str, Any]:
+    when = measured["measured"]
+    return {name: {"measured": when, **result} for name, result in measured["contenders"].items()}

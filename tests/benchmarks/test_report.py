@@ -177,3 +177,18 @@ def test_every_contender_has_a_dag_file_and_the_other_way_round(pytestconfig):
 def test_an_unknown_contender_lists_the_known_ones():
     with pytest.raises(ValueError, match="'per_step'"):
         choose("pipeline,teleport", quick=False)
+
+
+def test_a_contender_that_is_measured_again_keeps_the_others(tmp_path):
+    results = Results.load(tmp_path)
+    results.add("backfill", backfill())
+    again = {**backfill(), "measured": "2026-01-06 06:00 UTC"}
+    again["contenders"] = {"pipeline": {**again["contenders"]["pipeline"], "days_per_minute": 20.0}}
+    results.add("backfill", again)
+    found = results.benchmarks["backfill"]
+    assert found["contenders"]["pipeline"]["days_per_minute"] == 20.0
+    assert "another run on the same machine: `stock` 2026-01-05 06:00 UTC." in render(
+        {"machine": results.machine, "benchmarks": results.benchmarks}
+    )
+    results.add("backfill", {**again, "active_runs": 2})
+    assert list(results.benchmarks["backfill"]["contenders"]) == ["pipeline"]
