@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -102,10 +101,6 @@ class AirflowApi:
 
         Airflow allows one backfill a DAG. One that an interrupted run left behind is ended first; one that Airflow
         could not create because SQLite was locked (it then answers 503) has no runs and is cancelled.
-
-        The DAG is paused while the runs are made. On SQLite the scheduler sees them one by one before all are
-        there; if it took them up then, both would fight for the lock, and the runs that Airflow then removes again
-        would bring the scheduler down.
         """
         zone = ZoneInfo(self._settings.timezone)
         body = {
@@ -117,21 +112,6 @@ class AirflowApi:
             "dag_run_conf": {},
         }
         self._end_backfills(dag_id)
-        with self._paused(dag_id):
-            return self._create_backfill(dag_id, body)
-
-    @contextmanager
-    def _paused(self, dag_id: str) -> Iterator[None]:
-        """Keep a DAG paused for a while; one that was paused before stays so."""
-        was_paused = self.request("GET", f"dags/{dag_id}")["is_paused"]
-        self.request("PATCH", f"dags/{dag_id}", json={"is_paused": True})
-        try:
-            yield
-        finally:
-            if not was_paused:
-                self.unpause(dag_id)
-
-    def _create_backfill(self, dag_id: str, body: dict[str, Any]) -> int:
         for wait in (1, 2, 4, 8, None):
             response = self._client.post("/api/v2/backfills", json=body)
             if response.status_code == httpx.codes.SERVICE_UNAVAILABLE and wait is not None:

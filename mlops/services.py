@@ -196,8 +196,10 @@ def _migrate(settings: Settings, progress: Callable[[str], None]) -> None:
         '"""Imported by every Airflow component."""\n\n'
         "import sys\n\n"
         "from airflow.configuration import conf\n"
+        "from mlops.sqlite_locking import hold_transactions_together\n"
         "from zenml_airflow.preload import preload_if_forking\n"
         "from zenml_airflow.stopping import end_workers_with_scheduler\n\n"
+        "hold_transactions_together()\n"
         'executor = conf.get("core", "executor")\n'
         "preload_if_forking(sys.argv, executor=executor)\n"
         "end_workers_with_scheduler(sys.argv, executor=executor)\n",
