@@ -9,7 +9,10 @@ from zenml.client import Client
 from zenml.enums import ModelStages
 from zenml.models import ModelVersionPipelineRunRequest
 
+from governance.steps.data_checks import PROFILE_METADATA, DataProfile
 from zenml_pipelines.contract import FeatureSchema
+from zenml_pipelines.data.schema import PATIENT_ID
+from zenml_pipelines.examination import Rival
 
 MODEL_ARTIFACT = "risk_model"
 SCHEMA_ARTIFACT = "feature_schema"
@@ -76,6 +79,47 @@ def find_champion(model_name: str, stage: str) -> Champion:
         feature_schema=schema.load(),
         training_run_id=model.producer_pipeline_run_id,
     )
+
+
+def champion_profile(model_name: str, stage: str) -> tuple[DataProfile | None, str]:
+    """The profile of the data that the version in a stage was trained on.
+
+    Returns:
+        The profile and its name, or ``None`` and the reason why there is none.
+    """
+    try:
+        champion = find_champion(model_name, stage)
+    except NoChampionError as error:
+        return None, str(error)
+    recorded = Client().get_model_version(model_name, champion.version).run_metadata.get(PROFILE_METADATA)
+    name = f"version {champion.version} in {stage}"
+    if recorded is None:
+        return None, f"{name} has no recorded data profile: it was trained before profiles were"
+    return DataProfile.model_validate(recorded), name
+
+
+def find_rival(model_name: str, stage: str) -> tuple[Rival | None, str]:
+    """The version in a stage with the patients it was trained on, read from its run.
+
+    Returns:
+        The rival and its name, or ``None`` and the reason why there is none to compare with: no version in the
+        stage, or one of which nobody can tell which rows it knows.
+    """
+    try:
+        champion = find_champion(model_name, stage)
+    except NoChampionError as error:
+        return None, str(error)
+    name = f"version {champion.version} in {stage}"
+    client = Client()
+    try:
+        if champion.training_run_id is None:
+            raise KeyError("run")
+        run = client.get_pipeline_run(champion.training_run_id)
+        train = run.steps["split_data"].outputs["train"][0].load()
+    except (KeyError, FileNotFoundError):
+        return None, f"the training rows of {name} are gone, so no row is known to be new to it: undecided"
+    model = client.get_artifact_version(champion.model_artifact_id).load()
+    return Rival(name=name, model=model, patients=train[PATIENT_ID].unique()), name
 
 
 def link_run(champion: Champion, run_id: UUID) -> None:

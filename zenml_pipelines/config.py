@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from governance.steps.limits import Limit
+from governance.steps.rules import ChampionRules, LatencyRules, StabilityRules, SubgroupRules
 
 GENERIC_PARAMS = frozenset({"date"})
 """Run parameters that any run may carry and that no pipeline configuration reads."""
@@ -69,6 +70,24 @@ class BootstrapConfig(_Config):
     confidence: float = Field(gt=0, lt=1)
 
 
+class ExaminationConfig(_Config):
+    """How the evidence for the gates is gathered.
+
+    Attributes:
+        permutation_rows: Test rows, at most, on which each feature is shuffled.
+        subgroups: Whose results are compared.
+        stability: Number and size of the refits.
+        latency: How many predictions are timed.
+        champion: When the comparison with the version in production decides.
+    """
+
+    permutation_rows: int = Field(ge=100)
+    subgroups: SubgroupRules
+    stability: StabilityRules
+    latency: LatencyRules
+    champion: ChampionRules
+
+
 class TrainingConfig(_Config):
     """Configuration of the ``training`` pipeline.
 
@@ -84,6 +103,10 @@ class TrainingConfig(_Config):
             with the other rare ones.
         seed: Seed of the estimator and of the bootstrap.
         bootstrap: How intervals are made.
+        champion_stage: Stage whose version a new one is compared with: its data and its skill.
+        decision_threshold: The one of batch inference; 0 to 1.
+        examination: How the evidence for the gates is gathered.
+        data_gates: Limits that the data must keep, by name.
         gates: Limits that a model must keep, by name.
     """
 
@@ -97,6 +120,10 @@ class TrainingConfig(_Config):
     min_category_frequency: int = Field(gt=0)
     seed: int
     bootstrap: BootstrapConfig
+    champion_stage: Stage
+    decision_threshold: float = Field(gt=0, lt=1)
+    examination: ExaminationConfig
+    data_gates: dict[str, Limit] = Field(min_length=1)
     gates: dict[str, Limit] = Field(min_length=1)
 
     def with_params(self, params: Mapping[str, Any]) -> TrainingConfig:
@@ -163,6 +190,9 @@ def build_training_config(settings: Mapping[str, Any]) -> TrainingConfig:
         **settings["pipelines"]["training"],
         "raw_data": f"{data['raw'].rstrip('/')}/{CSV_NAME}",
         "holdout_fraction": data["holdout_fraction"],
+        # What decides and what is compared are those of the pipeline that scores.
+        "champion_stage": settings["pipelines"]["batch_inference"]["stage"],
+        "decision_threshold": settings["pipelines"]["batch_inference"]["decision_threshold"],
     }
     return _validated(TrainingConfig, section, "training")
 

@@ -6,6 +6,7 @@ from zenml import get_step_context, log_metadata, step
 from zenml.metadata.metadata_types import MetadataType
 
 from governance.steps.limits import (
+    Examination,
     GateFailedError,
     GateLimits,
     GateReport,
@@ -15,11 +16,35 @@ from governance.steps.limits import (
 )
 
 GATES_METADATA = "gates"
-"""Key of a gate's report in the metadata of the ZenML run and of the model version."""
+"""Key of the gates' report in the metadata of the ZenML run and of the model version."""
+
+_GATE = {"airflow": {"gate": True, "retries": 0, "timeout_seconds": 300}}
 
 
-@step(enable_cache=False, extra={"airflow": {"gate": True, "retries": 0, "timeout_seconds": 300}})
-def quality_gate(metrics: MetricReport, gate: GateLimits) -> Annotated[GateReport, "gate_report"]:
+@step(enable_cache=False, extra=_GATE)
+def data_gate(examination: Examination, gate: GateLimits) -> Annotated[GateReport, "data_gate_report"]:
+    """Let data pass only within its limits.
+
+    Args:
+        examination: What was found in the data.
+        gate: The limits.
+
+    Returns:
+        The report, if every limit is kept.
+
+    Raises:
+        GateFailedError: If any limit is broken; the message lists all of them.
+    """
+    return _enforced(judge(None, gate, examination.measures), "data")
+
+
+@step(enable_cache=False, extra=_GATE)
+def quality_gate(
+    metrics: MetricReport,
+    gate: GateLimits,
+    examination: Examination | None = None,
+    data_report: GateReport | None = None,
+) -> Annotated[GateReport, "gate_report"]:
     """Let a model pass only within its limits.
 
     The report goes to the metadata of the run and of the model version before anything is raised, so that a
@@ -29,6 +54,9 @@ def quality_gate(metrics: MetricReport, gate: GateLimits) -> Annotated[GateRepor
     Args:
         metrics: What the evaluation measured.
         gate: The limits.
+        examination: What else was found about the model.
+        data_report: The verdicts on its data; they stay part of the report, so that the model version carries
+            all of them.
 
     Returns:
         The report, if every limit is kept.
@@ -36,12 +64,18 @@ def quality_gate(metrics: MetricReport, gate: GateLimits) -> Annotated[GateRepor
     Raises:
         GateFailedError: If any limit is broken; the message lists all of them.
     """
-    report = judge(metrics, gate)
+    report = judge(metrics, gate, () if examination is None else examination.measures)
+    if data_report is not None:
+        report = GateReport(verdicts=[*data_report.verdicts, *report.verdicts])
+    return _enforced(report, "model")
+
+
+def _enforced(report: GateReport, subject: str) -> GateReport:
     context = get_step_context()
     metadata: dict[str, MetadataType] = {GATES_METADATA: report.as_metadata()}
     log_metadata(metadata=metadata, run_id_name_or_prefix=context.pipeline_run.id)
     if context.model_version is not None:
         log_metadata(metadata=metadata, model_version_id=context.model_version.id)
     if not report.passed:
-        raise GateFailedError(failure_message(report, gate))
+        raise GateFailedError(failure_message(report, subject))
     return report

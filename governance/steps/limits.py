@@ -1,11 +1,12 @@
-"""What a model must reach: metrics with intervals, limits on them, and the verdicts.
+"""What data and models must keep: measures with intervals, limits on them, and the verdicts.
 
-Plain data and one pure function. No ZenML import, so that a configuration loads in milliseconds.
+Plain data and pure functions. No ZenML import, so that a configuration loads in milliseconds.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -32,6 +33,43 @@ class Estimate(BaseModel):
     def end(self, judge: Judge) -> float:
         """The number that ``judge`` names."""
         return float(getattr(self, judge.value))
+
+
+class Measure(BaseModel):
+    """One number that a limit may bound, about everything or about one subject.
+
+    Attributes:
+        metric: What was measured; a limit names it.
+        subject: The column or group that the number is about; ``None`` if it is about all.
+        value: The number; ``None`` if it could not be had.
+        lower: Lower end of its confidence interval, where it has one.
+        upper: Upper end.
+        evidence: Sentence: what was found, on which sample.
+        not_judged: Why no limit is held against it, such as too small a group; ``None`` if one is.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metric: str
+    subject: str | None = None
+    value: float | None
+    lower: float | None = None
+    upper: float | None = None
+    evidence: str
+    not_judged: str | None = None
+
+    def end(self, judge: Judge) -> float | None:
+        """The number that ``judge`` names, if there is one."""
+        number: float | None = getattr(self, judge.value)
+        return number
+
+
+class Examination(BaseModel):
+    """What an examining step found. It judges nothing; a gate does."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    measures: tuple[Measure, ...]
 
 
 class MetricReport(BaseModel):
@@ -63,12 +101,30 @@ class MetricReport(BaseModel):
             for judge in Judge
         }
 
+    def measures(self) -> tuple[Measure, ...]:
+        """The metrics as what a gate reads."""
+        sample = (
+            f"{self.rows} rows, {self.positives} positive; {self.resamples} bootstrap resamples "
+            f"by {self.resampled_unit}"
+        )
+        return tuple(
+            Measure(
+                metric=name,
+                **estimate.model_dump(),
+                evidence=(
+                    f"{name} {estimate.value:.4f}, {self.confidence:.0%} interval "
+                    f"[{estimate.lower:.4f}, {estimate.upper:.4f}] on {sample}"
+                ),
+            )
+            for name, estimate in self.metrics.items()
+        )
+
 
 class Limit(BaseModel):
     """A bound on one metric.
 
     Attributes:
-        metric: Name of the metric in the report.
+        metric: Name of the metric. If it was measured for several subjects, the limit holds for each.
         judge: Which end of the interval is compared.
         minimum: Smallest accepted number, inclusive.
         maximum: Largest accepted number, inclusive.
@@ -107,6 +163,11 @@ class Limit(BaseModel):
         below = self.maximum is None or number <= self.maximum
         return above and below and not math.isnan(number)
 
+    def room(self, number: float) -> float:
+        """How far an accepted ``number`` is from the nearer bound, in the metric's unit."""
+        distances = [abs(number - bound) for bound in (self.minimum, self.maximum) if bound is not None]
+        return min(distances)
+
 
 class GateLimits(BaseModel):
     """The limits of one gate, by name."""
@@ -122,22 +183,28 @@ class GateVerdict(BaseModel):
     Attributes:
         gate: Name of the limit.
         metric: Metric that it bounds.
+        subject: The column or group that is judged; ``None`` if it is all.
         judged: ``value``, ``lower`` or ``upper``.
-        number: The number compared; ``None`` if the evaluation does not report the metric.
+        number: The number compared; ``None`` if there is none.
         bound: The accepted range, for people.
-        passed: Whether the number lies in it.
-        evidence: Sentence with the whole interval and the sample behind it.
+        passed: Whether the number lies in it, or is not judged.
+        not_judged: Why the number is reported only; ``None`` if it was judged.
+        evidence: Sentence with what was found and the sample behind it.
+        why: The reason of the limit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     gate: str
     metric: str
+    subject: str | None = None
     judged: Judge
     number: float | None
     bound: str
     passed: bool
+    not_judged: str | None = None
     evidence: str
+    why: str = ""
 
 
 class GateReport(BaseModel):
@@ -163,58 +230,83 @@ class GateReport(BaseModel):
 
 
 class GateFailedError(RuntimeError):
-    """A gate refused a model. The message lists every failure."""
+    """A gate refused data or a model. The message lists every failure."""
 
 
-def judge(metrics: MetricReport, gate: GateLimits) -> GateReport:
-    """Hold a report against limits.
+def judge(metrics: MetricReport | None, gate: GateLimits, measures: Sequence[Measure] = ()) -> GateReport:
+    """Hold what was measured against limits.
 
-    A metric that the report lacks fails its limit: no evidence is not a pass.
+    A metric that nobody measured fails its limit: no evidence is not a pass. Of a metric with many subjects,
+    every failure and everything that is not judged gets a verdict; if all pass, the one nearest to the limit
+    speaks for them.
     """
-    verdicts = []
-    sample = (
-        f"{metrics.rows} rows, {metrics.positives} positive; {metrics.resamples} bootstrap resamples "
-        f"by {metrics.resampled_unit}"
-    )
+    found = (*(() if metrics is None else metrics.measures()), *measures)
+    verdicts: list[GateVerdict] = []
     for name, limit in sorted(gate.limits.items()):
-        estimate = metrics.metrics.get(limit.metric)
-        if estimate is None:
-            evidence = f"the evaluation reports no {limit.metric!r}; it reports {sorted(metrics.metrics)}"
-            number, passed = None, False
-        else:
-            number = estimate.end(limit.judge)
-            passed = limit.accepts(number)
-            evidence = (
-                f"{limit.metric} {estimate.value:.4f}, {metrics.confidence:.0%} interval "
-                f"[{estimate.lower:.4f}, {estimate.upper:.4f}] on {sample}"
-            )
-        verdicts.append(
-            GateVerdict(
-                gate=name,
+        matching = [measure for measure in found if measure.metric == limit.metric]
+        if not matching:
+            known = sorted({measure.metric for measure in found})
+            missing = Measure(
                 metric=limit.metric,
-                judged=limit.judge,
-                number=number,
-                bound=limit.bound,
-                passed=passed,
-                evidence=evidence,
+                value=None,
+                evidence=f"the evaluation reports no {limit.metric!r}; it reports {known}",
             )
-        )
+            matching = [missing]
+        verdicts.extend(_condensed([_verdict(name, limit, measure) for measure in matching], limit))
     return GateReport(verdicts=verdicts)
 
 
-def failure_message(report: GateReport, gate: GateLimits) -> str:
-    """One message for all failures of a gate: rule, number, limit, evidence, reason."""
-    lines = [f"The model fails {len(report.failures)} of {len(report.verdicts)} gates and is not registered:"]
+def _verdict(name: str, limit: Limit, measure: Measure) -> GateVerdict:
+    number = measure.end(limit.judge)
+    evidence = measure.evidence
+    if number is None and measure.value is not None and measure.not_judged is None:
+        evidence = f"{evidence}; it has no interval, so its {limit.judge.value} end cannot be judged"
+    return GateVerdict(
+        gate=name,
+        metric=limit.metric,
+        subject=measure.subject,
+        judged=limit.judge,
+        number=number,
+        bound=limit.bound,
+        passed=measure.not_judged is not None or (number is not None and limit.accepts(number)),
+        not_judged=measure.not_judged,
+        evidence=evidence,
+        why=limit.why,
+    )
+
+
+def _condensed(verdicts: list[GateVerdict], limit: Limit) -> list[GateVerdict]:
+    passed = [verdict for verdict in verdicts if verdict.passed and verdict.not_judged is None]
+    rest = [verdict for verdict in verdicts if not (verdict.passed and verdict.not_judged is None)]
+    if not passed or any(not verdict.passed for verdict in rest):
+        return rest
+    nearest = min(passed, key=lambda verdict: limit.room(verdict.number or 0.0))
+    if len(passed) > 1:
+        nearest = nearest.model_copy(
+            update={"evidence": f"{nearest.evidence}; the nearest to the limit of {len(passed)}"}
+        )
+    return [nearest, *rest]
+
+
+def failure_message(report: GateReport, subject: str = "model") -> str:
+    """One message for all failures: gate, number, limit, evidence, reason.
+
+    Args:
+        report: The verdicts.
+        subject: What was refused, ``model`` or ``data``.
+    """
+    consequence = "is not registered" if subject == "model" else "is not used"
+    count = f"{len(report.failures)} of {len(report.verdicts)} gates"
+    lines = [f"The {subject} fails {count} and {consequence}:"]
     for verdict in report.failures:
         found = "nothing" if verdict.number is None else f"{verdict.number:.4f}"
+        of = verdict.metric if verdict.subject is None else f"{verdict.metric} of {verdict.subject!r}"
         lines.append(
-            f"- {verdict.gate}: {verdict.judged.value} of {verdict.metric} must be {verdict.bound}, found "
-            f"{found} "
-            f"({verdict.evidence}). {gate.limits[verdict.gate].why}"
+            f"- {verdict.gate}: {verdict.judged.value} of {of} must be {verdict.bound}, found {found} "
+            f"({verdict.evidence}). {verdict.why}"
         )
     lines.append(
-        "The verdicts are in the metadata 'gates' of this ZenML run. Improve the model, or change the limit "
-        "in "
-        "configs/ with a reviewed reason."
+        f"The verdicts are in the metadata 'gates' of this ZenML run. Improve the {subject}, or change the limit "
+        "in configs/ with a reviewed reason."
     )
     return "\n".join(lines)

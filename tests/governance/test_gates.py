@@ -63,7 +63,7 @@ def test_all_failures_are_in_one_message():
         fine=Limit(metric="auc", judge=Judge.VALUE, maximum=0.75, why="Leak."),
     )
     found = judge(report(auc=(0.6, 0.55, 0.65), brier=(0.11, 0.1, 0.12)), limits)
-    message = failure_message(found, limits)
+    message = failure_message(found)
     for part in (
         "2 of 3",
         "floor",

@@ -42,6 +42,8 @@ def small_workspace(tmp_path_factory: pytest.TempPathFactory, generated: pd.Data
     config["model_name"] = "generated_model"
     config["hist_gradient_boosting"] |= {"max_iter": 10}
     config["bootstrap"] |= {"resamples": 20}
+    config["examination"]["stability"] |= {"rows": 1000}
+    config["data_gates"] = {"open": {"metric": "rows", "judge": "value", "minimum": 1, "why": "Any data."}}
     config["gates"] = {"open": {"metric": "roc_auc", "judge": "value", "minimum": 0.0, "why": "Any model."}}
     batch = build_batch_inference_config(settings()).model_copy(
         update={"model_name": "generated_model", "batch_rows": 32}

@@ -24,7 +24,7 @@ def test_pipeline_compiles_to_a_snapshot_without_a_run(name):
     assert Client().list_pipeline_runs().total == runs
     assert loaded.name == name
     for invocation, step in snapshot.step_configurations.items():
-        gate = {"gate"} if invocation == "quality_gate" else set()
+        gate = {"gate"} if invocation in {"data_gate", "quality_gate"} else set()
         assert set(step.config.extra["airflow"]) == {"retries", "timeout_seconds", *gate}
         assert step.config.retry is None
         assert step.config.enable_cache is False

@@ -2,18 +2,19 @@
 
 from zenml import Model, pipeline
 
-from governance.steps.gates import quality_gate
+from governance.steps.gates import data_gate, quality_gate
 from governance.steps.guard import check_run_start
 from governance.steps.limits import GateLimits
 from zenml_pipelines.config import Provenance, TrainingConfig
 from zenml_pipelines.steps.tracking import stack_has_tracker
 from zenml_pipelines.steps.training import (
     evaluate_model,
+    examine_data,
+    examine_model,
     load_data,
     register_model,
     split_data,
     train_model,
-    validate_data,
 )
 
 _ABOUT = {
@@ -31,7 +32,7 @@ _ABOUT = {
     extra=_ABOUT,
 )
 def training(config: TrainingConfig, provenance: Provenance | None = None) -> None:
-    """Load, validate, split, train, evaluate, gate, register.
+    """Load, examine and gate the data; split, train, evaluate, examine and gate the model; register it.
 
     The model version belongs to the steps from ``train_model`` on, so that a run which fails before it trains
     leaves no empty version behind. Nothing is cached: a training run is asked for because something changed,
@@ -51,13 +52,23 @@ def training(config: TrainingConfig, provenance: Provenance | None = None) -> No
     )
     tracker = True if stack_has_tracker() else None
     encounters, data_reference, run_config = load_data(config=config)
-    valid_rows = validate_data(encounters)
-    train, test = split_data(encounters, valid_rows, run_config)
+    found, data_profile = examine_data(encounters, data_reference, run_config)
+    data_report = data_gate(found, gate=GateLimits(limits=config.data_gates))
+    train, test = split_data(encounters, data_report, run_config)
     risk_model, _, mlflow_run_id = train_model.with_options(model=model, experiment_tracker=tracker)(
         train, run_config
     )
     metrics = evaluate_model.with_options(model=model, experiment_tracker=tracker)(risk_model, test, run_config)
-    report = quality_gate.with_options(model=model)(metrics, gate=GateLimits(limits=config.gates))
+    examination = examine_model.with_options(model=model)(risk_model, train, test, run_config)
+    report = quality_gate.with_options(model=model)(
+        metrics, gate=GateLimits(limits=config.gates), examination=examination, data_report=data_report
+    )
     register_model.with_options(model=model)(
-        metrics, report, data_reference, run_config, mlflow_run_id, provenance=provenance or Provenance()
+        metrics,
+        report,
+        data_profile,
+        data_reference,
+        run_config,
+        mlflow_run_id,
+        provenance=provenance or Provenance(),
     )

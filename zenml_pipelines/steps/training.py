@@ -3,30 +3,32 @@
 import hashlib
 import shutil
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import fsspec
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sklearn.pipeline import Pipeline
 from zenml import ArtifactConfig, get_step_context, log_metadata, step
 from zenml.enums import ArtifactType
 
-from governance.steps.limits import GateReport, MetricReport
+from governance.steps.data_checks import PROFILE_METADATA, DataProfile
+from governance.steps.limits import Examination, GateReport, MetricReport
 from governance.steps.materializers import ParquetMaterializer
 from zenml_airflow.context import get_run_context
-from zenml_pipelines.champion import MODEL_ARTIFACT, SCHEMA_ARTIFACT
+from zenml_pipelines.champion import MODEL_ARTIFACT, SCHEMA_ARTIFACT, champion_profile, find_rival
 from zenml_pipelines.config import Provenance, TrainingConfig
 from zenml_pipelines.contract import FeatureSchema, feature_schema
 from zenml_pipelines.data.schema import ENCOUNTER_ID, PATIENT_ID, read_encounters
 from zenml_pipelines.data.split import training_rows
 from zenml_pipelines.evaluation import evaluate
+from zenml_pipelines.examination import examine_encounters, examine_risk_model
 from zenml_pipelines.model import RiskModelMaterializer, build_model, fit_model
 from zenml_pipelines.scoring import score
 from zenml_pipelines.splitting import labels, split_in_time
 from zenml_pipelines.steps.tracking import start_autologging, tracked_run_id
-from zenml_pipelines.validation import validate_training_data
 
 _IO = {"airflow": {"retries": 2, "timeout_seconds": 900}}
 _COMPUTE = {"airflow": {"retries": 1, "timeout_seconds": 1800}}
@@ -41,6 +43,7 @@ class DataReference(BaseModel):
         sha256: Digest of the source file.
         rows: Rows that training may see, test part included.
         last_encounter_id: Highest encounter id among them; everything later is held out.
+        modified_at: When the source file was written; ``None`` if its storage does not tell.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +52,7 @@ class DataReference(BaseModel):
     sha256: str
     rows: int
     last_encounter_id: int
+    modified_at: AwareDatetime | None = None
 
 
 class TrainingSummary(BaseModel):
@@ -85,29 +89,37 @@ def load_data(
     """
     context = get_run_context()
     settled = config.with_params(context.params)
-    encounters, digest = _read_source(context.resolve(config.raw_data))
+    location = context.resolve(config.raw_data)
+    encounters, digest = _read_source(location)
     rows = training_rows(encounters, settled.holdout_fraction)
     reference = DataReference(
         location=config.raw_data,
         sha256=digest,
         rows=len(rows),
         last_encounter_id=int(rows[ENCOUNTER_ID].max()),
+        modified_at=_modified_at(location),
     )
     return rows, reference, settled
 
 
 @step(enable_cache=False, extra=_DETERMINISTIC)
-def validate_data(encounters: pd.DataFrame) -> Annotated[int, "valid_rows"]:
-    """Check the encounters against the contract.
+def examine_data(
+    encounters: pd.DataFrame, data_reference: DataReference, run_config: TrainingConfig
+) -> tuple[Annotated[Examination, "data_examination"], Annotated[DataProfile, "data_profile"]]:
+    """Check the encounters against the contract and against the data of the version in production.
 
     Returns:
-        The number of rows, all of them valid.
-
-    Raises:
-        InvalidTrainingDataError: If a rule is broken; all broken rules at once.
+        What was found, for ``data_gate`` to judge, and the profile that the next training compares with.
     """
-    validate_training_data(encounters)
-    return len(encounters)
+    reference, source = champion_profile(run_config.model_name, run_config.champion_stage.value)
+    examination, found = examine_encounters(
+        encounters,
+        reference,
+        source,
+        modified_at=data_reference.modified_at,
+        now=get_run_context().attempt_started_at,
+    )
+    return examination, found
 
 
 @step(
@@ -116,18 +128,16 @@ def validate_data(encounters: pd.DataFrame) -> Annotated[int, "valid_rows"]:
     extra=_DETERMINISTIC,
 )
 def split_data(
-    encounters: pd.DataFrame, valid_rows: int, run_config: TrainingConfig
+    encounters: pd.DataFrame, data_report: GateReport, run_config: TrainingConfig
 ) -> tuple[Annotated[pd.DataFrame, "train"], Annotated[pd.DataFrame, "test"]]:
     """Split in time and by patient; see :func:`zenml_pipelines.splitting.split_in_time` for the rule.
 
     Raises:
         SplitError: If a part is empty.
-        ValueError: If the encounters are not the validated ones.
+        RuntimeError: If the data did not pass its gate.
     """
-    if len(encounters) != valid_rows:
-        raise ValueError(
-            f"{valid_rows} rows were validated, {len(encounters)} are to be split: clear the run from load_data."
-        )
+    if not data_report.passed:
+        raise RuntimeError("split_data got a data report with failures: place it after data_gate.")
     train, test = split_in_time(encounters, run_config.test_fraction)
     # ZenML takes a step for one with several outputs only if it returns a tuple literal.
     return train, test
@@ -187,10 +197,24 @@ def evaluate_model(
     return report
 
 
+@step(enable_cache=False, extra=_COMPUTE)
+def examine_model(
+    risk_model: Pipeline, train: pd.DataFrame, test: pd.DataFrame, run_config: TrainingConfig
+) -> Annotated[Examination, "model_examination"]:
+    """Look for leaks, subgroup gaps, instability and slowness, and compare with the version in production.
+
+    Returns:
+        What was found, for ``quality_gate`` to judge.
+    """
+    rival, no_rival = find_rival(run_config.model_name, run_config.champion_stage.value)
+    return examine_risk_model(risk_model, train, test, run_config, rival=rival, no_rival=no_rival)
+
+
 @step(enable_cache=False, extra=_IO)
 def register_model(
     metrics: MetricReport,
     gate_report: GateReport,
+    data_profile: DataProfile,
     data_reference: DataReference,
     run_config: TrainingConfig,
     mlflow_run_id: str,
@@ -221,7 +245,14 @@ def register_model(
     )
     recorded = summary.model_dump(mode="json", exclude_none=True)
     values = {name: estimate.value for name, estimate in metrics.metrics.items()}
-    log_metadata(metadata={"training": recorded, **values}, model_version_id=version.id)
+    log_metadata(
+        metadata={
+            "training": recorded,
+            PROFILE_METADATA: data_profile.model_dump(mode="json"),
+            **values,
+        },
+        model_version_id=version.id,
+    )
     log_metadata(metadata={"training": recorded}, run_id_name_or_prefix=context.pipeline_run.id)
     return summary
 
@@ -240,3 +271,13 @@ def _read_source(location: str) -> tuple[pd.DataFrame, str]:
         with copy.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return read_encounters(copy), digest
+
+
+def _modified_at(location: str) -> datetime | None:
+    """When the source was written. Not every storage keeps that, so there may be no answer."""
+    system, path = fsspec.url_to_fs(location)
+    try:
+        moment: datetime = system.modified(path)
+    except NotImplementedError:
+        return None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

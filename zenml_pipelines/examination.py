@@ -1,0 +1,172 @@
+"""What the gates want to know about encounters and about a risk model: the shared checks, told our columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from governance.steps.data_checks import (
+    DataProfile,
+    age_measure,
+    change_measure,
+    duplicate_measure,
+    label_measures,
+    missing_measures,
+    profile,
+    schema_measure,
+    size_measures,
+)
+from governance.steps.leaks import feature_measures, name_measures, reliance_measures, split_measures
+from governance.steps.limits import Examination, Measure
+from governance.steps.model_checks import (
+    champion_measure,
+    latency_measures,
+    no_champion,
+    refit_measure,
+    slice_measure,
+)
+from governance.steps.resampling import group_weights
+from governance.steps.subgroups import subgroup_measures
+from zenml_pipelines.config import TrainingConfig
+from zenml_pipelines.contract import feature_schema
+from zenml_pipelines.data.schema import ENCOUNTER_ID, LABEL, PATIENT_ID, Readmitted
+from zenml_pipelines.scoring import score
+from zenml_pipelines.splitting import labels
+from zenml_pipelines.validation import InvalidTrainingDataError, validate_training_data
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The champion, ready to be compared with.
+
+    Attributes:
+        name: What people call it.
+        model: Its scikit-learn Pipeline.
+        patients: The patients it was trained on.
+    """
+
+    name: str
+    model: Any
+    patients: Array
+
+
+def examine_encounters(
+    frame: pd.DataFrame,
+    reference: DataProfile | None,
+    source: str,
+    *,
+    modified_at: datetime | None,
+    now: datetime,
+) -> tuple[Examination, DataProfile]:
+    """Examine the encounters that training may see. Nothing is raised: an empty frame is examined too.
+
+    Args:
+        frame: n encounters with label.
+        reference: Profile of the data that the version in production was trained on.
+        source: What the reference is, or why there is none.
+        modified_at: When the source file was written, if its storage tells.
+        now: The moment to which its age counts.
+    """
+    found = profile(frame)
+    try:
+        validate_training_data(frame)
+        broken: Sequence[str] = ()
+    except InvalidTrainingDataError as error:
+        broken = str(error).splitlines()[1:] or [str(error)]
+    known = frame[LABEL].isin([value.value for value in Readmitted]) if LABEL in frame.columns else None
+    measures = (
+        schema_measure([line.removeprefix("- ") for line in broken]),
+        *size_measures(found, reference, source),
+        *missing_measures(found, reference, source, required=feature_schema().features),
+        change_measure(found, reference, source),
+        duplicate_measure(frame, (ENCOUNTER_ID,)),
+        *label_measures(None if known is None else labels(frame).where(known), len(frame)),
+        age_measure("source_age_days", modified_at, now, "the source file"),
+    )
+    return Examination(measures=measures), found
+
+
+def examine_risk_model(
+    model: Any,
+    train: pd.DataFrame,
+    test: pd.DataFrame,
+    config: TrainingConfig,
+    *,
+    rival: Rival | None,
+    no_rival: str,
+) -> Examination:
+    """Examine a fitted model and the rows it was made from.
+
+    Args:
+        model: The fitted scikit-learn Pipeline; the columns it reads are those it was fitted with.
+        train: Its training rows.
+        test: Later rows of other patients.
+        config: The run's configuration.
+        rival: The champion, if there is one to compare with.
+        no_rival: Why there is none.
+    """
+    features = [str(name) for name in model.feature_names_in_]
+    identifiers = (ENCOUNTER_ID, PATIENT_ID)
+    truth, test_truth = labels(train).to_numpy(), labels(test).to_numpy()
+    patients, order = train[PATIENT_ID].to_numpy(), train[ENCOUNTER_ID].to_numpy()
+    test_patients, test_order = test[PATIENT_ID].to_numpy(), test[ENCOUNTER_ID].to_numpy()
+    risks = score(model, test)
+    rules, bootstrap = config.examination, config.bootstrap
+    weights = group_weights(test_patients, bootstrap.resamples, config.seed)
+
+    def predict(frame: pd.DataFrame) -> Array:
+        return score(model, frame)
+
+    scored = list(dict.fromkeys([*features, *identifiers]))
+    return Examination(
+        measures=(
+            *name_measures(features, (LABEL, *identifiers), train, patients),
+            *feature_measures(train[scored], truth, patients, order, identifiers),
+            *split_measures(patients, test_patients, order, test_order),
+            *reliance_measures(predict, test, features, test_truth, rows=rules.permutation_rows, seed=config.seed),
+            *subgroup_measures(
+                test,
+                test_truth,
+                risks,
+                weights,
+                rules.subgroups,
+                threshold=config.decision_threshold,
+                confidence=bootstrap.confidence,
+            ),
+            refit_measure(model, train[features], truth, patients, rules.stability, seed=config.seed),
+            slice_measure(test_truth, risks, test_order, rules.stability),
+            *latency_measures(predict, test, rules.latency),
+            _against(rival, no_rival, test, test_truth, risks, weights, config),
+        )
+    )
+
+
+def _against(
+    rival: Rival | None,
+    no_rival: str,
+    test: pd.DataFrame,
+    truth: Array,
+    risks: Array,
+    weights: Array,
+    config: TrainingConfig,
+) -> Measure:
+    if rival is None:
+        return no_champion(no_rival)
+    new = ~np.isin(test[PATIENT_ID].to_numpy(), rival.patients)
+    return champion_measure(
+        truth[new],
+        risks[new],
+        score(rival.model, test.loc[new]),
+        weights[:, new],
+        config.examination.champion,
+        confidence=config.bootstrap.confidence,
+        champion=rival.name,
+    )
