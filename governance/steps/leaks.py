@@ -74,7 +74,11 @@ def _views(column: pd.Series) -> list[tuple[str, Array]]:
                 views.append((f"remainder by {modulus}", rest))
         return views
     texts = pd.Series(unique).astype("string").fillna("")
-    parts = {"first character": texts.str[:1], "last character": texts.str[-1:], "length": texts.str.len()}
+    parts: dict[str, pd.Series] = {
+        "first character": texts.str[:1],
+        "last character": texts.str[-1:],
+        "length": texts.str.len(),
+    }
     return [("values", codes), *((name, pd.factorize(part)[0][codes]) for name, part in parts.items())]
 
 
