@@ -55,7 +55,7 @@ def measure(n: int, *, quick: bool, progress: Progress) -> dict[str, Any]:
         verdicts = len(judge(subjects, "production", policies=policies, waivers=waivers).verdicts)
         marks.append(time.perf_counter())
         if number:
-            for part, before, after in zip(rounds, marks, marks[1:], strict=True):
+            for part, before, after in zip(rounds, marks[:-1], marks[1:], strict=True):
                 rounds[part].append(after - before)
             progress(f"round {number} of {n}: {marks[-1] - marks[0]:.3f} s for {PIPELINES} pipelines")
     return {**measured_now(n, quick=quick), "pipelines": PIPELINES, "verdicts": verdicts, "seconds": rounds}
