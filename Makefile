@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3.11
 SOURCE ?= auto
+WORKERS ?= 2
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
@@ -24,7 +25,7 @@ demo: setup ## Train, gate, promote and backfill daily batch inference in a real
 	@$(RUN) mlops demo --source '$(SOURCE)'
 
 test: setup ## Run every test but the conformance suite
-	$(RUN) pytest -m 'not conformance'
+	$(RUN) pytest -m 'not conformance' -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 conformance: setup ## Play every row of docs/state-semantics.md on a real Airflow (needs PostgreSQL)
 	$(RUN) pytest -m conformance

@@ -2,8 +2,24 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+_TOGETHER = {
+    "tests/e2e/test_main_job.py": "the main job",
+    "tests/e2e/test_readme.py": "the main job",
+    "tests/provider/test_provider_airflow.py": "a ZenML server",
+    "tests/provider/test_provider_server.py": "a ZenML server",
+}
+"""Modules that share a fixture of minutes; they start first."""
+
+# ZenML takes the folder of the main module for the root of the sources; a worker's has no file.
+vars(sys.modules["__main__"]).setdefault("__file__", str(Path(sys.executable).with_name("pytest")))
 
 _SESSION = Path(tempfile.mkdtemp(prefix="mlops-tests-"))
 
@@ -31,6 +47,28 @@ os.environ.update(
         "ZENML_LOGGING_VERBOSITY": "WARN",
     }
 )
+
+
+class _ByModule(LoadScopeScheduling):  # type: ignore[misc]
+    """With several workers (``pytest -n``) a module's tests run in one, and so do those that share a fixture.
+
+    The groups of pytest-xdist would say the same, but its 3.8 does not mark them under pytest 9.2.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.split("::", 1)[0]
+        return _TOGETHER.get(module, module)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByModule:
+    return _ByModule(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    first = list(_TOGETHER)
+    items.sort(
+        key=lambda item: first.index(name) if (name := item.nodeid.split("::")[0]) in _TOGETHER else len(first)
+    )
 
 
 def pytest_sessionfinish() -> None:

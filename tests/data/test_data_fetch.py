@@ -253,7 +253,7 @@ def test_interrupting_a_generation_leaves_nothing(raw: Path) -> None:
             time.sleep(0.05)
         assert any(name.endswith(".tmp") for name in names(raw))
         os.kill(process.pid, signal.SIGINT)
-        process.wait(timeout=30)
+        process.wait(timeout=120)
     finally:
         process.kill()
     assert not raw.exists()
