@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
+from governance.audit import Outcome, record
 from governance.platform import ENVIRONMENT_ENV, STARTED_FOR
 from governance.policy.facts import Scope
 from governance.policy.schema import Mode, Policy, load_policies
@@ -49,9 +50,10 @@ def check_task_start(start: _Start) -> None:
         TaskRefusedError: With every reason.
     """
     if start.environment != STARTED_FOR:
-        raise TaskRefusedError(
+        raise _refusal(
+            start,
             f"The DAG file claims environment {start.environment!r}, and Airflow was started for {STARTED_FOR!r}: "
-            f"a DAG file must not set {ENVIRONMENT_ENV} or load another environment's settings."
+            f"a DAG file must not set {ENVIRONMENT_ENV} or load another environment's settings.",
         )
     policies = load_policies()
     kept = {verdict.policy for verdict in start.verdicts if verdict.passed}
@@ -64,11 +66,17 @@ def check_task_start(start: _Start) -> None:
         if policy.id not in kept | waived
     ]
     if problems:
-        raise TaskRefusedError(
+        raise _refusal(
+            start,
             f"The deployment of {start.pipeline!r} does not keep the policies that are enforced in "
             f"{start.environment!r}: {'; '.join(problems)}. Deploy again: `mlops deploy {start.pipeline} --env "
-            f"{start.environment}` says what to change."
+            f"{start.environment}` says what to change.",
         )
+
+
+def _refusal(start: _Start, reason: str) -> TaskRefusedError:
+    record("start_task", f"pipeline:{start.pipeline}", Outcome.REFUSED, reason=reason)
+    return TaskRefusedError(reason)
 
 
 def _waived(start: _Start, policies: Sequence[Policy]) -> set[str]:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
+from zenml import log_metadata
 from zenml.client import Client
 from zenml.enums import ArtifactType, ModelStages
+from zenml.metadata.metadata_types import MetadataType
 from zenml.models import ArtifactVersionResponse, ModelVersionResponse, PipelineRunResponse
 
+from governance.audit import HEAD_METADATA, Outcome, current_user, record
 from governance.describe import environment_of, served_environments
-from governance.policy.engine import judge
+from governance.policy.engine import Assessment, judge
 from governance.policy.facts import ModelVersionFacts
 from governance.policy.model_rules import GateParameters, model_gates
+from governance.steps.card import CARD_ARTIFACT, DECISIONS_METADATA, Decision
 from governance.steps.gates import GATES_METADATA
 
 _PAGE = 50
 
-MODEL_CARD_ARTIFACT = "model_card"
-"""Name of the artifact that holds a version's model card."""
-
 TRAINING_METADATA = "training"
-"""Key of a version's metadata that says what it is made of: ``data.sha256``, ``provenance.git_commit``, …"""
+"""Key of the metadata of a version and its run that says what it is made of: ``data.sha256``, ``provenance``, …"""
 
 
 class PromotionRefusedError(RuntimeError):
@@ -75,21 +77,65 @@ def promote(
 
     Raises:
         PromotionRefusedError: If the version is unknown, or a policy refuses it. Nothing is changed then.
+        AuditError: If the decision cannot be recorded. Nothing is changed then.
     """
     target = _stage(stage)
     candidate = _version(model_name, version)
     run = _producer(candidate)
     refused = f"Version {version} of {model_name!r} is not promoted to {stage}"
     assessment = judge([describe_version(candidate, run, stage)], _environment(environment))
-    if assessment.blocking:
-        raise PromotionRefusedError(f"{refused}:\n{assessment.explain()}")
-    if run is None:
-        raise PromotionRefusedError(f"{refused}: ZenML knows no run that produced it, so no data either.")
+    if assessment.blocking or run is None:
+        why = assessment.explain() or "ZenML knows no run that produced it, so no data either."
+        _record(candidate, run, target, Outcome.REFUSED, assessment=assessment, reason=why)
+        raise PromotionRefusedError(f"{refused}:\n{why}")
     if candidate.stage == target.value:
         return _result(candidate, target, run, changed=False, archived=None)
+    # Before anything is changed: a promotion without an entry must not happen.
+    _record(candidate, run, target, Outcome.ALLOWED, assessment=assessment)
     previous = _in_stage(model_name, target)
-    candidate.set_stage(stage=target, force=True)
-    return _result(candidate, target, run, changed=True, archived=previous)
+    try:
+        candidate.set_stage(stage=target, force=True)
+    except Exception as error:
+        _record(candidate, run, target, Outcome.FAILED, reason=f"{type(error).__name__}: {error}")
+        raise
+    result = _result(candidate, target, run, changed=True, archived=previous)
+    _record(candidate, run, target, Outcome.DONE, reason=str(result))
+    return result
+
+
+def _record(
+    version: ModelVersionResponse,
+    run: PipelineRunResponse | None,
+    stage: ModelStages,
+    outcome: Outcome,
+    *,
+    assessment: Assessment | None = None,
+    reason: str | None = None,
+) -> None:
+    head = record(
+        "promote",
+        f"model_version:{version.model.name}/{version.number}",
+        outcome,
+        reason=reason,
+        verdicts=[verdict.record() for verdict in assessment.verdicts] if assessment else [],
+        links={
+            "stage": stage.value,
+            "model_version": str(version.id),
+            "zenml_run": str(run.id) if run else None,
+        },
+    )
+    metadata: dict[str, MetadataType] = {} if head is None else {HEAD_METADATA: head.model_dump()}
+    if outcome is not Outcome.ALLOWED:
+        decision = Decision(
+            action=f"promote to {stage.value}: {outcome.value}",
+            by=current_user(),
+            at=datetime.now(UTC),
+            reason=reason or "",
+        )
+        now: Any = Client().get_model_version(version.model.id, version.id).run_metadata
+        metadata[DECISIONS_METADATA] = [*now.get(DECISIONS_METADATA, []), decision.model_dump(mode="json")]
+    if metadata:
+        log_metadata(metadata=metadata, model_version_id=version.id)
 
 
 def latest_candidate(model_name: str) -> int | None:
@@ -131,7 +177,7 @@ def describe_version(
         target=target,
         run_status=run.status.value if run else None,
         gates=gates,
-        has_card=version.get_artifact(MODEL_CARD_ARTIFACT) is not None,
+        has_card=version.get_artifact(CARD_ARTIFACT) is not None,
         data_digest=made.get("data", {}).get("sha256"),
         commit=code.get("git_commit"),
         dirty=code.get("git_dirty"),

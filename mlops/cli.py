@@ -5,12 +5,15 @@ from __future__ import annotations
 import shlex
 import sys
 from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from mlops.audit_cli import audit_app
 from mlops.data_cli import data_app
 from mlops.policy_cli import policy_app
 from mlops.sentences import sentences
@@ -25,6 +28,15 @@ stack_app = typer.Typer(no_args_is_help=True, help="The ZenML stacks of an envir
 app.add_typer(data_app, name="data")
 app.add_typer(stack_app, name="stack")
 app.add_typer(policy_app, name="policy")
+app.add_typer(audit_app, name="audit")
+
+
+class CardForm(StrEnum):
+    """The forms of a model card."""
+
+    MARKDOWN = "md"
+    HTML = "html"
+
 
 Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
 
@@ -48,6 +60,37 @@ def deploy(
 
     with sentences():
         deploy_all(enter(environment), console.print, pipelines)
+
+
+@app.command()
+def card(
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    version: Annotated[int | None, typer.Argument(help="Number of the version; the newest by default.")] = None,
+    form: Annotated[CardForm, typer.Option("--format", help="Form of the card.")] = CardForm.MARKDOWN,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write, or to write anew; the standard output by default.")
+    ] = None,
+    environment: Environment = "local",
+) -> None:
+    """Print the model card of a version, with the decisions on it up to now.
+
+    For example: `mlops card readmission_risk`, or `mlops card readmission_risk 1 --format html --out card.html`
+    """
+    from mlops.runtime import enter
+
+    with sentences():
+        enter(environment)
+        from governance.cards import render_html, render_markdown
+        from governance.cards.records import recorded_card
+
+        content = recorded_card(model, version)
+        text = (render_html if form is CardForm.HTML else render_markdown)(content)
+        if out is None:
+            sys.stdout.write(text)
+        else:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(text, encoding="utf-8")
+            console.print(f"wrote the card of {content.model} version {content.version} to {out}", highlight=False)
 
 
 @app.command()

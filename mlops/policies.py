@@ -25,6 +25,25 @@ def judge_deployment(settings: Settings, spec: PipelineSpec) -> Assessment:
     return judge([*deployment_subjects(settings, spec), active_stack_subject(settings)], settings.environment)
 
 
+def decide(action: str, settings: Settings, spec: PipelineSpec, assessment: Assessment) -> Assessment:
+    """Record in the audit log what the policies decide of a pipeline; nothing is enforced here.
+
+    Raises:
+        AuditError: If it cannot be recorded.
+    """
+    from governance.audit import Outcome, record
+
+    commit = _deployment(settings, spec.name).commit
+    record(
+        action,
+        f"pipeline:{spec.name}",
+        Outcome.REFUSED if assessment.blocking else Outcome.ALLOWED,
+        verdicts=[verdict.record() for verdict in assessment.verdicts],
+        links={"environment": settings.environment, "commit": commit},
+    )
+    return assessment
+
+
 def deployment_subjects(settings: Settings, spec: PipelineSpec) -> list[Subject]:
     """The pipeline and its deployment, described from the code and the configuration as they are."""
     from mlops.runtime import pipeline_arguments

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from governance.audit.log import AUDIT_LOG_ENV
+from governance.hooks.monitoring_hook import METRICS_DIR_ENV, STATSD_ENV
 from zenml_airflow.preload import PRELOAD_ENV
 from zenml_airflow.settings import (
     ENVIRONMENT_ENV,
@@ -39,7 +41,11 @@ CODE_PACKAGES = ("zenml_pipelines", "governance")
 def zenml_environment(settings: Settings) -> dict[str, str]:
     """Variables that keep ZenML, MLflow and fsspec below the state folder."""
     state = settings.state_dir
+    audit, textfiles = settings.storage.audit, settings.monitoring.textfiles
     return {
+        AUDIT_LOG_ENV: settings.resolve(audit) if audit else "",
+        STATSD_ENV: settings.monitoring.statsd or "",
+        METRICS_DIR_ENV: str(state / textfiles) if textfiles else "",
         ENVIRONMENT_ENV: settings.environment,
         PROJECT_ROOT_ENV: str(settings.project_root),
         STATE_DIR_ENV: str(state),
@@ -84,6 +90,7 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
     return {
         **zenml_environment(settings),
         **store,
+        **_airflow_metrics(settings),
         PRELOAD_ENV: "1" if settings.airflow.preload else "0",
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__API__BASE_URL": url,
@@ -109,6 +116,18 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
         "FORWARDED_ALLOW_IPS": HOST,
         "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _airflow_metrics(settings: Settings) -> dict[str, str]:
+    """Variables that have Airflow send its own metrics, of DAGs and of its components, to the StatsD server."""
+    if settings.monitoring.statsd is None:
+        return {}
+    host, _, port = settings.monitoring.statsd.rpartition(":")
+    return {
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": host,
+        "AIRFLOW__METRICS__STATSD_PORT": port,
     }
 
 
@@ -214,7 +233,8 @@ def deploy_all(settings: Settings, progress: Callable[[str], None], names: list[
     Raises:
         PolicyViolationError: If an enforced policy refuses one of them; none is deployed then.
     """
-    from mlops.policies import deployment_extra, judge_deployment
+    from governance.audit import Outcome, record
+    from mlops.policies import decide, deployment_extra, judge_deployment
     from zenml_airflow.active_stack import active_stack
     from zenml_airflow.deploy import deploy_pipeline
     from zenml_airflow.manifest import PolicyVerdict
@@ -229,6 +249,8 @@ def deploy_all(settings: Settings, progress: Callable[[str], None], names: list[
         for spec, assessment in judged:
             for verdict in assessment.warnings:
                 progress(f"policy {verdict.policy} ({verdict.mode}, {verdict.subject}): {verdict.message}")
+            decide("deploy", settings, spec, assessment)
+        for spec, assessment in judged:
             assessment.enforce(f"Deploying {spec.name!r} to {settings.environment!r}")
         for spec, assessment in judged:
             manifest, path = deploy_pipeline(
@@ -241,6 +263,16 @@ def deploy_all(settings: Settings, progress: Callable[[str], None], names: list[
                     for v in assessment.verdicts
                 ),
                 extra=deployment_extra(settings, spec.name),
+            )
+            record(
+                "deploy",
+                f"pipeline:{spec.name}",
+                Outcome.DONE,
+                links={
+                    "environment": settings.environment,
+                    "snapshot": str(manifest.snapshot_id),
+                    "commit": manifest.code.commit,
+                },
             )
             progress(
                 f"deployed {spec.name} to {settings.environment}: snapshot {manifest.snapshot_name}, "
@@ -264,7 +296,7 @@ def run_inline(settings: Settings, name: str, day: date | None, params: dict[str
     from zenml.enums import ExecutionMode
     from zenml.utils import source_utils
 
-    from mlops.policies import judge_deployment
+    from mlops.policies import decide, judge_deployment
     from zenml_airflow.active_stack import active_stack
     from zenml_airflow.context import cli_context, run_context
     from zenml_airflow.records import context_tags, record_context
@@ -282,7 +314,9 @@ def run_inline(settings: Settings, name: str, day: date | None, params: dict[str
     apply_stack(settings)
     arguments = pipeline_arguments(settings, spec)
     with run_context(context), active_stack(stack_id(settings, scheduled=False)):
-        judge_deployment(settings, spec).enforce(f"Running {name!r} in {settings.environment!r}")
+        decide("run", settings, spec, judge_deployment(settings, spec)).enforce(
+            f"Running {name!r} in {settings.environment!r}"
+        )
         pipeline = spec.load().with_options(
             run_name=f"{name}/{context.dag_run_id}", execution_mode=ExecutionMode.FAIL_FAST
         )

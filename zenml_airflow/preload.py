@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import typing
 from collections.abc import Sequence
 from functools import cache
 from types import ModuleType
@@ -53,15 +54,28 @@ SEARCHES_EVERY_MODULE = ("skops.io",)
 """Libraries that, on import, ask every loaded module for some names. Airflow's modules answer that by importing
 what they otherwise load lazily, with a warning each: 20 s and 3,000 lines were measured."""
 
+ZENML_FILTERS = "zenml.models.v2.base.filter"
+"""Declares a field as ``Optional[Union[float, datetime]]`` and takes a value for the first type that fits.
+``typing`` remembers one ``Optional`` for both orders: where Airflow asked for the other one first, ZenML takes the
+number of a model version for a moment in 1970 and finds no such version."""
+
 
 def import_apart_from_airflow() -> None:
-    """Import the libraries of :data:`SEARCHES_EVERY_MODULE`, where installed, out of sight of Airflow's modules.
+    """Keep what Airflow has imported from changing what ZenML and the libraries of a step become.
+
+    Libraries of :data:`SEARCHES_EVERY_MODULE` are imported, where installed, out of sight of Airflow's modules.
+    ZenML's filters are imported with none of Airflow's type annotations remembered.
 
     Does nothing where Airflow is not loaded: a step that needs them imports them itself. Must run while the
     process has one thread: it takes Airflow's modules out of ``sys.modules`` meanwhile.
     """
     if "airflow" not in sys.modules:
         return
+    if ZENML_FILTERS not in sys.modules:
+        # The module itself offers no other way to clear its caches; Python's own tests use this one.
+        for clear in typing._cleanups:  # type: ignore[attr-defined]
+            clear()
+        importlib.import_module(ZENML_FILTERS)
     missing = [name for name in SEARCHES_EVERY_MODULE if name not in sys.modules]
     installed = [name for name in missing if importlib.util.find_spec(name.split(".", 1)[0])]
     if not installed:

@@ -50,12 +50,21 @@ class _Section(BaseModel):
 
 
 class StorageSettings(_Section):
-    """Locations of the partitions: fsspec URLs, or paths below ``Settings.storage_root``."""
+    """Locations: fsspec URLs, or paths below ``Settings.storage_root``.
+
+    Attributes:
+        root: What relative locations resolve against; the state folder by default.
+        landing: Partitions to score.
+        predictions: Scored partitions.
+        quarantine: Rows that were refused.
+        audit: The audit log: a file, or a folder in an object store; no log by default.
+    """
 
     root: str | None = None
     landing: str
     predictions: str
     quarantine: str
+    audit: str | None = None
 
 
 class ScheduleSettings(_Section):
@@ -149,6 +158,19 @@ class ServiceSettings(_Section):
     airflow_database: SecretStr | None = None
 
 
+class MonitoringSettings(_Section):
+    """Where metrics go.
+
+    Attributes:
+        statsd: ``HOST:PORT`` of a StatsD server, for Airflow's own metrics and for those of steps.
+        textfiles: Folder of OpenMetrics files of steps, as Prometheus's node exporter reads them; relative to the
+            state folder.
+    """
+
+    statsd: str | None = Field(None, pattern=r"^[^:\s]+:\d{1,5}$")
+    textfiles: str | None = None
+
+
 class DemoSettings(_Section):
     """What ``mlops demo`` replays."""
 
@@ -177,6 +199,7 @@ class Settings(_Section):
     storage: StorageSettings
     airflow: AirflowSettings
     services: ServiceSettings
+    monitoring: MonitoringSettings
     demo: DemoSettings
     data: dict[str, Any]
     pipelines: dict[str, dict[str, Any]]
@@ -220,7 +243,7 @@ class Settings(_Section):
         """
         deployed = {
             "timezone": self.timezone,
-            "storage": self.storage.model_dump(mode="json", exclude={"root"}),
+            "storage": self.storage.model_dump(mode="json", exclude={"root", "audit"}),
             "airflow": self.airflow.model_dump(
                 mode="json", include={"launcher", "retries", "retry_delay_seconds", "timeout_seconds"}
             ),

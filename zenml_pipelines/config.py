@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from governance.steps.card import CardTexts
 from governance.steps.limits import Limit
 from governance.steps.rules import ChampionRules, LatencyRules, StabilityRules, SubgroupRules
 
@@ -74,14 +75,12 @@ class ExaminationConfig(_Config):
     """How the evidence for the gates is gathered.
 
     Attributes:
-        permutation_rows: Test rows, at most, on which each feature is shuffled.
         subgroups: Whose results are compared.
         stability: Number and size of the refits.
         latency: How many predictions are timed.
         champion: When the comparison with the version in production decides.
     """
 
-    permutation_rows: int = Field(ge=100)
     subgroups: SubgroupRules
     stability: StabilityRules
     latency: LatencyRules
@@ -108,6 +107,7 @@ class TrainingConfig(_Config):
         examination: How the evidence for the gates is gathered.
         data_gates: Limits that the data must keep, by name.
         gates: Limits that a model must keep, by name.
+        card: What the model card says of the model.
     """
 
     raw_data: str = Field(min_length=1)
@@ -125,6 +125,7 @@ class TrainingConfig(_Config):
     examination: ExaminationConfig
     data_gates: dict[str, Limit] = Field(min_length=1)
     gates: dict[str, Limit] = Field(min_length=1)
+    card: CardTexts
 
     def with_params(self, params: Mapping[str, Any]) -> TrainingConfig:
         """The configuration with a run's overrides (``estimator``) applied.

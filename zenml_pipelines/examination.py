@@ -22,7 +22,7 @@ from governance.steps.data_checks import (
     schema_measure,
     size_measures,
 )
-from governance.steps.leaks import feature_measures, name_measures, reliance_measures, split_measures
+from governance.steps.leaks import auc, feature_measures, name_measures, share_measures, split_measures
 from governance.steps.limits import Examination, Measure
 from governance.steps.model_checks import (
     champion_measure,
@@ -126,12 +126,13 @@ def examine_risk_model(
         return score(model, frame)
 
     scored = list(dict.fromkeys([*features, *identifiers]))
+    alone = feature_measures(train[scored], truth, patients, order, identifiers)
     return Examination(
         measures=(
             *name_measures(features, (LABEL, *identifiers), train, patients),
-            *feature_measures(train[scored], truth, patients, order, identifiers),
+            *alone,
             *split_measures(patients, test_patients, order, test_order),
-            *reliance_measures(predict, test, features, test_truth, rows=rules.permutation_rows, seed=config.seed),
+            *share_measures(alone, features, auc(test_truth, risks)),
             *subgroup_measures(
                 test,
                 test_truth,

@@ -5,6 +5,7 @@ from typing import Annotated
 from zenml import get_step_context, log_metadata, step
 from zenml.metadata.metadata_types import MetadataType
 
+from governance.audit import HEAD_METADATA, Outcome, airflow_actor, record
 from governance.steps.limits import (
     Examination,
     GateFailedError,
@@ -72,10 +73,21 @@ def quality_gate(
 
 def _enforced(report: GateReport, subject: str) -> GateReport:
     context = get_step_context()
+    run, version = context.pipeline_run, context.model_version
     metadata: dict[str, MetadataType] = {GATES_METADATA: report.as_metadata()}
-    log_metadata(metadata=metadata, run_id_name_or_prefix=context.pipeline_run.id)
-    if context.model_version is not None:
-        log_metadata(metadata=metadata, model_version_id=context.model_version.id)
+    head = record(
+        "gate",
+        f"{subject}:{context.pipeline.name}",
+        Outcome.ALLOWED if report.passed else Outcome.REFUSED,
+        actor=airflow_actor(run.run_metadata),
+        verdicts=[verdict.model_dump(mode="json") for verdict in report.verdicts],
+        links={"zenml_run": str(run.id), "model_version": str(version.id) if version else None},
+    )
+    if head is not None:
+        metadata[HEAD_METADATA] = head.model_dump()
+    log_metadata(metadata=metadata, run_id_name_or_prefix=run.id)
+    if version is not None:
+        log_metadata(metadata=metadata, model_version_id=version.id)
     if not report.passed:
         raise GateFailedError(failure_message(report, subject))
     return report

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from governance.audit import HEAD_METADATA, Outcome, airflow_actor, record
 from governance.describe import LOCAL, describe_snapshot, describe_stack, environment_of, stack_environment
-from governance.policy.engine import judge
+from governance.policy.engine import Assessment, judge
 from governance.policy.facts import Subject
 
 if TYPE_CHECKING:
-    from zenml.models import PipelineSnapshotResponse
+    from zenml.models import PipelineRunResponse, StackResponse
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ def check_run_start() -> None:
     """
     from zenml.client import Client
 
-    snapshot = _running_snapshot()
+    run = _running()
+    snapshot = run.snapshot if run is not None else None
     stack = snapshot.stack if snapshot is not None and snapshot.stack is not None else Client().active_stack_model
     environment = environment_of(stack)
     subjects: list[Subject] = []
@@ -41,24 +43,46 @@ def check_run_start() -> None:
     if snapshot is not None:
         subjects += describe_snapshot(snapshot)
     elif _enforces(environment):
-        raise RunRefusedError(
+        reason = (
             f"Runs on stack {stack.name!r} of environment {environment!r} are started by Airflow: deploy the "
             "pipeline and trigger its DAG. To try something out, use a stack of your own machine."
         )
+        record("start_run", f"stack:{stack.name}", Outcome.REFUSED, reason=reason)
+        raise RunRefusedError(reason)
     assessment = judge(subjects, environment)
     for verdict in assessment.warnings:
         log.info("policy %s (%s): %s", verdict.policy, verdict.subject, verdict.message)
+    _record(run, stack, assessment)
     assessment.enforce(f"This run in environment {environment!r}")
 
 
-def _running_snapshot() -> PipelineSnapshotResponse | None:
-    """The snapshot of the step that is about to run; ``None`` before the first step of a local run."""
+def _running() -> PipelineRunResponse | None:
+    """The run of the step that is about to run; ``None`` before the first step of a local run."""
     from zenml import get_step_context
 
     try:
-        return get_step_context().pipeline_run.snapshot
+        return get_step_context().pipeline_run
     except RuntimeError:
         return None
+
+
+def _record(run: PipelineRunResponse | None, stack: StackResponse, assessment: Assessment) -> None:
+    """Record the decision: each refusal, and once a run, not once a process of it, that it may start."""
+    from zenml import log_metadata
+
+    metadata = run.run_metadata if run is not None else {}
+    if not assessment.blocking and HEAD_METADATA in metadata:
+        return
+    head = record(
+        "start_run",
+        f"stack:{stack.name}" if run is None or run.pipeline is None else f"pipeline:{run.pipeline.name}",
+        Outcome.REFUSED if assessment.blocking else Outcome.ALLOWED,
+        actor=airflow_actor(metadata),
+        verdicts=[verdict.record() for verdict in assessment.verdicts],
+        links={"environment": assessment.environment, "zenml_run": str(run.id) if run is not None else None},
+    )
+    if head is not None and run is not None:
+        log_metadata(metadata={HEAD_METADATA: head.model_dump()}, run_id_name_or_prefix=run.id)
 
 
 def _enforces(environment: str) -> bool:

@@ -6,7 +6,7 @@ ranks the rows. That is fair to columns of many values, which would remember the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +17,6 @@ from governance.steps.limits import Measure
 from governance.steps.resampling import weighted_auc
 
 Array = npt.NDArray[Any]
-Predict = Callable[[pd.DataFrame], Array]
 
 # Resolution and smoothing of the score; no verdict hangs on them, limits do and stand in configs/.
 _BINS: Final = 64
@@ -185,41 +184,27 @@ def split_measures(
     )
 
 
-def reliance_measures(
-    predict: Predict, frame: pd.DataFrame, features: Sequence[str], labels: Array, *, rows: int, seed: int
-) -> tuple[Measure, ...]:
-    """``skill_share`` of each feature: how much of the model's AUC above 0.5 goes when it is shuffled.
+def share_measures(alone: Sequence[Measure], features: Sequence[str], model_auc: float) -> tuple[Measure, ...]:
+    """``skill_share`` of each feature: what it reaches alone of the model's AUC above 0.5.
 
-    Permutation importance (Breiman 2001) on one shuffle of a sample of the test rows.
+    Near 1 the model adds nothing to that one column. It is no attribution: columns that say the same each have
+    a high share, and one that helps only together with others has a low one.
 
     Args:
-        predict: The model: frame to n probabilities.
-        frame: n test rows.
+        alone: What :func:`feature_measures` found.
         features: Columns that the model reads.
-        labels: n labels, 0 or 1.
-        rows: Size of the sample.
-        seed: Seed of sample and shuffles.
+        model_auc: The model's AUC on rows that it was not trained on.
     """
-    random = np.random.default_rng(seed)
-    chosen = np.sort(random.permutation(len(frame))[:rows])
-    sample, truth = frame.iloc[chosen].reset_index(drop=True), labels[chosen]
-    full = auc(truth, predict(sample))
-    if not full > 0.5:
-        reason = f"the model ranks {len(sample)} test rows with AUC {full:.3f}: there is no skill to share"
+    if not model_auc > 0.5:
+        reason = f"the model ranks the test rows with AUC {model_auc:.3f}: there is no skill to share"
         return (Measure(metric="skill_share", value=None, evidence=reason, not_judged=reason),)
-    shuffle = random.permutation(len(sample))
-    # One call for all: a prediction of few rows costs mostly its start.
-    shuffled = [sample.assign(**{name: sample[name].to_numpy()[shuffle]}) for name in features]
-    risks = predict(pd.concat(shuffled, ignore_index=True)).reshape(len(features), len(sample))
-    measures = []
-    for name, scores in zip(features, risks, strict=True):
-        area = auc(truth, scores)
-        measures.append(
-            Measure(
-                metric="skill_share",
-                subject=name,
-                value=(full - area) / (full - 0.5),
-                evidence=f"AUC on {len(sample)} test rows {full:.3f}, with {name} shuffled {area:.3f}",
-            )
+    return tuple(
+        Measure(
+            metric="skill_share",
+            subject=measure.subject,
+            value=(measure.value - 0.5) / (model_auc - 0.5),
+            evidence=f"{measure.evidence}; the model ranks the test rows with AUC {model_auc:.3f}",
         )
-    return tuple(measures)
+        for measure in alone
+        if measure.metric == "feature_auc" and measure.subject in features and measure.value is not None
+    )

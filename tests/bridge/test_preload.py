@@ -83,3 +83,28 @@ def test_a_fork_inherits_no_thread_and_no_connection(preloaded):
 )
 def test_only_processes_that_fork_tasks_preload(command, executor, expected):
     assert may_preload(command, executor) is expected
+
+
+NUMBERS = """
+import json, sys
+import airflow.jobs.scheduler_job_runner
+if sys.argv[1] == "apart":
+    from zenml_airflow.preload import import_apart_from_airflow
+    import_apart_from_airflow()
+from zenml.models import ModelVersionFilter
+(found,) = [f for f in ModelVersionFilter(number=1).list_of_filters if f.column == "number"]
+print(json.dumps(str(found.value)))
+"""
+
+
+@pytest.mark.parametrize(("how", "value"), [("apart", "1.0"), ("beside", "1970-01-01 00:00:01+00:00")])
+def test_a_version_is_found_by_number_in_a_task_that_the_scheduler_forked(how, value):
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", NUMBERS, how],
+        env={**os.environ, "ZENML_AIRFLOW_PRELOAD": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout.strip().splitlines()[-1]) == value

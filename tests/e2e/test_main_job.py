@@ -205,6 +205,33 @@ def test_same_pipeline_runs_without_airflow(main_job, settings):
     assert_each_row_once(settings, day)
 
 
+def test_every_decision_of_the_main_job_is_in_the_audit_log_and_zenml_remembers_it(main_job):
+    lines = main_job.mlops("audit", "show", "--last", 1000, "--json").stdout.splitlines()
+    entries = [json.loads(line) for line in lines]
+    made = {(entry["action"], entry["subject"], entry["outcome"]) for entry in entries}
+    assert made >= {
+        ("deploy", "pipeline:training", "allowed"),
+        ("deploy", "pipeline:training", "done"),
+        ("start_run", "pipeline:training", "allowed"),
+        ("gate", "data:training", "allowed"),
+        ("gate", "model:training", "allowed"),
+        ("promote", "model_version:readmission_risk/1", "allowed"),
+        ("promote", "model_version:readmission_risk/1", "done"),
+        ("start_run", "pipeline:batch_inference", "allowed"),
+    }
+    (gate,) = [entry for entry in entries if entry["subject"] == "model:training"]
+    (run,) = main_job.zenml_runs("training")
+    assert gate["links"]["zenml_run"] == run["id"]
+    assert gate["actor"] == f"airflow:readmission_training/{run['metadata']['dag_run_id']}"
+    # A run without Airflow is judged before ZenML has made it: its entry names the stack, not the run.
+    starts = {entry["links"].get("zenml_run") for entry in entries if entry["action"] == "start_run"}
+    by_airflow = [run for run in main_job.zenml_runs("batch_inference") if run["metadata"]["dag_id"] != "cli"]
+    assert starts >= {run["id"] for run in by_airflow}
+    verified = json.loads(main_job.mlops("audit", "verify", "--json").stdout)
+    assert verified["whole"]
+    assert verified["checkpoints"] > 10
+
+
 def test_manifests_hold_no_path_and_no_credential(main_job, settings):
     files = sorted(settings.manifests_dir.glob("*.json"))
     assert [path.stem for path in files] == ["batch_inference", "training"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from model_bench import Bench, fit, quick_config
 from pipeline_workspace import ARCHIVE, ROWS, Workspace, land, settings
 
 from zenml_pipelines.config import TrainingConfig, build_batch_inference_config, build_training_config
@@ -88,3 +89,16 @@ def real_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "raw").mkdir()
     found.rename(root / "raw" / "diabetic_data.csv")
     return root
+
+
+@pytest.fixture(scope="session")
+def bench(real_root: Path) -> Bench:
+    """The published encounters of a fifth of the patients; `test_training` judges the model of all of them."""
+    from zenml_pipelines.data.schema import PATIENT_ID, read_encounters
+    from zenml_pipelines.data.split import training_rows
+    from zenml_pipelines.splitting import split_in_time
+
+    config = quick_config()
+    rows = training_rows(read_encounters(real_root / "raw" / "diabetic_data.csv"), config.holdout_fraction)
+    train, test = split_in_time(rows.loc[rows[PATIENT_ID] % 5 == 0], config.test_fraction)
+    return Bench(config, train, test, fit(config, train))

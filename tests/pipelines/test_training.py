@@ -7,8 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from pipeline_workspace import Workspace, settings
+from zenml.artifacts.utils import load_artifact_visualization
 from zenml.client import Client
 
+from governance.cards.records import NoCardError, recorded_card
 from governance.promotion import PromotionRefusedError, latest_candidate, promote
 from governance.steps.gates import GATES_METADATA
 from governance.steps.limits import GateFailedError
@@ -46,6 +48,39 @@ def test_registered_version_carries_its_evidence_and_no_stage(real_run):
     assert "readmitted" not in {rule.name for rule in schema.columns}
     assert "patient_nbr" not in schema.features
     assert "encounter_id" not in schema.features
+
+
+def test_the_versions_card_is_what_zenml_shows_and_says_what_was_found(real_run):
+    version = Client().get_model_version("real_model", 1)
+    page = version.get_artifact("model_card")
+    assert [shown.type.value for shown in page.visualizations] == ["html"]
+    shown = str(load_artifact_visualization(page).value)
+    assert page.load() == shown
+    metrics = version.run_metadata["training"]["metrics"]["metrics"]
+    for part in (
+        "Risk of readmission within 30 days",
+        "0689e7ec031237dc63031b938805c48377748761a3b26acab621567afa24df97",
+        f"{metrics['roc_auc']['lower']:.4g} to {metrics['roc_auc']['upper']:.4g}",
+        "all gates passed",
+        "no_hindsight",
+        "reported, not judged",
+        "<svg",
+    ):
+        assert part in shown, part
+    assert "# Risk of readmission" in version.get_artifact("model_card_text").load()
+
+
+def test_a_later_card_has_the_decisions(real_run):
+    before = recorded_card("real_model")
+    assert (before.version, before.decisions) == (1, ())
+    # The pipeline that ran here is not the deployed one, so the stack's environment, local, decides.
+    promote("real_model", 1, "staging")
+    (decision,) = recorded_card("real_model", 1).decisions
+    assert decision.action == "promote to staging: done"
+    assert "real_model version 1 is in staging now" in decision.reason
+    Client().get_model_version("real_model", 1).set_stage("none", force=True)
+    with pytest.raises(NoCardError, match="no version 9"):
+        recorded_card("real_model", 9)
 
 
 def test_no_snapshot_or_parameter_holds_a_machine_path(real_run, real_root: Path):

@@ -3,6 +3,7 @@
 from zenml import pipeline
 
 from governance.steps.guard import check_run_start
+from governance.steps.hooks import observe_failure, observe_success
 from zenml_pipelines.config import BatchInferenceConfig, Provenance
 from zenml_pipelines.steps.batch_inference import (
     load_partition,
@@ -17,6 +18,8 @@ from zenml_pipelines.steps.batch_inference import (
     name="batch_inference",
     enable_cache=False,
     on_init=check_run_start,
+    on_success=observe_success,
+    on_failure=observe_failure,
     tags=["team:data-science", "kind:batch-inference", "data:de-identified-health"],
     extra={
         "owner": "data-science",

@@ -4,6 +4,7 @@ from zenml import Model, pipeline
 
 from governance.steps.gates import data_gate, quality_gate
 from governance.steps.guard import check_run_start
+from governance.steps.hooks import observe_failure, observe_success
 from governance.steps.limits import GateLimits
 from zenml_pipelines.config import Provenance, TrainingConfig
 from zenml_pipelines.steps.tracking import stack_has_tracker
@@ -15,6 +16,7 @@ from zenml_pipelines.steps.training import (
     register_model,
     split_data,
     train_model,
+    write_card,
 )
 
 _ABOUT = {
@@ -28,11 +30,13 @@ _ABOUT = {
     name="training",
     enable_cache=False,
     on_init=check_run_start,
+    on_success=observe_success,
+    on_failure=observe_failure,
     tags=["team:data-science", "kind:training", "data:de-identified-health"],
     extra=_ABOUT,
 )
 def training(config: TrainingConfig, provenance: Provenance | None = None) -> None:
-    """Load, examine and gate the data; split, train, evaluate, examine and gate the model; register it.
+    """Load, examine and gate the data; split, train, evaluate, examine, gate, register; write the card.
 
     The model version belongs to the steps from ``train_model`` on, so that a run which fails before it trains
     leaves no empty version behind. Nothing is cached: a training run is asked for because something changed,
@@ -58,12 +62,14 @@ def training(config: TrainingConfig, provenance: Provenance | None = None) -> No
     risk_model, _, mlflow_run_id = train_model.with_options(model=model, experiment_tracker=tracker)(
         train, run_config
     )
-    metrics = evaluate_model.with_options(model=model, experiment_tracker=tracker)(risk_model, test, run_config)
+    metrics, curves = evaluate_model.with_options(model=model, experiment_tracker=tracker)(
+        risk_model, test, run_config
+    )
     examination = examine_model.with_options(model=model)(risk_model, train, test, run_config)
     report = quality_gate.with_options(model=model)(
         metrics, gate=GateLimits(limits=config.gates), examination=examination, data_report=data_report
     )
-    register_model.with_options(model=model)(
+    summary = register_model.with_options(model=model)(
         metrics,
         report,
         data_profile,
@@ -72,3 +78,4 @@ def training(config: TrainingConfig, provenance: Provenance | None = None) -> No
         mlflow_run_id,
         provenance=provenance or Provenance(),
     )
+    write_card.with_options(model=model)(summary, curves, examination, report, run_config)

@@ -13,7 +13,17 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sklearn.pipeline import Pipeline
 from zenml import ArtifactConfig, get_step_context, log_metadata, step
 from zenml.enums import ArtifactType
+from zenml.types import HTMLString, MarkdownString
 
+from governance.steps.card import (
+    CARD_ARTIFACT,
+    CARD_CONTENT_ARTIFACT,
+    CARD_TEXT_ARTIFACT,
+    CardContent,
+    card_content,
+    render_card,
+)
+from governance.steps.curves import Curves, risk_curves
 from governance.steps.data_checks import PROFILE_METADATA, DataProfile
 from governance.steps.limits import Examination, GateReport, MetricReport
 from governance.steps.materializers import ParquetMaterializer
@@ -176,15 +186,19 @@ def train_model(
 @step(enable_cache=False, extra=_COMPUTE)
 def evaluate_model(
     risk_model: Pipeline, test: pd.DataFrame, run_config: TrainingConfig
-) -> Annotated[MetricReport, "metrics"]:
+) -> tuple[Annotated[MetricReport, "metrics"], Annotated[Curves, "curves"]]:
     """Measure the model on the later, unseen patients; intervals by resampling patients.
+
+    Returns:
+        The metrics, and the curves that its card shows.
 
     Raises:
         ValueError: If the test part holds one class only.
     """
+    truth, risks = labels(test).to_numpy(), score(risk_model, test)
     report = evaluate(
-        labels(test).to_numpy(),
-        score(risk_model, test),
+        truth,
+        risks,
         test[PATIENT_ID].to_numpy(),
         resamples=run_config.bootstrap.resamples,
         confidence=run_config.bootstrap.confidence,
@@ -194,7 +208,8 @@ def evaluate_model(
         import mlflow
 
         mlflow.log_metrics({**report.flat(), "test_rows": report.rows})
-    return report
+    curves = risk_curves(truth, risks)
+    return report, curves
 
 
 @step(enable_cache=False, extra=_COMPUTE)
@@ -255,6 +270,53 @@ def register_model(
     )
     log_metadata(metadata={"training": recorded}, run_id_name_or_prefix=context.pipeline_run.id)
     return summary
+
+
+@step(enable_cache=False, extra=_IO)
+def write_card(
+    summary: TrainingSummary,
+    curves: Curves,
+    examination: Examination,
+    gate_report: GateReport,
+    run_config: TrainingConfig,
+) -> tuple[
+    Annotated[HTMLString, CARD_ARTIFACT],
+    Annotated[MarkdownString, CARD_TEXT_ARTIFACT],
+    Annotated[CardContent, CARD_CONTENT_ARTIFACT],
+]:
+    """Write the version's model card; ZenML shows it. Promotion demands that there is one.
+
+    Returns:
+        The card as HTML, as Markdown, and what both are made of: `mlops card` renders it again, with the
+        decisions that came later.
+    """
+    context = get_run_context()
+    airflow = None if context.dag_id == "cli" else f"{context.dag_id}/{context.dag_run_id}"
+    content = card_content(
+        model=summary.model_name,
+        version=summary.model_version,
+        made_at=context.attempt_started_at,
+        texts=run_config.card,
+        facts={
+            "data": summary.data.location,
+            "data sha256": summary.data.sha256,
+            "rows that training may see": summary.data.rows,
+            "last encounter": summary.data.last_encounter_id,
+            "estimator": summary.estimator,
+            "commit": summary.provenance.git_commit,
+            "uncommitted changes": summary.provenance.git_dirty,
+            "ZenML run": summary.zenml_run_id,
+            "MLflow run": summary.mlflow_run_id,
+            "Airflow run": airflow,
+        },
+        threshold=run_config.decision_threshold,
+        metrics=summary.metrics,
+        curves=curves,
+        gates=gate_report,
+        examination=examination,
+    )
+    html, markdown = render_card(content)
+    return HTMLString(html), MarkdownString(markdown), content
 
 
 def _read_source(location: str) -> tuple[pd.DataFrame, str]:

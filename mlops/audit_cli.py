@@ -1,0 +1,174 @@
+"""``mlops audit``: read the audit log, check it, hand it out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mlops.sentences import sentences
+
+if TYPE_CHECKING:
+    from governance.audit import Entry
+    from governance.audit.log import AuditLog
+
+audit_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="The audit log: every decision on pipelines and models, each entry bound to the one before it.",
+)
+Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
+console = Console(soft_wrap=True)
+
+
+@audit_app.command()
+def show(
+    last: Annotated[int, typer.Option("--last", min=1, help="How many entries, the latest ones.")] = 20,
+    action: Annotated[str | None, typer.Option(help="Only entries of this action, such as promote.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Only entries whose subject contains this text.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the entries as JSON lines.")] = False,
+    environment: Environment = "local",
+) -> None:
+    """Show the latest entries. What cannot be read ends the list with an error: `verify` says more.
+
+    For example: `mlops audit show --last 5`, or `mlops audit show --action promote --subject readmission_risk`
+    """
+    with sentences():
+        entries = [
+            entry
+            for entry in _entries(_log(environment).lines())
+            if (action is None or entry.action == action) and (subject is None or subject in entry.subject)
+        ][-last:]
+        if as_json:
+            sys.stdout.writelines(f"{entry.line().decode()}\n" for entry in entries)
+            return
+        table = Table("no.", "at (UTC)", "actor", "action", "subject", "outcome", "verdicts", "reason")
+        for entry in entries:
+            failed = sum(verdict.get("passed") is False for verdict in entry.verdicts)
+            judged = f"{failed} of {len(entry.verdicts)} failed" if entry.verdicts else ""
+            texts = (entry.actor, entry.action, entry.subject, entry.outcome.value, judged, entry.reason or "")
+            table.add_row(str(entry.number), f"{entry.at:%Y-%m-%d %H:%M:%S}", *map(escape, texts))
+        console.print(table)
+
+
+@audit_app.command()
+def verify(
+    file: Annotated[
+        Path | None, typer.Argument(help="An exported file; the environment's log by default.", dir_okay=False)
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Do not ask ZenML which heads it remembers; a cut end stays unseen.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+    environment: Environment = "local",
+) -> None:
+    """Check every entry, its hash and its place; exit with 1 at the first broken one.
+
+    ZenML's runs and model versions remember heads of the log, so an end that was cut off, or a log that was
+    written anew, shows too. An exported file is checked by itself.
+
+    For example: `mlops audit verify`, or `mlops audit verify --offline --json`
+    """
+    with sentences():
+        from governance.audit import Head
+        from governance.audit import verify as check
+
+        heads: dict[str, Head] = {}
+        if file is None:
+            log = _log(environment)
+            if not offline:
+                from governance.audit.heads import remembered_heads
+
+                # Before the log is read: an entry that is added meanwhile must not be missed in it.
+                heads = remembered_heads()
+            found, where = check(log.lines(), heads), log.location
+        else:
+            with file.open("rb") as lines:
+                found, where = check(lines, part=True), str(file)
+        if as_json:
+            report = {"log": where, "whole": found.whole, **found.model_dump(mode="json")}
+            sys.stdout.write(json.dumps(report, indent=2) + "\n")
+        elif found.whole:
+            text = f"{where}: {found.entries} entries are whole"
+            if found.head is not None:
+                text += f", {found.first} to {found.head.number}; the last one's hash is {found.head.hash}"
+            console.print(f"{text}; compared with {found.checkpoints} heads in ZenML", highlight=False)
+        else:
+            console.print(
+                f"[red]Broken[/red]: entry {found.broken} of {escape(where)}: {escape(found.problem or '')}. The "
+                f"{found.entries} entries before it are whole.",
+                highlight=False,
+            )
+        if not found.whole:
+            raise typer.Exit(1)
+
+
+@audit_app.command()
+def export(
+    start: Annotated[
+        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day, UTC; all by default.")
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, UTC; all by default.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write, which must not exist; the standard output by default.")
+    ] = None,
+    environment: Environment = "local",
+) -> None:
+    """Write the entries of some days as JSON lines; `mlops audit verify FILE` checks them anywhere.
+
+    The file has every entry between the first and the last of these days, as they stand in the log.
+
+    For example: `mlops audit export --from 2026-01-01 --to 2026-12-31 --out audit-2026.jsonl`
+    """
+    with sentences():
+        first = start.replace(tzinfo=UTC) if start else datetime.min.replace(tzinfo=UTC)
+        after = end.replace(tzinfo=UTC) + timedelta(days=1) if end else datetime.max.replace(tzinfo=UTC)
+        if first >= after:
+            raise ValueError(f"--from {first.date()} is after --to {(after - timedelta(days=1)).date()}.")
+        entries = list(_entries(_log(environment).lines()))
+        places = [place for place, entry in enumerate(entries) if first <= entry.at < after]
+        chosen = entries[places[0] : places[-1] + 1] if places else []
+        lines = b"".join(entry.line() + b"\n" for entry in chosen)
+        if out is None:
+            sys.stdout.write(lines.decode())
+            return
+        try:
+            with out.open("xb") as file:
+                file.write(lines)
+        except FileExistsError:
+            raise ValueError(f"{out} exists already: name another file.") from None
+        console.print(f"wrote {len(chosen)} entries to {out}", highlight=False)
+
+
+def _log(environment: str) -> AuditLog:
+    from mlops.runtime import enter
+
+    enter(environment)
+    from governance.audit import configured_log
+
+    log = configured_log()
+    if log is None:
+        raise RuntimeError("This environment has no audit log: name its place as `storage.audit` in configs/.")
+    return log
+
+
+def _entries(lines: Iterable[bytes]) -> Iterator[Entry]:
+    from governance.audit.entries import MalformedEntryError, parse_entry
+
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield parse_entry(line.removesuffix(b"\n"))
+        except MalformedEntryError as error:
+            raise RuntimeError(
+                f"Line {number} of the audit log is no entry: {error}. See `mlops audit verify`."
+            ) from None

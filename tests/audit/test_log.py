@@ -1,0 +1,177 @@
+"""The log keeps every entry in its order, whoever writes at the same time and whoever is killed meanwhile."""
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from governance.audit import AuditError, Outcome, open_log, record, verify
+from governance.audit.entries import Event
+from governance.audit.log import AUDIT_LOG_ENV, RECOVERED, FileLog, ObjectLog
+
+
+def event(text="x"):
+    return Event(actor="user:anna", action="test", subject=text, outcome=Outcome.DONE, verdicts=({"p": text},))
+
+
+def write_many(path, count, name):
+    log = open_log(str(path))
+    for number in range(count):
+        log.append(event(f"{name}/{number}"))
+
+
+def subjects(log):
+    return [json.loads(line)["subject"] for line in log.lines()]
+
+
+def test_four_threads_of_a_thousand_events_make_one_chain(tmp_path):
+    path = tmp_path / "log.jsonl"
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda name: write_many(path, 1000, name), "abcd"))
+    found = verify(FileLog(path).lines())
+    assert (found.whole, found.entries, found.head.number) == (True, 4000, 4000)
+    written = subjects(FileLog(path))
+    for name in "abcd":
+        assert [s for s in written if s.startswith(name)] == [f"{name}/{n}" for n in range(1000)]
+
+
+def test_four_processes_make_one_chain(tmp_path):
+    path = tmp_path / "log.jsonl"
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=write_many, args=(path, 100, name)) for name in "abcd"]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0] * 4
+    found = verify(FileLog(path).lines())
+    assert (found.whole, found.entries) == (True, 400)
+    assert len(set(subjects(FileLog(path)))) == 400
+
+
+def test_an_unfinished_line_of_any_length_is_moved_aside_and_told(tmp_path):
+    whole = FileLog(tmp_path / "whole")
+    for number in range(3):
+        whole.append(event(f"{number}"))
+    content = whole.path.read_bytes()
+    before = content[: content[:-1].rfind(b"\n") + 1]
+    for cut in range(len(before) + 1, len(content), 7):
+        log = FileLog(tmp_path / f"cut-{cut}" / "log")
+        log.path.parent.mkdir()
+        log.path.write_bytes(content[:cut])
+        assert verify(log.lines()).broken == 3
+        log.append(event("after"))
+        found = verify(log.lines())
+        assert (found.whole, found.entries) == (True, 4)
+        assert log.path.read_bytes().startswith(before)
+        (aside,) = log.path.parent.glob("log.unfinished-*")
+        assert aside.read_bytes() == content[len(before) : cut]
+        assert [json.loads(line)["action"] for line in log.lines()] == ["test", "test", RECOVERED, "test"]
+
+
+def test_the_very_first_line_may_be_unfinished(tmp_path):
+    log = FileLog(tmp_path / "log")
+    log.path.write_bytes(b'{"action":"te')
+    log.append(event())
+    assert verify(log.lines()).entries == 2
+
+
+def test_killed_writers_cost_no_entry_that_was_acknowledged(tmp_path):
+    path = tmp_path / "log"
+    code = (
+        "import sys; from pathlib import Path; from governance.audit.log import FileLog;"
+        "from governance.audit.entries import Event;\n"
+        "log = FileLog(Path(sys.argv[1]))\n"
+        "event = Event(actor='a', action='b', subject='c', outcome='done')\n"
+        "while True: print(log.append(event).number, flush=True)"
+    )
+    acknowledged = 0
+    for _ in range(3):
+        writers = [
+            subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
+            for _ in range(2)
+        ]
+        for writer in writers:
+            writer.stdout.readline()
+        time.sleep(0.2)
+        for writer in writers:
+            os.kill(writer.pid, signal.SIGKILL)
+            rest, _ = writer.communicate()
+            acknowledged = max([acknowledged, *(int(line) for line in rest.splitlines() if line)])
+    FileLog(path).append(event())
+    found = verify(FileLog(path).lines())
+    assert found.whole
+    assert found.entries > acknowledged > 10
+
+
+def test_a_log_that_cannot_be_written_is_an_error_with_the_way_out(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(AuditError, match=r"cannot be written: .*Nothing is done without an entry.*storage\.audit"):
+        FileLog(tmp_path / "file" / "log").append(event())
+
+
+def test_nothing_is_added_after_a_damaged_entry(tmp_path):
+    log = FileLog(tmp_path / "log")
+    log.append(event())
+    log.path.write_bytes(log.path.read_bytes().replace(b"anna", b" anna"))
+    log.path.write_bytes(log.path.read_bytes().replace(b'"actor"', b'"aktor"'))
+    before = log.path.read_bytes()
+    with pytest.raises(AuditError, match=r"The last entry .* is damaged"):
+        log.append(event())
+    assert log.path.read_bytes() == before
+
+
+def test_an_entry_longer_than_a_block_is_found_again(tmp_path):
+    log = FileLog(tmp_path / "log")
+    for _ in range(2):
+        log.append(event("x" * 200_000))
+    assert verify(log.lines()).entries == 2
+
+
+@pytest.mark.parametrize("kind", ["memory", "local"])
+def test_objects_make_one_chain_too(tmp_path, kind):
+    if kind == "memory":
+        log = open_log(f"memory://audit-{tmp_path.name}")
+        assert isinstance(log, ObjectLog)
+    else:
+        log = ObjectLog(f"file://{tmp_path}/audit")
+        log._system.mkdirs(log._folder)
+    for number in range(20):
+        log.append(event(f"{number}"))
+    assert verify(log.lines()).entries == 20
+    names = log._names()
+    log._system.rm_file(names[7])
+    assert verify(log.lines()).broken == 8
+
+
+def test_a_writer_that_comes_second_takes_the_next_number(monkeypatch):
+    log = open_log("memory://audit-race")
+    log.append(event("first"))
+    real, stale = log._names, log._names()
+    log.append(event("second"))
+    answers = iter([stale])
+    monkeypatch.setattr(log, "_names", lambda: next(answers, None) or real())
+    assert log.append(event("third")).number == 3
+    assert verify(log.lines()).entries == 3
+    assert subjects(log) == ["first", "second", "third"]
+
+
+def test_without_a_configured_log_nothing_is_recorded(monkeypatch):
+    monkeypatch.delenv(AUDIT_LOG_ENV, raising=False)
+    assert record("test", "x", Outcome.DONE) is None
+
+
+def test_a_recorded_event_names_the_user_and_leaves_out_empty_links(monkeypatch, tmp_path):
+    monkeypatch.setenv(AUDIT_LOG_ENV, str(tmp_path / "log"))
+    head = record("test", "x", Outcome.DONE, links={"zenml_run": "1", "commit": None})
+    (line,) = FileLog(tmp_path / "log").lines()
+    entry = json.loads(line)
+    assert entry["actor"].startswith("user:")
+    assert entry["links"] == {"zenml_run": "1"}
+    assert (entry["number"], entry["hash"]) == (head.number, head.hash)
