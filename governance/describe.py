@@ -15,6 +15,7 @@ from governance.policy.facts import (
     StackFacts,
     StepFacts,
 )
+from governance.policy.stack_facts import component_facts
 
 if TYPE_CHECKING:
     from zenml import ArtifactConfig
@@ -36,8 +37,6 @@ LOCAL = "local"
 """Environment of a stack that nothing registered for one, where ZenML's store is a file on this machine."""
 
 _TASK_KEY = "airflow"
-_ALWAYS_ENCRYPTED = frozenset({"gcp", "azure"})
-"""Flavors whose provider encrypts every object at rest (Google Cloud Storage, Azure Storage)."""
 
 
 def describe_pipeline(pipeline: Pipeline, defaults: Mapping[str, Any]) -> PipelineFacts:
@@ -185,25 +184,8 @@ def _output(
 def _component(kind: str, model: ComponentResponse) -> ComponentFacts:
     from zenml.stack import StackComponent
 
-    configuration = model.configuration
-    location = configuration.get("path")
-    client: dict[str, Any] = configuration.get("client_kwargs") or {}
-    return ComponentFacts(
-        kind=kind,
-        name=model.name,
-        flavor=model.flavor_name,
-        local=bool(StackComponent.from_model(model).config.is_local),
-        location=None if location is None else str(location),
-        encrypted=_encrypted(model.flavor_name, configuration),
-        region=client.get("region_name"),
-    )
-
-
-def _encrypted(flavor: str, configuration: Mapping[str, Any]) -> bool | None:
-    if flavor in _ALWAYS_ENCRYPTED:
-        return True
-    asked: dict[str, Any] = configuration.get("s3_additional_kwargs") or {}
-    return bool(asked.get("ServerSideEncryption")) if flavor == "s3" else None
+    local = bool(StackComponent.from_model(model).config.is_local)
+    return component_facts(kind, model.name, model.flavor_name, model.configuration, local=local)
 
 
 def _tags(tags: Any) -> tuple[str, ...]:

@@ -14,9 +14,11 @@ from rich.console import Console
 from rich.table import Table
 
 from mlops.audit_cli import audit_app
+from mlops.config_cli import config_app
 from mlops.data_cli import data_app
 from mlops.policy_cli import policy_app
 from mlops.sentences import sentences
+from mlops.stack_cli import stack_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -24,9 +26,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="ZenML pipelines on Airflow: deploy, run, promote and operate them.",
 )
-stack_app = typer.Typer(no_args_is_help=True, help="The ZenML stacks of an environment.")
 app.add_typer(data_app, name="data")
 app.add_typer(stack_app, name="stack")
+app.add_typer(config_app, name="config")
 app.add_typer(policy_app, name="policy")
 app.add_typer(audit_app, name="audit")
 
@@ -151,20 +153,6 @@ def promote(
                 f"No version of {model!r} has passed its gates: train one with `mlops run training` first."
             )
         console.print(str(promote_version(model, number, to, environment=settings.environment)))
-
-
-@stack_app.command("apply")
-def stack_apply(environment: Environment = "local") -> None:
-    """Make the ZenML store match stacks/ENV.yaml; applying twice changes nothing.
-
-    For example: `mlops stack apply --env local`
-    """
-    from mlops.runtime import apply_stack, enter
-
-    with sentences():
-        changes = apply_stack(enter(environment))
-        for change in changes or ["nothing to change"]:
-            console.print(change)
 
 
 @app.command()

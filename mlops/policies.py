@@ -46,9 +46,9 @@ def decide(action: str, settings: Settings, spec: PipelineSpec, assessment: Asse
 
 def deployment_subjects(settings: Settings, spec: PipelineSpec) -> list[Subject]:
     """The pipeline and its deployment, described from the code and the configuration as they are."""
-    from mlops.runtime import pipeline_arguments
+    from mlops.runtime import load_pipeline, pipeline_arguments
 
-    pipeline = spec.load()
+    pipeline = load_pipeline(settings, spec)
     pipeline.prepare(**pipeline_arguments(settings, spec))
     return [describe_pipeline(pipeline, _defaults(settings)), _deployment(settings, spec.name)]
 
@@ -62,8 +62,12 @@ def active_stack_subject(settings: Settings) -> Subject:
 
 def deployment_extra(settings: Settings, pipeline: str) -> dict[str, Any]:
     """What a snapshot records of its deployment, so that the run-start guard can judge it again."""
+    from mlops.runtime import stack_file
+
     facts = _deployment(settings, pipeline).model_dump(mode="json", exclude={"pipeline"})
-    return {DEPLOYMENT_KEY: {"facts": facts, "defaults": _defaults(settings)}}
+    # Also part of the snapshot's identity: other defaults make another snapshot.
+    resources = stack_file(settings).settings.resources
+    return {DEPLOYMENT_KEY: {"facts": facts, "defaults": _defaults(settings), "resources": resources}}
 
 
 def check_environment(settings: Settings, *, today: date | None = None) -> tuple[Assessment, list[str]]:

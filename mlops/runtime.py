@@ -25,7 +25,10 @@ from zenml_airflow.settings import (
 
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
+    from zenml.pipelines.pipeline_definition import Pipeline
 
+    from stacks.load import LoadedStack
+    from stacks.schema import StackFile
     from zenml_pipelines.registry import PipelineSpec
 
 HOST = "127.0.0.1"
@@ -173,21 +176,50 @@ def enter(environment: str | None) -> Settings:
 
 
 def apply_stack(settings: Settings) -> list[str]:
-    """Bring the ZenML store in line with the environment's stack file; return the changes made."""
+    """Bring the ZenML store in line with the environment's stack file; return the changes made.
+
+    Nothing is deleted: that is for ``mlops stack apply --prune``.
+    """
     from stacks.apply import apply_stack_file
 
+    prepare_stores(settings)
+    return [str(change) for change in apply_stack_file(checked_stack(settings), os.environ)]
+
+
+def prepare_stores(settings: Settings) -> None:
+    """Create what a local stack needs below the state folder before ZenML and MLflow use it."""
     (settings.state_dir / "artifacts").mkdir(parents=True, exist_ok=True)
-    file = _stack_file(settings)
-    changes = list(apply_stack_file(file))
-    _create_experiments(settings)
-    return changes
+    trackers = stack_file(settings).components.get("experiment_tracker", {}).values()
+    if any(str(tracker.config.get("tracking_uri", "")).startswith("sqlite:") for tracker in trackers):
+        _create_experiments(settings)
 
 
-def _stack_file(settings: Settings) -> Any:
-    from stacks.apply import read_stack_file
+def stack_path(settings: Settings) -> Path:
+    """The environment's stack file."""
+    return settings.project_root / "stacks" / f"{settings.environment}.yaml"
 
-    path = settings.project_root / "stacks" / f"{settings.environment}.yaml"
-    return read_stack_file(path, {"state_dir": str(settings.state_dir)})
+
+def stack_variables(settings: Settings) -> dict[str, str]:
+    """What ``${…}`` stands for in a stack file."""
+    return {"state_dir": str(settings.state_dir)}
+
+
+def checked_stack(settings: Settings) -> LoadedStack:
+    """The environment's stack file, found good by ZenML's own flavors.
+
+    Raises:
+        StackFileError: If anything is wrong with it.
+    """
+    from stacks.load import check_stack_file
+
+    return check_stack_file(stack_path(settings), stack_variables(settings))
+
+
+def stack_file(settings: Settings) -> StackFile:
+    """The environment's stack file, read against its schema alone."""
+    from stacks.load import read_stack_file
+
+    return read_stack_file(stack_path(settings), stack_variables(settings)).file
 
 
 def _create_experiments(settings: Settings) -> None:
@@ -206,11 +238,35 @@ def _create_experiments(settings: Settings) -> None:
 
 
 def stack_id(settings: Settings, *, scheduled: bool) -> UUID:
-    """Id of the environment's stack: the one that Airflow runs, or the one without Airflow."""
+    """Id of the environment's stack: the one that Airflow runs, or the one without Airflow.
+
+    Raises:
+        ValueError: If nothing runs without Airflow in this environment.
+    """
     from zenml.client import Client
 
-    file = _stack_file(settings)
-    return Client().get_stack(file.scheduled if scheduled else file.inline, allow_name_prefix_match=False).id
+    file = stack_file(settings)
+    name = file.scheduled if scheduled else file.inline
+    if name is None:
+        raise ValueError(
+            f"Environment {settings.environment!r} runs nothing without Airflow: its stack file names no "
+            "inline stack. Deploy with `mlops deploy` and trigger the DAG, or run it in another environment."
+        )
+    return Client().get_stack(name, allow_name_prefix_match=False).id
+
+
+def load_pipeline(settings: Settings, spec: PipelineSpec) -> Pipeline:
+    """A pipeline with the environment's defaults below its own settings."""
+    from zenml.config import ResourceSettings
+    from zenml.config.constants import RESOURCE_SETTINGS_KEY
+
+    pipeline = spec.load()
+    defaults = stack_file(settings).settings.resources
+    if not defaults:
+        return pipeline
+    own = pipeline.configuration.settings.get(RESOURCE_SETTINGS_KEY)
+    asked = {**defaults, **(own.model_dump(exclude_unset=True) if own else {})}
+    return pipeline.with_options(settings={RESOURCE_SETTINGS_KEY: ResourceSettings.model_validate(asked)})
 
 
 def provenance(settings: Settings) -> Any:
@@ -254,7 +310,7 @@ def deploy_all(settings: Settings, progress: Callable[[str], None], names: list[
             assessment.enforce(f"Deploying {spec.name!r} to {settings.environment!r}")
         for spec, assessment in judged:
             manifest, path = deploy_pipeline(
-                spec.load(),
+                load_pipeline(settings, spec),
                 pipeline_arguments(settings, spec),
                 settings=settings,
                 packages=CODE_PACKAGES,
@@ -317,7 +373,7 @@ def run_inline(settings: Settings, name: str, day: date | None, params: dict[str
         decide("run", settings, spec, judge_deployment(settings, spec)).enforce(
             f"Running {name!r} in {settings.environment!r}"
         )
-        pipeline = spec.load().with_options(
+        pipeline = load_pipeline(settings, spec).with_options(
             run_name=f"{name}/{context.dag_run_id}", execution_mode=ExecutionMode.FAIL_FAST
         )
         pipeline.configure(tags=[*context_tags(context)])

@@ -1,148 +1,185 @@
-"""Read a stack file and make the ZenML server match it."""
+"""Make a ZenML server match a stack file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from string import Template
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
-
-from governance.policy.facts import ENVIRONMENT_LABEL
+from stacks.flavors import custom_flavor
+from stacks.load import LoadedStack
+from stacks.plan import (
+    Action,
+    Change,
+    Kind,
+    ServerState,
+    labels_of,
+    make_plan,
+    read_server,
+    wanted_configs,
+    wanted_secret,
+)
+from stacks.schema import StackFile
 
 if TYPE_CHECKING:
     from zenml.client import Client
-    from zenml.models import ComponentResponse
 
 
-class StackFileError(ValueError):
-    """A stack file is missing or wrong."""
+_AFTER_FAILURE = "Mend the cause and apply again: that goes on from here, also where a change was half made."
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Component(_Part):
-    """A ZenML stack component: its flavor and the flavor's configuration."""
-
-    flavor: str
-    config: dict[str, Any]
-
-
-class StackFile(_Part):
-    """What an environment's ZenML server must hold.
+class ApplyError(RuntimeError):
+    """A change failed. The message says what is done and what is not.
 
     Attributes:
-        flavors: Sources of custom flavors by component type.
-        components: Components by type and name.
-        stacks: For each stack the component name by component type.
-        scheduled: The stack whose runs Airflow schedules.
-        inline: The stack that ``mlops run`` uses without Airflow.
+        done: The changes that were made.
+        missing: The changes that were not, the failed one first.
     """
 
-    name: str
-    flavors: dict[str, tuple[str, ...]]
-    components: dict[str, dict[str, Component]]
-    stacks: dict[str, dict[str, str]]
-    scheduled: str
-    inline: str
-
-    @model_validator(mode="after")
-    def _names_exist(self) -> StackFile:
-        problems = [
-            f"stack {stack!r} names {kind} {name!r}, which is not defined"
-            for stack, parts in self.stacks.items()
-            for kind, name in parts.items()
-            if name not in self.components.get(kind, {})
-        ]
-        problems += [
-            f"{role} names stack {name!r}, which is not defined"
-            for role, name in (("scheduled", self.scheduled), ("inline", self.inline))
-            if name not in self.stacks
-        ]
-        if problems:
-            raise ValueError("; ".join(problems))
-        return self
+    def __init__(self, cause: Exception, done: Sequence[Change], missing: Sequence[Change]) -> None:
+        self.done, self.missing = tuple(done), tuple(missing)
+        lines = [f"{missing[0]} failed: {type(cause).__name__}: {cause}"]
+        lines += [f"done: {change}" for change in done]
+        lines += [f"not done: {change}" for change in missing]
+        super().__init__("\n".join([*lines, _AFTER_FAILURE]))
 
 
-def read_stack_file(path: Path, variables: Mapping[str, str]) -> StackFile:
-    """Read a stack file and fill in its ``${…}`` variables.
+def plan_stack_file(loaded: LoadedStack, environ: Mapping[str, str]) -> tuple[list[Change], ServerState]:
+    """Compare a file with the ZenML server of this process.
 
     Raises:
-        StackFileError: If the file is missing, names an unknown variable, or breaks the schema.
-    """
-    try:
-        text = Template(path.read_text(encoding="utf-8")).substitute(variables)
-        return StackFile.model_validate(yaml.safe_load(text))
-    except FileNotFoundError:
-        raise StackFileError(f"No stack file {path.name}: add stacks/{path.name}.") from None
-    except KeyError as error:
-        raise StackFileError(f"{path.name} uses {error}, known are {sorted(variables)}.") from None
-    except (yaml.YAMLError, ValidationError, ValueError) as error:
-        raise StackFileError(f"{path.name} is not a stack file: {error}") from error
-
-
-def apply_stack_file(file: StackFile) -> Iterator[str]:
-    """Create or update flavors, components and stacks; yield a line for each change made.
-
-    Applying the same file twice changes nothing.
+        StackFileError: If a secret can be found nowhere, or a name belongs to another environment.
     """
     from zenml.client import Client
-    from zenml.enums import StackComponentType
 
-    client = Client()
-    for kind, sources in file.flavors.items():
-        known = {flavor.source for flavor in client.list_flavors(type=kind, size=1000).items}
-        for source in sources:
-            if source not in known:
-                flavor = client.create_flavor(source, StackComponentType(kind))
-                yield f"created {kind} flavor {flavor.name}"
-    ids: dict[tuple[str, str], ComponentResponse] = {}
-    for kind, components in file.components.items():
-        for name, wanted in components.items():
-            model, change = _apply_component(client, StackComponentType(kind), name, wanted)
-            ids[kind, name] = model
-            if change:
-                yield f"{change} {kind} {name}"
-    for name, parts in file.stacks.items():
-        wanted_ids = {StackComponentType(kind): ids[kind, part].id for kind, part in parts.items()}
-        found = client.list_stacks(name=name, size=1, hydrate=True).items
-        labels = {ENVIRONMENT_LABEL: file.name}
-        if not found:
-            client.create_stack(name=name, components=wanted_ids, labels=labels)
-            yield f"created stack {name}"
-            continue
-        present = {kind: models[0].id for kind, models in found[0].components.items()}
-        if present != wanted_ids or (found[0].labels or {}).get(ENVIRONMENT_LABEL) != file.name:
-            client.update_stack(
-                name_id_or_prefix=found[0].id,
-                component_updates={kind: [part] for kind, part in wanted_ids.items()},
-                labels=labels,
+    state = read_server(Client(), loaded.file)
+    return make_plan(loaded, state, environ), state
+
+
+def apply_stack_file(loaded: LoadedStack, environ: Mapping[str, str], *, prune: bool = False) -> Iterator[Change]:
+    """Make the changes of the plan one by one; yield each that is made. Applying twice changes nothing.
+
+    ZenML has no transaction over several resources. Everything that can be checked is checked before the first
+    change, and the order is such that a stack never names a component that is not there.
+
+    Args:
+        loaded: The file.
+        environ: The process's variables, of which those that the file lists are read.
+        prune: Whether to delete what the file names no more; nothing is ever deleted without.
+
+    Raises:
+        ApplyError: If a change fails.
+        StackFileError: If a secret can be found nowhere, or a name belongs to another environment.
+    """
+    from zenml.client import Client
+
+    changes, state = plan_stack_file(loaded, environ)
+    chosen = [change for change in changes if prune or change.action is not Action.DELETE]
+    if not chosen:
+        return
+    work = _Work(Client(), loaded.file, state, environ)
+    for position, change in enumerate(chosen):
+        try:
+            work.make(change)
+        except Exception as error:
+            raise ApplyError(error, chosen[:position], chosen[position:]) from error
+        yield change
+    if prune:
+        # What was replaced just now has become a leftover.
+        yield from work.delete_replaced()
+
+
+class _Work:
+    def __init__(self, client: Client, file: StackFile, state: ServerState, environ: Mapping[str, str]) -> None:
+        self.client = client
+        self.file = file
+        self.state = state
+        self.environ = environ
+        self.configs = wanted_configs(file)
+        self.ids: dict[tuple[str, str], UUID] = {key: model.id for key, model in state.components.items()}
+        self.replaced: list[tuple[str, str]] = []
+
+    def make(self, change: Change) -> None:
+        makers: dict[Kind, Callable[[Change], None]] = {
+            Kind.FLAVOR: self._flavor,
+            Kind.SECRET: self._secret,
+            Kind.COMPONENT: self._component,
+            Kind.STACK: self._stack,
+        }
+        makers[change.kind](change)
+
+    def delete_replaced(self) -> Iterator[Change]:
+        changes = [Change(Action.DELETE, Kind.COMPONENT, kind, name) for kind, name in self.replaced]
+        for position, change in enumerate(changes):
+            try:
+                self._component(change)
+            except Exception as error:
+                raise ApplyError(error, changes[:position], changes[position:]) from error
+            yield change
+
+    def _flavor(self, change: Change) -> None:
+        from zenml.enums import StackComponentType
+
+        source = next(
+            s for s in self.file.flavors[change.group] if custom_flavor(change.group, s)().name == change.name
+        )
+        self.client.create_flavor(source, StackComponentType(change.group))
+
+    def _secret(self, change: Change) -> None:
+        values = wanted_secret(self.file.secrets[change.name], self.environ)
+        if change.action is Action.CREATE:
+            self.client.create_secret(change.name, values)
+        else:
+            self.client.update_secret(change.name, private=False, add_or_update_values=values)
+
+    def _component(self, change: Change) -> None:
+        from zenml.enums import StackComponentType
+
+        kind, key = StackComponentType(change.group), (change.group, change.name)
+        if change.action is Action.DELETE:
+            self.client.delete_stack_component(self.ids[key], kind)
+            return
+        flavor, config = self.file.components[change.group][change.name].flavor, self.configs[key]
+        labels = labels_of(self.file, [flavor, config])
+        if change.action is Action.UPDATE:
+            # ZenML lays an update over what it holds; ``None`` takes away what the file does not have.
+            extra = dict.fromkeys(set(self.state.components[key].configuration) - set(config))
+            self.client.update_stack_component(
+                self.ids[key], kind, configuration={**config, **extra}, labels=labels
             )
-            yield f"updated stack {name}"
-
-
-def _apply_component(
-    client: Client, kind: Any, name: str, wanted: Component
-) -> tuple[ComponentResponse, str | None]:
-    found = client.list_stack_components(type=kind, name=name, size=1, hydrate=True).items
-    if not found:
-        created = client.create_stack_component(
-            name=name, flavor=wanted.flavor, component_type=kind, configuration=wanted.config
+            return
+        if change.action is Action.REPLACE:
+            old = self.ids[key]
+            renamed = f"{change.name}-replaced-{str(old)[:8]}"
+            # Marked as of this environment, so that a later prune finds it, if nobody did so before.
+            self.client.update_stack_component(old, kind, name=renamed, labels=labels)
+            self.ids[change.group, renamed] = old
+            self.replaced.append((change.group, renamed))
+        created = self.client.create_stack_component(
+            name=change.name, flavor=flavor, component_type=kind, configuration=config, labels=labels
         )
-        return created, "created"
-    present = found[0]
-    if present.flavor_name != wanted.flavor:
-        raise StackFileError(
-            f"{kind.value} {name!r} exists with flavor {present.flavor_name!r}, the file wants {wanted.flavor!r}: "
-            "a component keeps its flavor; give the new one another name."
-        )
-    if {**present.configuration, **wanted.config} == present.configuration:
-        return present, None
-    updated = client.update_stack_component(
-        name_id_or_prefix=present.id, component_type=kind, configuration=wanted.config
-    )
-    return updated, "updated"
+        self.ids[key] = created.id
+
+    def _stack(self, change: Change) -> None:
+        from zenml.enums import StackComponentType
+        from zenml.models import StackUpdate
+
+        if change.action is Action.DELETE:
+            self.client.delete_stack(self.state.stacks[change.name].id)
+            return
+        parts = self.file.stacks[change.name]
+        components: dict[Any, list[UUID]] = {
+            StackComponentType(kind): [self.ids[kind, part]] for kind, part in parts.items()
+        }
+        labels = labels_of(self.file, {kind: [part] for kind, part in parts.items()})
+        if change.action is Action.CREATE:
+            self.client.create_stack(
+                name=change.name, components={kind: ids[0] for kind, ids in components.items()}, labels=labels
+            )
+            return
+        # The client's own update cannot take a component out of a stack.
+        present = self.state.stacks[change.name]
+        update = StackUpdate(components=components, labels={**(present.labels or {}), **labels})
+        updated = self.client.zen_store.update_stack(present.id, update)
+        if updated.id == self.client.active_stack_model.id:
+            self.client.activate_stack(updated.id)

@@ -278,6 +278,22 @@ def project_root() -> Path:
     return root
 
 
+def settings_files(root: Path, environment: str) -> tuple[Path, Path]:
+    """The file that every environment shares, and the environment's own, which is merged over it.
+
+    Raises:
+        SettingsError: If there is no such environment.
+    """
+    folder = root / "configs"
+    known = sorted(path.stem for path in folder.glob("*.yaml") if path.stem != _SHARED)
+    if environment not in known:
+        raise SettingsError(
+            f"No environment {environment!r}: configs/ has no {environment}.yaml that describes one. "
+            f"Known: {known}."
+        )
+    return folder / f"{_SHARED}.yaml", folder / f"{environment}.yaml"
+
+
 def load_settings(environment: str | None = None) -> Settings:
     """Read the settings of an environment.
 
@@ -289,13 +305,8 @@ def load_settings(environment: str | None = None) -> Settings:
     """
     root = project_root()
     name = environment or os.environ.get(ENVIRONMENT_ENV) or DEFAULT_ENVIRONMENT
-    path = root / "configs" / f"{name}.yaml"
-    known = sorted(p.stem for p in path.parent.glob("*.yaml") if p.stem != _SHARED)
-    if name not in known:
-        raise SettingsError(
-            f"No environment {name!r}: configs/ has no {name}.yaml that describes one. Known: {known}."
-        )
-    merged = _merge(_read_yaml(root / "configs" / f"{_SHARED}.yaml"), _read_yaml(path))
+    shared, path = settings_files(root, name)
+    merged = _merge(_read_yaml(shared), _read_yaml(path))
     named = {key: os.environ[variable] for key, variable in SERVICE_ENVS.items() if os.environ.get(variable)}
     merged = _merge(merged, {"services": named})
     state, dags = os.environ.get(STATE_DIR_ENV), os.environ.get(DAGS_DIR_ENV)

@@ -1,0 +1,204 @@
+"""``mlops stack``: what an environment's ZenML server must hold, planned and applied like infrastructure."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from mlops.sentences import sentences
+
+if TYPE_CHECKING:
+    from stacks.load import LoadedStack
+    from stacks.plan import Change
+    from zenml_airflow.settings import Settings
+
+DIFFERENT = 3
+"""Exit code of ``plan`` and ``diff`` that found something; 2 is the command line's own, for wrong usage."""
+
+stack_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="The stacks of an environment: validate, plan, apply, diff and export stacks/ENV.yaml.",
+)
+Environment = Annotated[str, typer.Argument(metavar="[ENV]", help="Environment, as in stacks/ENV.yaml.")]
+Prune = Annotated[bool, typer.Option("--prune", help="Delete what the file names no more.")]
+console = Console(soft_wrap=True, highlight=False, markup=False)
+
+
+class Form(StrEnum):
+    """What ``export`` prints."""
+
+    YAML = "yaml"
+    AIRFLOW = "airflow"
+    POOLS = "pools"
+    SCHEMA = "schema"
+
+
+@stack_app.command()
+def validate(environment: Environment = "local") -> None:
+    """Check a stack file offline: schema, references, ZenML's flavors, the policies, agreement with configs/.
+
+    Every problem is named with file, line and field. Exits with 0 if there is none, else with 1.
+
+    For example: `mlops stack validate`, or `mlops stack validate staging`
+    """
+    from mlops.runtime import enter
+
+    with sentences():
+        loaded = _checked(enter(environment))
+        console.print(f"stacks/{environment}.yaml is valid: {len(loaded.file.stacks)} stacks")
+
+
+@stack_app.command()
+def plan(environment: Environment = "local", prune: Prune = False) -> None:
+    """Show what `mlops stack apply` would change; nothing is changed.
+
+    Exits with 0 if nothing would, with 3 if something would, with 1 on an error.
+
+    For example: `mlops stack plan`
+    """
+    from mlops.runtime import enter
+
+    with sentences():
+        settings = enter(environment)
+        from stacks.apply import plan_stack_file
+        from stacks.plan import Action
+
+        changes, _ = plan_stack_file(_checked(settings), os.environ)
+        made = [change for change in changes if prune or change.action is not Action.DELETE]
+        _show(changes, prune=prune)
+        counts = ", ".join(f"{sum(c.action is action for c in made)} to {action}" for action in Action)
+        console.print(f"plan for {environment}: {counts}" if made else f"{environment}: nothing to change")
+        if made:
+            raise typer.Exit(DIFFERENT)
+
+
+@stack_app.command()
+def apply(environment: Environment = "local", prune: Prune = False) -> None:
+    """Make the ZenML server match stacks/ENV.yaml; applying twice changes nothing, and nothing is deleted.
+
+    A failure says what is done and what is not; applying again finishes it. Exits with 0 or, on an error, with 1.
+
+    For example: `mlops stack apply`
+    """
+    from mlops.runtime import enter, prepare_stores
+
+    with sentences():
+        settings = enter(environment)
+        from stacks.apply import apply_stack_file
+
+        loaded = _checked(settings)
+        prepare_stores(settings)
+        count = 0
+        for change in apply_stack_file(loaded, os.environ, prune=prune):
+            count += 1
+            console.print(str(change))
+        console.print(f"{environment}: {count} changes made" if count else f"{environment}: nothing to change")
+
+
+@stack_app.command()
+def diff(environment: Environment = "local") -> None:
+    """Find what was changed on the server by hand: it differs from what was applied last, or is gone.
+
+    Exits with 0 if nothing was, with 3 if something was, with 1 on an error. `mlops stack apply` repairs it.
+
+    For example: `mlops stack diff`
+    """
+    from mlops.runtime import enter
+
+    with sentences():
+        settings = enter(environment)
+        from stacks.apply import plan_stack_file
+        from stacks.plan import Action
+
+        changes, _ = plan_stack_file(_checked(settings), os.environ)
+        drifted = [change for change in changes if change.by_hand or change.action is Action.CREATE]
+        for change in drifted:
+            console.print(f"{'changed by hand' if change.by_hand else 'not there'}: {change.target}")
+            for detail in change.details if change.by_hand else ():
+                console.print(f"      {detail}")
+        waiting = len(
+            [change for change in changes if change not in drifted and change.action is not Action.DELETE]
+        )
+        console.print(f"{environment}: {len(drifted)} drifted, {waiting} others wait to be applied")
+        if drifted:
+            raise typer.Exit(DIFFERENT)
+
+
+@stack_app.command()
+def export(
+    environment: Environment = "local",
+    form: Annotated[Form, typer.Option("--format", help="yaml, airflow, pools or schema.")] = Form.YAML,
+) -> None:
+    """Print the whole stack file with what it extends, or what Airflow needs of it, without any secret.
+
+    `airflow` prints shell variables, `pools` the file of `airflow pools import`, `schema` the JSON Schema.
+
+    For example: `mlops stack export production`, or `mlops stack export staging --format airflow`
+    """
+    from mlops.runtime import stack_path, stack_variables
+    from stacks.export import airflow_pools, airflow_variables, as_yaml
+    from stacks.load import read_stack_file
+    from stacks.schema import json_schema
+    from zenml_airflow.settings import load_settings
+
+    with sentences():
+        if form is Form.SCHEMA:
+            sys.stdout.write(json_schema())
+            return
+        settings = load_settings(environment)
+        loaded = read_stack_file(stack_path(settings), stack_variables(settings))
+        if form is Form.YAML:
+            sys.stdout.write(as_yaml(loaded.document))
+        elif form is Form.POOLS:
+            sys.stdout.write(airflow_pools(loaded.file))
+        else:
+            for name, value in airflow_variables(loaded.file, str(settings.dags_dir)).items():
+                sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+
+
+def _checked(settings: Settings) -> LoadedStack:
+    """The stack file, if nothing at all is wrong with it."""
+    from mlops.runtime import checked_stack
+    from stacks.load import judge_stacks
+    from stacks.problems import StackFileError
+
+    loaded = checked_stack(settings)
+    airflow, configured = loaded.file.airflow, settings.airflow
+    # DAG files read configs/ alone, so that parsing them reads one file; the two must say the same.
+    pairs = {
+        "connection": (airflow.connection, configured.connection),
+        "launcher": (airflow.launcher, configured.launcher.value),
+        "granularity": (airflow.granularity, configured.granularity.value),
+    }
+    problems = [
+        loaded.document.problem(
+            ("airflow", name),
+            f"is {stack!r}, and airflow.{name} of configs/{settings.environment}.yaml {config!r}",
+        )
+        for name, (stack, config) in pairs.items()
+        if stack != config
+    ]
+    if problems:
+        raise StackFileError(problems)
+    for verdict in judge_stacks(loaded).warnings:
+        console.print(f"policy {verdict.policy} ({verdict.mode}, {verdict.subject}): {verdict.message}")
+    return loaded
+
+
+def _show(changes: Sequence[Change], *, prune: bool) -> None:
+    from stacks.plan import Action
+
+    for change in changes:
+        kept = change.action is Action.DELETE and not prune
+        notes = f"{' (changed by hand)' if change.by_hand else ''}{' (kept: only with --prune)' if kept else ''}"
+        console.print(f"{change}{notes}")
+        for detail in change.details:
+            console.print(f"      {detail}")
