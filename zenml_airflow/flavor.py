@@ -17,6 +17,7 @@ from zenml.integrations.airflow.flavors.airflow_orchestrator_flavor import (  # 
 from zenml.integrations.airflow.orchestrators.airflow_orchestrator import (  # noqa: TID253
     AirflowOrchestrator,
 )
+from zenml.stack import StackValidator  # noqa: TID253
 
 from zenml_airflow.context import get_run_context
 from zenml_airflow.enums import Launcher
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from zenml.config.build_configuration import BuildConfiguration
     from zenml.config.step_configurations import Step
     from zenml.models import PipelineSnapshotBase, PipelineSnapshotResponse
+    from zenml.stack import Stack
 
 FLAVOR_NAME = "zenml_airflow"
 STEP_OPTIONS_KEY = "airflow"
@@ -91,6 +93,17 @@ class ManifestAirflowOrchestrator(AirflowOrchestrator):
     def config(self) -> ManifestAirflowOrchestratorConfig:
         """The typed configuration."""
         return cast(ManifestAirflowOrchestratorConfig, self._config)
+
+    @property
+    def validator(self) -> StackValidator | None:
+        """Check that a stack whose workers run elsewhere keeps nothing on one machine.
+
+        The stock orchestrator also demands a container registry and an image builder, to build images with; here
+        images are made beforehand, and workers may run the steps themselves.
+        """
+        if self.config.local:
+            return None
+        return StackValidator(custom_validation_function=_keeps_nothing_local)
 
     def get_docker_builds(self, snapshot: PipelineSnapshotBase) -> list[BuildConfiguration]:  # noqa: ARG002
         """Ask for no build: images are made beforehand and named by digest."""
@@ -154,6 +167,14 @@ class ManifestAirflowOrchestrator(AirflowOrchestrator):
             policies=policies,
             steps=tuple(_step_spec(name, step, defaults) for name, step in snapshot.step_configurations.items()),
         ).sealed()
+
+
+def _keeps_nothing_local(stack: Stack) -> tuple[bool, str]:
+    local = sorted(f"{part.type.value} {part.name!r}" for part in stack.all_components if part.config.is_local)
+    return not local, (
+        f"Workers of the stack {stack.name!r} run on other machines, where {', '.join(local)} cannot be reached: "
+        "use remote components, or set `local: true` on the orchestrator where one machine runs everything."
+    )
 
 
 class ManifestAirflowOrchestratorFlavor(AirflowOrchestratorFlavor):

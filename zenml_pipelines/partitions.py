@@ -77,7 +77,8 @@ class PartitionStore:
     """The partitions below one root."""
 
     def __init__(self, root: str) -> None:
-        self.fs, path = fsspec.core.url_to_fs(root)
+        # Other workers write below the same root: a remembered listing of an object store would hide that.
+        self.fs, path = fsspec.core.url_to_fs(root, use_listings_cache=False)
         self.root = str(path).rstrip("/")
         self.links = isinstance(self.fs, LocalFileSystem)
 
