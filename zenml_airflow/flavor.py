@@ -44,7 +44,12 @@ STEP_OPTIONS_KEY = "airflow"
 
 
 class StepOptions(BaseModel):
-    """What a step may say about its Airflow task, under ``extra={"airflow": {...}}``."""
+    """What a step may say about its Airflow task, under ``extra={"airflow": {...}}``.
+
+    Attributes:
+        shards: ``module:function`` that works on one shard of the step, called with ``shard``, ``run_id``, and the
+            step's inputs and parameters; it hands on what it did through the storage, and the step gathers it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,6 +58,7 @@ class StepOptions(BaseModel):
     timeout_seconds: int | None = Field(default=None, gt=0)
     image: str | None = None
     gate: bool = False
+    shards: str | None = Field(default=None, pattern=r"^[\w.]+:\w+$")
 
     @field_validator("image")
     @classmethod
@@ -215,4 +221,5 @@ def _step_spec(name: str, step: Step, defaults: TaskDefaults) -> StepSpec:
         retries=defaults.retries_of(options),
         retry_delay_seconds=defaults.retry_delay_seconds if delay is None else delay,
         gate=options.gate,
+        sharded=options.shards is not None,
     )

@@ -30,6 +30,7 @@ REAL_DATA = Path(os.environ.get("DIABETES130_ZIP", ROOT.parent / "shared" / "dat
 BUCKET = "platform"
 CONNECTION = "zenml_server"
 TRAINING, INFERENCE = "readmission_training", "readmission_batch_inference"
+SHARDED = "readmission_sharded"
 WORKERS = ("worker-1", "worker-2")
 POSTGRES = "postgresql://postgres@127.0.0.1:5432"
 REDIS = "redis://127.0.0.1:6379/6"
@@ -55,7 +56,9 @@ OVERRIDES = {
             "bootstrap": {"resamples": 20},
             "hist_gradient_boosting": {"max_iter": 60},
             "examination": {"stability": {"folds": 2, "rows": 4000}},
-        }
+        },
+        # A day of a hundred rows becomes four shards where it is sharded.
+        "batch_inference": {"shards": {"rows": 30, "most": 4}},
     },
 }
 
@@ -176,6 +179,7 @@ class Platform:
         for name in ("configs", "dags", "governance", "zenml_pipelines"):
             shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "uv.lock", project)
+        shutil.copy(Path(__file__).with_name("readmission_sharded.py"), project / "dags")
         (project / "configs" / "local.yaml").write_text(yaml.safe_dump(OVERRIDES))
         (project / "stacks").mkdir()
         (project / "stacks" / "local.yaml").write_text(
@@ -293,7 +297,7 @@ class Platform:
                 "password": self.zenml.api_key,
             },
         )
-        for dag_id in (TRAINING, INFERENCE):
+        for dag_id in (TRAINING, INFERENCE, SHARDED):
             self.api.wait_for_dag(dag_id, timeout=120)
             self.api.unpause(dag_id)
 
@@ -311,15 +315,19 @@ class Platform:
 
         return states
 
-    def tasks(self):
-        """The scoring tasks of all runs of the inference DAG, as Airflow's database has them."""
+    def tasks(self, dag_id=INFERENCE):
+        """The scoring tasks of all runs of a DAG, as Airflow's database has them."""
         query = (
-            "SELECT run_id, state, hostname, try_number FROM task_instance "
+            "SELECT run_id, state, hostname, task_id, map_index, try_number FROM task_instance "
             "WHERE dag_id = %s AND task_id LIKE 'batch_inference.%%'"
         )
         with psycopg2.connect(self.airflow_database) as connection, connection.cursor() as cursor:
-            cursor.execute(query, (INFERENCE,))
+            cursor.execute(query, (dag_id,))
             return cursor.fetchall()
+
+    def finish_run(self, dag_id, run_id, timeout=180):
+        wait(f"{dag_id} ends", lambda: self.api.run_state(dag_id, run_id) in ENDED, timeout)
+        assert self.api.run_state(dag_id, run_id) == "success", self.api.failure(dag_id, run_id)
 
     def zenml_runs(self, dag_id):
         """The ZenML runs of a DAG, as the server has them."""

@@ -7,7 +7,7 @@ import httpx
 import psycopg2
 import pytest
 from conftest import FIRST, LAST
-from platform_lab import BUCKET, ENDED, INFERENCE, TRAINING, WORKERS, wait
+from platform_lab import BUCKET, ENDED, INFERENCE, SHARDED, TRAINING, WORKERS, wait
 
 from zenml_pipelines.partitions import PartitionStore, read_predictions, read_quarantine
 
@@ -19,8 +19,7 @@ DAYS = [FIRST + timedelta(days=number) for number in range((LAST - FIRST).days +
 @pytest.fixture(scope="module")
 def trained(platform):
     run_id = platform.api.trigger(TRAINING)
-    wait("training ends", lambda: platform.api.run_state(TRAINING, run_id) in ENDED, timeout=300)
-    assert platform.api.run_state(TRAINING, run_id) == "success", platform.api.failure(TRAINING, run_id)
+    platform.finish_run(TRAINING, run_id, timeout=300)
     platform.mlops("promote", "readmission_risk")
     return platform
 
@@ -68,10 +67,6 @@ def versions(platform, days):
     return {day: len(store.history(day)) for day in days}
 
 
-def open_runs(platform):
-    return [run["id"] for run in platform.zenml_runs(INFERENCE) if run["body"]["status"] not in {"completed"}]
-
-
 def test_training_leaves_its_model_its_experiment_and_its_code_where_they_belong(trained):
     (run,) = trained.zenml_runs(TRAINING)
     assert run["body"]["status"] == "completed"
@@ -86,38 +81,41 @@ def test_training_leaves_its_model_its_experiment_and_its_code_where_they_belong
 
 def test_a_backfill_of_ten_days_uses_both_workers_and_publishes_each_day_once(scored):
     tasks = scored.tasks()
-    assert {state for _, state, _, _ in tasks} == {"success"}
-    assert {hostname for _, _, hostname, _ in tasks} == set(WORKERS)
+    assert {state for _, state, *_ in tasks} == {"success"}
+    assert {hostname for _, _, hostname, *_ in tasks} == set(WORKERS)
     runs = scored.zenml_runs(INFERENCE)
     assert [run["body"]["status"] for run in runs] == ["completed"] * len(DAYS)
     published_once_more(scored, DAYS, dict.fromkeys(DAYS, 0))
 
 
 def test_a_worker_that_is_killed_in_the_middle_loses_nothing(scored):
-    days = DAYS[:4]
+    days = DAYS[:3]
     before = versions(scored, days)
     states = scored.start_backfill(days[0], days[-1])
     victim = WORKERS[0]
 
     def at_work():
-        return any(state == "running" and hostname == victim for _, state, hostname, _ in scored.tasks())
+        return [
+            (run, tries) for run, state, host, *_, tries in scored.tasks() if (state, host) == ("running", victim)
+        ]
 
-    wait("the worker scores", at_work, timeout=120)
+    lost = wait("the worker scores", at_work, timeout=120)
     scored.kill_worker(victim)
     try:
         finish(scored, states, len(days))
     finally:
         scored.start_worker(victim)
-    assert {hostname for run_id, _, hostname, _ in scored.tasks() if str(days[0]) in run_id} == {WORKERS[1]}
+    found = {run: (host, tries) for run, _, host, *_, tries in scored.tasks()}
+    assert {run: found[run] for run, _ in lost} == {run: (WORKERS[1], tries + 1) for run, tries in lost}
     published_once_more(scored, days, before)
 
 
 def test_a_zenml_server_that_restarts_in_the_middle_loses_and_doubles_no_run(scored):
-    days = DAYS[-4:]
+    days = DAYS[-2:]
     before = versions(scored, days)
     known = {run["id"] for run in scored.zenml_runs(INFERENCE)}
     states = scored.start_backfill(days[0], days[-1])
-    wait("a day is scored", lambda: any(state == "running" for _, state, _, _ in scored.tasks()), timeout=120)
+    wait("a day is scored", lambda: any(state == "running" for _, state, *_ in scored.tasks()), timeout=120)
     scored.zenml.process.stop()
     time.sleep(15)
     scored.zenml.process.start()
@@ -126,6 +124,43 @@ def test_a_zenml_server_that_restarts_in_the_middle_loses_and_doubles_no_run(sco
     assert sorted(run["metadata"]["run_metadata"]["logical_date"][:10] for run in new) == [str(d) for d in days]
     assert {run["body"]["status"] for run in new} == {"completed"}
     published_once_more(scored, days, before)
+
+
+def test_shards_on_both_workers_come_to_what_one_task_comes_to_and_one_is_retried_alone(scored):
+    day = DAYS[4]
+    predictions = resolved(scored, scored.settings.storage.predictions)
+    columns = ["encounter_id", "risk", "decision", "model_version"]
+    whole = read_predictions(predictions, day, columns)
+    body = {"logical_date": f"{day}T00:00:00+00:00", "dag_run_id": f"day-{day}"}
+    scored.api.request("POST", f"dags/{SHARDED}/dagRuns", json=body)
+    scored.finish_run(SHARDED, body["dag_run_id"])
+    first = PartitionStore(predictions).manifest(day)
+    assert len(first["files"]) == 4
+    assert read_predictions(predictions, day, columns).equals(whole)
+    shards = {index: host for _, _, host, task, index, _ in scored.tasks(SHARDED) if task.endswith("_shards")}
+    assert sorted(shards) == [0, 1, 2, 3]
+    assert set(shards.values()) == set(WORKERS)
+
+    order = {
+        "dry_run": False,
+        "dag_run_id": body["dag_run_id"],
+        "task_ids": [["batch_inference.score_partition_shards", 2]],
+        "include_downstream": True,
+        "only_failed": False,
+        "reset_dag_runs": True,
+    }
+    scored.api.request("POST", f"dags/{SHARDED}/clearTaskInstances", json=order)
+    scored.finish_run(SHARDED, body["dag_run_id"])
+    tries = {index: tries for _, _, _, task, index, tries in scored.tasks(SHARDED) if task.endswith("_shards")}
+    assert tries == {0: 1, 1: 1, 2: 2, 3: 1}
+    second = PartitionStore(predictions).manifest(day)
+    assert second["zenml_run_id"] != first["zenml_run_id"]
+    again = read_predictions(predictions, day)
+    assert again[columns].equals(whole)
+    # The rows of the shard that was cleared, and of no other, are of the new run.
+    new = again["zenml_run_id"] == second["zenml_run_id"]
+    assert 0 < new.sum() <= 30
+    assert set(again[~new]["zenml_run_id"]) == {first["zenml_run_id"]}
 
 
 def test_the_key_lies_in_no_file_no_object_and_no_row_of_airflows_database(scored):
