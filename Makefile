@@ -7,10 +7,10 @@ WORKERS ?= 2
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help setup demo test conformance bench check up down status logs password clean lock format
+.PHONY: help setup demo test conformance services-test bench check up down status logs password clean lock format
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | while IFS=$$'\t' read -r t d; do printf '  %-10s %s\n' "$$t" "$$d"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | while IFS=$$'\t' read -r t d; do printf '  %-13s %s\n' "$$t" "$$d"; done
 
 .venv-uv/bin/uv:
 	@command -v $(PYTHON) >/dev/null || { echo "Error: $(PYTHON) is missing: install Python 3.11, or name it with PYTHON=..." >&2; exit 1; }
@@ -24,11 +24,14 @@ setup: $(if $(findstring .venv-uv,$(UV)),.venv-uv/bin/uv) ## Install the locked 
 demo: setup ## Train, gate, promote and backfill daily batch inference in a real Airflow
 	@$(RUN) mlops demo --source '$(SOURCE)'
 
-test: setup ## Run every test but the conformance suite
-	$(RUN) pytest -m 'not conformance' -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+test: setup ## Run every test but the conformance and services suites
+	$(RUN) pytest -m 'not conformance and not services' -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 conformance: setup ## Play every row of docs/state-semantics.md on a real Airflow (needs PostgreSQL)
 	$(RUN) pytest -m conformance
+
+services-test: setup ## Run the main job on two Celery workers and a ZenML server (needs PostgreSQL, MariaDB, Redis)
+	$(RUN) pytest -m services
 
 bench: setup ## Measure the bridge against stock ZenML and plain Airflow; writes benchmarks/results.md
 	$(RUN) python -m benchmarks

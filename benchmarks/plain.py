@@ -69,21 +69,25 @@ class PlainRun:
         """Score the good rows."""
         import joblib
 
-        from zenml_pipelines.batch import CheckedPartition, score_good_rows
+        from zenml_pipelines.batch import CheckedPartition
         from zenml_pipelines.landing import PartitionRef
+        from zenml_pipelines.shards import DayScoring
 
-        return score_good_rows(
-            joblib.load(self.facts.model),
-            PartitionRef.model_validate(partition),
-            self.champion,
-            CheckedPartition.model_validate(checked),
+        given = PartitionRef.model_validate(partition)
+        scoring = DayScoring(
+            model=lambda: joblib.load(self.facts.model),
+            partition=given,
+            champion=self.champion,
+            checked=CheckedPartition.model_validate(checked),
             landing=self.landing,
             quarantine=self.quarantine,
             store=self.predictions,
             batch_rows=self.config.batch_rows,
             threshold=self.config.decision_threshold,
             run_id=self.run_id,
-        ).model_dump(mode="json")
+            spans=self.config.shards.spans(given.rows),
+        )
+        return scoring.gather().model_dump(mode="json")
 
     def publish(self, partition: dict[str, Any], checked: dict[str, Any], scored: dict[str, Any]) -> str:
         """Make the run's files the partition of the day."""
@@ -109,7 +113,7 @@ class PlainRun:
         manifest = PredictionManifest(
             **common,
             rows=done.rows,
-            files=(done.file,),
+            files=done.files,
             rows_in=given.rows,
             scored=done.rows,
             quarantined=kept.quarantined,
@@ -130,7 +134,8 @@ class PlainRun:
             provenance=Provenance(),
         )
         self.predictions.check_replaceable(given.day)
-        self.predictions.check(done.file)
+        for file in done.files:
+            self.predictions.check(file)
         self.quarantine.publish(given.day, kept.run_path, refused)
         return self.predictions.publish(given.day, done.run_path, manifest)
 

@@ -223,18 +223,26 @@ def stack_file(settings: Settings) -> StackFile:
 
 
 def _create_experiments(settings: Settings) -> None:
-    """Create each pipeline's MLflow experiment, so that its files lie below the state folder.
+    """Create each pipeline's experiment in a local MLflow store, so that its files lie below the state folder.
 
-    ZenML names the experiment after the pipeline; MLflow would create it with a relative artifact folder.
+    ZenML names the experiment after the pipeline; MLflow would create it with a relative artifact folder. A
+    tracking server knows where its artifacts go.
     """
     from mlflow.tracking import MlflowClient
+    from zenml.client import Client
+    from zenml.enums import StackComponentType
 
-    folder = settings.state_dir / "mlflow"
-    folder.mkdir(parents=True, exist_ok=True)
-    client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
-    for pipeline in settings.pipelines:
-        if client.get_experiment_by_name(pipeline) is None:
-            client.create_experiment(pipeline, artifact_location=(folder / "artifacts" / pipeline).as_uri())
+    stack = Client().get_stack(stack_id(settings, scheduled=True))
+    for tracker in stack.components.get(StackComponentType.EXPERIMENT_TRACKER, []):
+        uri = str(tracker.configuration.get("tracking_uri"))
+        if not uri.startswith("sqlite:"):
+            continue
+        folder = settings.state_dir / "mlflow"
+        folder.mkdir(parents=True, exist_ok=True)
+        client = MlflowClient(tracking_uri=uri)
+        for pipeline in settings.pipelines:
+            if client.get_experiment_by_name(pipeline) is None:
+                client.create_experiment(pipeline, artifact_location=(folder / "artifacts" / pipeline).as_uri())
 
 
 def stack_id(settings: Settings, *, scheduled: bool) -> UUID:

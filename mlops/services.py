@@ -113,7 +113,7 @@ def start(settings: Settings, progress: Callable[[str], None]) -> None:
     stop(settings, progress)
     check_ports(settings)
     try:
-        _migrate(settings, progress)
+        prepare(settings, progress)
         _launch(settings)
         _wait_healthy(settings, progress)
     except BaseException:
@@ -188,7 +188,12 @@ def _titled(name: str, commands: list[str]) -> bool:
     return any(title in command for command in commands for title in titles)
 
 
-def _migrate(settings: Settings, progress: Callable[[str], None]) -> None:
+def prepare(settings: Settings, progress: Callable[[str], None]) -> None:
+    """Write what every Airflow component imports, generate the admin's password, migrate Airflow's database.
+
+    Raises:
+        ServiceError: If the migration fails.
+    """
     home = settings.state_dir / "airflow"
     local_settings = home / "config" / "airflow_local_settings.py"
     local_settings.parent.mkdir(parents=True, exist_ok=True)

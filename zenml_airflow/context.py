@@ -19,6 +19,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 CONTEXT_ENV = "ZENML_AIRFLOW_RUN_CONTEXT"
 """Environment variable that carries the context, as JSON, into another process."""
 
+SHARD_COUNTS = "shards"
+"""Metadata of a ZenML run: by step, in how many shards it can be worked on; a step upstream of it says so."""
+
 CLI_DAG_ID = "cli"
 """The ``dag_id`` of a run that the command line started without Airflow."""
 

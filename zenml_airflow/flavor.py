@@ -17,6 +17,7 @@ from zenml.integrations.airflow.flavors.airflow_orchestrator_flavor import (  # 
 from zenml.integrations.airflow.orchestrators.airflow_orchestrator import (  # noqa: TID253
     AirflowOrchestrator,
 )
+from zenml.stack import StackValidator  # noqa: TID253
 
 from zenml_airflow.context import get_run_context
 from zenml_airflow.enums import Launcher
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from zenml.config.build_configuration import BuildConfiguration
     from zenml.config.step_configurations import Step
     from zenml.models import PipelineSnapshotBase, PipelineSnapshotResponse
+    from zenml.stack import Stack
 
 FLAVOR_NAME = "zenml_airflow"
 STEP_OPTIONS_KEY = "airflow"
@@ -42,7 +44,12 @@ STEP_OPTIONS_KEY = "airflow"
 
 
 class StepOptions(BaseModel):
-    """What a step may say about its Airflow task, under ``extra={"airflow": {...}}``."""
+    """What a step may say about its Airflow task, under ``extra={"airflow": {...}}``.
+
+    Attributes:
+        shards: ``module:function`` that works on one shard of the step, called with ``shard``, ``run_id``, and the
+            step's inputs and parameters; it hands on what it did through the storage, and the step gathers it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,6 +58,7 @@ class StepOptions(BaseModel):
     timeout_seconds: int | None = Field(default=None, gt=0)
     image: str | None = None
     gate: bool = False
+    shards: str | None = Field(default=None, pattern=r"^[\w.]+:\w+$")
 
     @field_validator("image")
     @classmethod
@@ -91,6 +99,17 @@ class ManifestAirflowOrchestrator(AirflowOrchestrator):
     def config(self) -> ManifestAirflowOrchestratorConfig:
         """The typed configuration."""
         return cast(ManifestAirflowOrchestratorConfig, self._config)
+
+    @property
+    def validator(self) -> StackValidator | None:
+        """Check that a stack whose workers run elsewhere keeps nothing on one machine.
+
+        The stock orchestrator also demands a container registry and an image builder, to build images with; here
+        images are made beforehand, and workers may run the steps themselves.
+        """
+        if self.config.local:
+            return None
+        return StackValidator(custom_validation_function=_keeps_nothing_local)
 
     def get_docker_builds(self, snapshot: PipelineSnapshotBase) -> list[BuildConfiguration]:  # noqa: ARG002
         """Ask for no build: images are made beforehand and named by digest."""
@@ -156,6 +175,14 @@ class ManifestAirflowOrchestrator(AirflowOrchestrator):
         ).sealed()
 
 
+def _keeps_nothing_local(stack: Stack) -> tuple[bool, str]:
+    local = sorted(f"{part.type.value} {part.name!r}" for part in stack.all_components if part.config.is_local)
+    return not local, (
+        f"Workers of the stack {stack.name!r} run on other machines, where {', '.join(local)} cannot be reached: "
+        "use remote components, or set `local: true` on the orchestrator where one machine runs everything."
+    )
+
+
 class ManifestAirflowOrchestratorFlavor(AirflowOrchestratorFlavor):
     """Registers the orchestrator with ZenML."""
 
@@ -194,4 +221,5 @@ def _step_spec(name: str, step: Step, defaults: TaskDefaults) -> StepSpec:
         retries=defaults.retries_of(options),
         retry_delay_seconds=defaults.retry_delay_seconds if delay is None else delay,
         gate=options.gate,
+        sharded=options.shards is not None,
     )

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from zenml_airflow.enums import Launcher
 from zenml_airflow.problems import describe
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class ManifestError(ValueError):
@@ -80,6 +80,7 @@ class StepSpec(_Part):
         retries: How often it is tried again after a failure.
         retry_delay_seconds: Wait before the first retry; doubles with each further one.
         gate: Whether the step may stop the pipeline on purpose, and so gets a task of its own to be seen.
+        sharded: Whether tasks before it may work on parts of what it does, see ``docs/sharding.md``.
     """
 
     name: str
@@ -91,6 +92,7 @@ class StepSpec(_Part):
     retries: int
     retry_delay_seconds: int
     gate: bool = False
+    sharded: bool = False
 
 
 class Manifest(_Part):

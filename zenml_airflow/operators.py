@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from zenml_airflow.context import CONTEXT_ENV, RunContext
+from zenml_airflow.context import CONTEXT_ENV, SHARD_COUNTS, RunContext
 from zenml_airflow.enums import Launcher
 from zenml_airflow.guards import TaskStart, ask_guards
 from zenml_airflow.launchers import SubprocessOptions
@@ -40,6 +40,11 @@ DATE_PARAM = "date"
 
 PREVIEW_LIMIT = 4000
 """Characters of metadata that an XCom carries; the rest stays in ZenML."""
+
+
+def shards_key(step: str) -> str:
+    """Key of the XCom that lists the numbers of a step's shards, for Airflow's task mapping."""
+    return f"{SHARD_COUNTS}.{step}"
 
 
 class RunDateError(ValueError):
@@ -111,6 +116,7 @@ class ZenMLSteps(BaseOperator):
         zenml_conn_id: Airflow connection of the ZenML server; ``None`` for the local store.
         stack_name: Name of the stack that the snapshot was compiled on.
         verdicts: What the policies said of it when it was deployed.
+        shard: Number of the step's shard to work on; the steps themselves by default.
     """
 
     launcher: Launcher
@@ -131,9 +137,11 @@ class ZenMLSteps(BaseOperator):
         zenml_conn_id: str | None = None,
         stack_name: str = "",
         verdicts: Sequence[PolicyVerdict] = (),
+        shard: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.shard = shard
         self.group_id = group_id
         self.pipeline = pipeline
         self.snapshot_id = snapshot_id
@@ -169,6 +177,7 @@ class ZenMLSteps(BaseOperator):
             kept=self._kept_steps(context, run_context),
             last_try=ti.try_number > (ti.max_tries or 0),
             tracker_url=settings.mlflow_url,
+            shard=self.shard,
         )
         self.log.info("%s: steps %s for %s", self.pipeline, self.steps, run_context.partition_date)
         return request, run_context, settings
@@ -204,6 +213,8 @@ class ZenMLSteps(BaseOperator):
         missing = [name for name in self.steps if name not in recorded.get("steps", {})]
         if missing:
             raise LaunchError(f"The task ended without a record of {missing}: see the log above.")
+        for step, count in recorded.get("metadata", {}).get(SHARD_COUNTS, {}).items():
+            context["ti"].xcom_push(key=shards_key(step), value=list(range(count)))
         recorded["metadata"] = _small(recorded.get("metadata", {}))
         event = {"zenml_run_id": recorded["run_id"], **recorded["metadata"]}
         for outlet in self.outlets or []:

@@ -40,11 +40,13 @@ class TaskPlan:
         task_id: Id of the task within its group.
         steps: The steps it runs, in order.
         upstream: Ids of the tasks that it waits for.
+        in_shards: Whether tasks before it, one a shard, work on parts of what it does.
     """
 
     task_id: str
     steps: tuple[StepSpec, ...]
     upstream: tuple[str, ...]
+    in_shards: bool = False
 
     @property
     def retries(self) -> int:
@@ -137,6 +139,7 @@ def plan_tasks(
     granularity: Granularity,
     launcher: Launcher,
     select: str | Sequence[str] | None = None,
+    sharded: bool = False,
 ) -> tuple[TaskPlan, ...]:
     """Cut a pipeline into Airflow tasks.
 
@@ -145,15 +148,17 @@ def plan_tasks(
         granularity: How coarse the tasks are.
         launcher: Where they run; images and resources matter only where a container starts.
         select: Part of the pipeline, see :func:`select_steps`.
+        sharded: Whether steps that can be cut into shards are.
 
     Returns:
         The tasks in topological order.
 
     Raises:
-        PlanError: If the selection is wrong, or one task would need two images.
+        PlanError: If the selection is wrong, one task would need two images, or shards have no place.
     """
     steps = select_steps(manifest, select)
-    keys = {step.name: _key(step, granularity, launcher) for step in steps}
+    _check_shards(manifest, steps, granularity, sharded=sharded)
+    keys = {step.name: _key(step, granularity, launcher, sharded=sharded) for step in steps}
     levels: dict[str, int] = {}
     members: dict[_Home, list[StepSpec]] = {}
     home: dict[str, _Home] = {}
@@ -180,17 +185,38 @@ def plan_tasks(
                 "share a task: use granularity 'grouped' or 'per_step'."
             )
         waits = {home[up] for step in group for up in step.upstream if up in chosen} - {key}
-        tasks.append(TaskPlan(ids[key], tuple(group), tuple(ids[k] for k in order if k in waits)))
+        upstream = tuple(ids[k] for k in order if k in waits)
+        tasks.append(TaskPlan(ids[key], tuple(group), upstream, sharded and group[0].sharded))
     return tuple(tasks)
 
 
-def _key(step: StepSpec, granularity: Granularity, launcher: Launcher) -> _Key:
+def _check_shards(
+    manifest: Manifest, steps: Sequence[StepSpec], granularity: Granularity, *, sharded: bool
+) -> None:
+    """Check that shards can be placed: between the tasks of the steps before and the task of the step itself."""
+    chosen = {step.name for step in steps}
+    for step in steps if sharded else ():
+        if not step.sharded:
+            continue
+        if granularity is Granularity.PIPELINE:
+            raise PlanError(
+                f"Step {step.name!r} of {manifest.pipeline!r} is to run in shards, which needs tasks of its own: "
+                "use granularity 'grouped' or 'per_step', or switch `sharded` off."
+            )
+        if not chosen & set(step.upstream):
+            raise PlanError(
+                f"Step {step.name!r} of {manifest.pipeline!r} is to run in shards, and a step before it says how "
+                "many: select one of those too, or switch `sharded` off."
+            )
+
+
+def _key(step: StepSpec, granularity: Granularity, launcher: Launcher, *, sharded: bool) -> _Key:
     """What steps must have in common to share a task."""
     if granularity is Granularity.PIPELINE:
         return ()
     if granularity is Granularity.PER_STEP:
         return (step.name,)
-    gate = step.name if step.gate else None
+    gate = step.name if step.gate or (sharded and step.sharded) else None
     # Without a container, images and resources have no effect and demand no cut.
     return (gate, step.image, step.resources) if launcher.needs_image else (gate,)
 

@@ -5,6 +5,7 @@ ZenML is imported inside the functions: the module is named by operators that Ai
 
 from __future__ import annotations
 
+import importlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,7 @@ class StepsRequest(BaseModel):
         placed: All steps that the task group places; the others of the pipeline are skipped.
         kept: Steps whose Airflow tasks stand as succeeded and are not run again in this attempt.
         last_try: Whether Airflow will not try again after a failure.
+        shard: Number of the shard to work on, of the one step; the steps themselves by default.
         tracker_url: Address at which people open MLflow, where it is not the tracker's own.
     """
 
@@ -57,6 +59,7 @@ class StepsRequest(BaseModel):
     kept: tuple[str, ...] = ()
     last_try: bool = False
     tracker_url: str | None = None
+    shard: int | None = None
 
 
 class StepsResult(BaseModel):
@@ -118,6 +121,10 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
             work.run_id = run.id
             with setup_execution_context(pipeline_run=run):
                 _fill_in(request, found, snapshot, run, history)
+                if request.shard is not None:
+                    (name,) = request.steps
+                    done = _run_shard(name, request.shard, found, snapshot, run, history)
+                    return _result(run, [], context, request, shard={name: done})
                 for name in request.steps:
                     found[name] = _run_one(name, found, snapshot, run, history)
                 _fill_in(request, found, snapshot, run, history)
@@ -250,6 +257,30 @@ def _run_one(
     return recorded
 
 
+def _run_shard(
+    name: str,
+    shard: int,
+    found: dict[str, StepRunResponse],
+    snapshot: PipelineSnapshotResponse,
+    run: PipelineRunResponse,
+    history: records.RunHistory,
+) -> str:
+    """Work on one shard of a step, which gathers the shards when its own turn comes; return what came of it.
+
+    ZenML knows one record of a step in a run: a shard has none of its own, its storage says what it did.
+    """
+    _reuse_upstream(name, found, snapshot, run, history)
+    step = snapshot.step_configurations[name]
+    module, _, function = step.config.extra["airflow"]["shards"].partition(":")
+    inputs = {}
+    for argument, specs in step.spec.normalized_inputs.items():
+        (spec,) = specs
+        (artifact,) = found[spec.step_name].outputs[spec.output_name]
+        inputs[argument] = artifact.load()
+    work = getattr(importlib.import_module(module), function)
+    return str(work(shard=shard, run_id=str(run.id), **inputs, **step.config.parameters))
+
+
 def _reuse_upstream(
     name: str,
     found: dict[str, StepRunResponse],
@@ -291,7 +322,11 @@ def _ancestors(names: tuple[str, ...], snapshot: PipelineSnapshotResponse) -> li
 
 
 def _result(
-    run: PipelineRunResponse, steps: list[StepRunResponse], context: RunContext, request: StepsRequest
+    run: PipelineRunResponse,
+    steps: list[StepRunResponse],
+    context: RunContext,
+    request: StepsRequest,
+    shard: dict[str, str] | None = None,
 ) -> StepsResult:
     from zenml.client import Client
 
@@ -301,7 +336,7 @@ def _result(
         run_id=str(run.id),
         run_name=run.name,
         snapshot_id=str(fresh.snapshot.id) if fresh.snapshot else "",
-        steps={step.name: step.status.value for step in steps},
+        steps=shard or {step.name: step.status.value for step in steps},
         metadata={key: value for key, value in fresh.run_metadata.items() if key not in from_context},
         links=_links(run.id, steps, request),
     )

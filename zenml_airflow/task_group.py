@@ -7,12 +7,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import TaskGroup
+from airflow.sdk import TaskGroup, XComArg
 
 from zenml_airflow.enums import Granularity, Launcher
 from zenml_airflow.launchers import DockerOptions, KubernetesOptions, LauncherOptions, SubprocessOptions
 from zenml_airflow.manifest import Manifest, ManifestError, manifest_path, read_manifest
-from zenml_airflow.operators import ZenMLInProcessOperator, ZenMLSteps, ZenMLSubprocessOperator
+from zenml_airflow.operators import (
+    ZenMLInProcessOperator,
+    ZenMLSteps,
+    ZenMLSubprocessOperator,
+    shards_key,
+)
 from zenml_airflow.plan import TaskPlan, plan_tasks
 from zenml_airflow.settings import Settings, load_settings
 
@@ -38,11 +43,12 @@ class ZenMLTaskGroup(TaskGroup):
         manifest: Manifest file of another folder or bundle; by default the environment's own.
         connection: Airflow connection of the ZenML server; the environment's by default.
         outlets: Assets that the last tasks of the pipeline update.
+        sharded: Whether steps that can be cut into shards are; the environment's choice by default.
         settings: Settings of the environment; those that the process was started for by default.
 
     Raises:
         ManifestError: If the pipeline was not deployed, or its manifest is stale, damaged or of another schema.
-        PlanError: If ``select`` names no step, or one task would need two images.
+        PlanError: If ``select`` names no step, one task would need two images, or shards have no place.
         LauncherError: If an option has no effect with the launcher.
     """
 
@@ -58,6 +64,7 @@ class ZenMLTaskGroup(TaskGroup):
         manifest: Path | str | None = None,
         connection: str | None = None,
         outlets: Sequence[Asset] = (),
+        sharded: bool | None = None,
         settings: Settings | None = None,
         **kwargs: Any,
     ) -> None:
@@ -72,6 +79,7 @@ class ZenMLTaskGroup(TaskGroup):
             granularity=Granularity(granularity or settings.airflow.granularity),
             launcher=where,
             select=select,
+            sharded=settings.airflow.sharded if sharded is None else sharded,
         )
         kwargs.setdefault("tooltip", f"ZenML snapshot {found.snapshot_name}")
         super().__init__(group_id=group_id or pipeline, **kwargs)
@@ -91,20 +99,26 @@ class ZenMLTaskGroup(TaskGroup):
         placed = [step.name for task in plan for step in task.steps]
         tasks: dict[str, ZenMLSteps] = {}
         for task in plan:
-            tasks[task.task_id] = _operator(
+            kind, arguments = _operator(
                 task,
                 manifest,
                 options,
                 settings,
-                task_id=task.task_id,
                 group_id=str(self.group_id),
                 placed=placed,
                 zenml_conn_id=connection or settings.airflow.connection,
-                outlets=[] if task.task_id in waited_for else outlets,
             )
-        for task in plan:
+            last = [] if task.task_id in waited_for else outlets
+            tasks[task.task_id] = kind(task_id=task.task_id, outlets=last, **arguments)
             for upstream in task.upstream:
                 tasks[upstream] >> tasks[task.task_id]
+            if task.in_shards:
+                # Each task hands on what the run says of shards; the last one before the step has waited for all.
+                counted = XComArg(tasks[task.upstream[-1]], key=shards_key(task.steps[0].name))
+                shards = kind.partial(task_id=f"{task.task_id}_shards", **arguments).expand(shard=counted)
+                for upstream in task.upstream:
+                    tasks[upstream] >> shards
+                shards >> tasks[task.task_id]
 
 
 def _check_current(manifest: Manifest, settings: Settings, *, own: bool) -> None:
@@ -133,7 +147,8 @@ def _check_current(manifest: Manifest, settings: Settings, *, own: bool) -> None
 
 def _operator(
     task: TaskPlan, manifest: Manifest, options: LauncherOptions, settings: Settings, **kwargs: Any
-) -> ZenMLSteps:
+) -> tuple[type[ZenMLSteps], dict[str, Any]]:
+    """The class of a task's operator and its arguments but for the name."""
     common = {
         "pipeline": manifest.pipeline,
         "snapshot_id": manifest.snapshot_id,
@@ -149,20 +164,25 @@ def _operator(
         **kwargs,
     }
     if isinstance(options, SubprocessOptions):
-        return ZenMLSubprocessOperator(options=options, **common)
+        return ZenMLSubprocessOperator, {**common, "options": options}
     # The providers are imported where they are used: an Airflow image need not have both.
     if isinstance(options, DockerOptions):
         from zenml_airflow.docker import ZenMLDockerOperator
 
-        return ZenMLDockerOperator(options=options, plan=task, default_image=manifest.image_digest, **common)
+        return ZenMLDockerOperator, {
+            **common,
+            "options": options,
+            "plan": task,
+            "default_image": manifest.image_digest,
+        }
     if isinstance(options, KubernetesOptions):
         from zenml_airflow.kubernetes import ZenMLKubernetesOperator
 
-        return ZenMLKubernetesOperator(
-            options=options,
-            plan=task,
-            default_image=manifest.image_digest,
-            project_root=settings.project_root,
+        return ZenMLKubernetesOperator, {
             **common,
-        )
-    return ZenMLInProcessOperator(**common)
+            "options": options,
+            "plan": task,
+            "default_image": manifest.image_digest,
+            "project_root": settings.project_root,
+        }
+    return ZenMLInProcessOperator, common

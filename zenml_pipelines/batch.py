@@ -69,14 +69,14 @@ class ScoredPartition(_Record):
         high_risk: Rows at or above the threshold.
         run_id: ZenML run that scored; the rows carry it.
         run_path: Folder of the run below the predictions root.
-        file: File of the predictions.
+        files: Files of the predictions, in the order of the input.
     """
 
     rows: int
     high_risk: int
     run_id: str
     run_path: str
-    file: StoredFile
+    files: tuple[StoredFile, ...]
 
 
 class QuarantineManifest(PartitionManifest):
@@ -221,40 +221,62 @@ def quarantine_bad_rows(
     )
 
 
+def rejected_rows(checked: CheckedPartition, quarantine: PartitionStore) -> npt.NDArray[np.int64]:
+    """Numbers of the rows in quarantine, in order: 8 bytes a bad row, all that grows with a partition.
+
+    Raises:
+        PartitionError: If the quarantine file is gone or damaged.
+    """
+    quarantine.check(checked.quarantine)
+    with quarantine.fs.open(quarantine.absolute(checked.quarantine.path), "rb") as file:
+        numbers: npt.NDArray[np.int64] = pq.read_table(file, columns=[ROW_NUMBER]).column(ROW_NUMBER).to_numpy()
+    return numbers
+
+
 def score_good_rows(
     model: Any,
     partition: PartitionRef,
     champion: Champion,
-    checked: CheckedPartition,
+    rejected: npt.NDArray[np.int64],
     *,
     landing: str,
-    quarantine: PartitionStore,
     store: PartitionStore,
+    path: str,
     batch_rows: int,
     threshold: float,
     run_id: str,
-) -> ScoredPartition:
-    """Stream a partition, leave out the rows in quarantine, score the rest into the run's folder.
+    span: tuple[int, int] | None = None,
+) -> tuple[StoredFile, int]:
+    """Stream a partition, or a span of its rows, leave out the rows in quarantine, and score the rest into a file.
 
-    The quarantine file's row numbers decide what is left out, so a row is in exactly one of the two. They are
-    the only thing that grows with the partition: 8 bytes a bad row.
+    The row numbers of the quarantine decide what is left out, so a row is in exactly one of the two.
+
+    Args:
+        model: The model.
+        partition: The partition.
+        champion: The version that the model is.
+        rejected: See :func:`rejected_rows`.
+        landing: Root of the input partitions, resolved.
+        store: Where predictions lie.
+        path: The file, relative to the store's root.
+        batch_rows: Rows in memory at once.
+        threshold: A risk at or above it is a high-risk decision.
+        run_id: The ZenML run.
+        span: First row and the row after the last; all rows by default.
+
+    Returns:
+        The file, and the number of its rows at or above the threshold.
 
     Raises:
-        PartitionError: If the quarantine file is gone or damaged.
         IncompletePartitionError: If the files changed while they were read.
     """
-    quarantine.check(checked.quarantine)
-    with quarantine.fs.open(quarantine.absolute(checked.quarantine.path), "rb") as file:
-        rejected = pq.read_table(file, columns=[ROW_NUMBER]).column(ROW_NUMBER).to_numpy()
-    run_path = store.run_path(partition.day, run_id)
-    path = f"{run_path}/model_version={champion.version}/{_PART}"
     now = datetime.now(UTC)
     rows = high_risk = 0
     with (
         store.open_new(path) as file,
         pq.ParquetWriter(file, PREDICTION_SCHEMA, compression=_COMPRESSION) as writer,
     ):
-        for offset, batch in stream(partition, landing, champion.feature_schema, batch_rows):
+        for offset, batch in stream(partition, landing, champion.feature_schema, batch_rows, span):
             good = batch.filter(pa.array(_kept(rejected, offset, batch.num_rows)))
             risk = score(model, good.to_pandas())
             flagged = risk >= threshold
@@ -262,9 +284,7 @@ def score_good_rows(
             rows += good.num_rows
             high_risk += int(flagged.sum())
     check_digests(partition, landing)
-    return ScoredPartition(
-        rows=rows, high_risk=high_risk, run_id=run_id, run_path=run_path, file=store.stored(path, rows)
-    )
+    return store.stored(path, rows), high_risk
 
 
 def check_counts(partition: PartitionRef, checked: CheckedPartition, scored: ScoredPartition) -> None:

@@ -136,6 +136,23 @@ class TrainingConfig(_Config):
         return _override(self, params, frozenset({"estimator"}))
 
 
+class ShardRules(_Config):
+    """How many shards a day becomes.
+
+    Attributes:
+        rows: Rows that one shard holds at most, unless there would be more than ``most`` shards.
+        most: Number of shards of the largest day.
+    """
+
+    rows: int = Field(gt=0)
+    most: int = Field(gt=0, le=1000)
+
+    def spans(self, rows: int) -> list[tuple[int, int]]:
+        """Cut rows into spans of nearly equal size: first row, and the row after the last; at least one span."""
+        count = max(1, min(self.most, -(-rows // self.rows)))
+        return [(rows * number // count, rows * (number + 1) // count) for number in range(count)]
+
+
 class BatchInferenceConfig(_Config):
     """Configuration of the ``batch_inference`` pipeline.
 
@@ -147,6 +164,7 @@ class BatchInferenceConfig(_Config):
         stage: Stage whose version scores.
         decision_threshold: A risk at or above it is a ``high_risk`` decision; 0 to 1.
         batch_rows: Rows per Arrow record batch; bounds the memory of a run.
+        shards: How many shards a day is scored in where the environment runs them as tasks of their own.
     """
 
     landing: str = Field(min_length=1)
@@ -156,6 +174,7 @@ class BatchInferenceConfig(_Config):
     stage: Stage
     decision_threshold: float = Field(gt=0, lt=1)
     batch_rows: int = Field(gt=0)
+    shards: ShardRules
 
     def with_params(self, params: Mapping[str, Any]) -> BatchInferenceConfig:
         """The configuration of a run: batch inference takes no overrides, so this only refuses unknown ones.

@@ -119,9 +119,20 @@ def check_digests(partition: PartitionRef, resolved: str) -> None:
 
 
 def stream(
-    partition: PartitionRef, resolved: str, schema: FeatureSchema, batch_rows: int
+    partition: PartitionRef,
+    resolved: str,
+    schema: FeatureSchema,
+    batch_rows: int,
+    span: tuple[int, int] | None = None,
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Read a partition in record batches; memory does not grow with its size.
+    """Read a partition, or a span of its rows, in record batches; memory does not grow with its size.
+
+    Args:
+        partition: The partition.
+        resolved: Root of the partitions, resolved.
+        schema: The contract, whose columns are read.
+        batch_rows: Rows in memory at once.
+        span: First row and the row after the last; all rows by default. Row groups outside of it are not read.
 
     Yields:
         The number of the batch's first row within the partition, and at most ``batch_rows`` rows with the
@@ -129,14 +140,22 @@ def stream(
     """
     fs, folder = _folder(partition.day, resolved)
     target = arrow_schema(schema)
+    first, end = span or (0, partition.rows)
     offset = 0
     for file in partition.files:
         with fs.open(f"{folder}/{file}", "rb") as source:
             # With a buffer size, column chunks are read piece by piece instead of a whole row group at once.
             parquet = pq.ParquetFile(source, buffer_size=_READ_BUFFER, pre_buffer=False)
-            for batch in parquet.iter_batches(batch_size=batch_rows, columns=target.names):
-                yield offset, batch.select(target.names).cast(target)
-                offset += batch.num_rows
+            for group in range(parquet.metadata.num_row_groups):
+                rows = parquet.metadata.row_group(group).num_rows
+                if offset + rows <= first or offset >= end:
+                    offset += rows
+                    continue
+                for batch in parquet.iter_batches(batch_size=batch_rows, row_groups=[group], columns=target.names):
+                    low, high = max(first - offset, 0), min(end - offset, batch.num_rows)
+                    if low < high:
+                        yield offset + low, batch.slice(low, high - low).select(target.names).cast(target)
+                    offset += batch.num_rows
 
 
 def _marker(fs: fsspec.AbstractFileSystem, folder: str, place: str) -> Marker:

@@ -32,6 +32,8 @@ from pydantic import BaseModel, ConfigDict
 
 MANIFEST: Final = "_manifest.json"
 PUBLISHED: Final = "_PUBLISHED"
+SHARDS: Final = "_shards"
+"""Folder of a run that holds what its shards wrote, until they are gathered."""
 _RUNS: Final = "_runs"
 
 
@@ -77,7 +79,8 @@ class PartitionStore:
     """The partitions below one root."""
 
     def __init__(self, root: str) -> None:
-        self.fs, path = fsspec.core.url_to_fs(root)
+        # Other workers write below the same root: a remembered listing of an object store would hide that.
+        self.fs, path = fsspec.core.url_to_fs(root, use_listings_cache=False)
         self.root = str(path).rstrip("/")
         self.links = isinstance(self.fs, LocalFileSystem)
 
@@ -94,6 +97,24 @@ class PartitionStore:
         target = self.absolute(path)
         self.fs.makedirs(posixpath.dirname(target), exist_ok=True)
         return self.fs.open(target, "wb")
+
+    def put(self, path: str, payload: bytes) -> None:
+        """Write a small file as a whole, parents included; a reader sees the old content or the new."""
+        target = self.absolute(path)
+        self.fs.makedirs(posixpath.dirname(target), exist_ok=True)
+        self._replace(target, payload)
+
+    def copied(self, file: StoredFile, path: str) -> StoredFile:
+        """Copy a file of another run.
+
+        Raises:
+            PartitionError: If it is gone or was changed.
+        """
+        self.check(file)
+        target = self.absolute(path)
+        self.fs.makedirs(posixpath.dirname(target), exist_ok=True)
+        self.fs.cp_file(self.absolute(file.path), target)
+        return self.stored(path, file.rows)
 
     def stored(self, path: str, rows: int) -> StoredFile:
         """Describe a file that was written."""
@@ -134,6 +155,8 @@ class PartitionStore:
                 self._mark_published(run)
             if name not in {keep_run, current} and not self.fs.exists(f"{run}/{PUBLISHED}"):
                 self.fs.rm(run, recursive=True)
+            elif name != keep_run and self.fs.exists(f"{run}/{SHARDS}"):
+                self.fs.rm(f"{run}/{SHARDS}", recursive=True)
         for entry in _children(self.fs, self.root):
             if posixpath.basename(entry).startswith(f"_link-{_name(day)}-"):
                 self.fs.rm_file(entry)

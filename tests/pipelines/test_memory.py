@@ -19,7 +19,8 @@ _MEASURE = """
 import json, sys, threading, time
 from datetime import date
 from uuid import uuid4
-from zenml_pipelines.batch import quarantine_bad_rows, score_good_rows
+from zenml_pipelines.batch import quarantine_bad_rows
+from zenml_pipelines.shards import DayScoring
 from zenml_pipelines.champion import Champion
 from zenml_pipelines.contract import feature_schema
 from zenml_pipelines.landing import find_partition
@@ -41,9 +42,9 @@ def run(root, batch_rows):
     partition = find_partition(date(2026, 1, 5), "in", landing, schema)
     checked = quarantine_bad_rows(partition, schema, landing=landing, store=store, batch_rows=batch_rows,
                                   run_id="a")
-    scored = score_good_rows(Model(), partition, champion, checked, landing=landing, quarantine=store,
-                             store=store, batch_rows=batch_rows, threshold=0.2, run_id="b")
-    return scored.rows
+    return DayScoring(model=Model, partition=partition, champion=champion, checked=checked, landing=landing,
+                      quarantine=store, store=store, batch_rows=batch_rows, threshold=0.2, run_id="b",
+                      spans=[(0, partition.rows)]).gather().rows
 
 def measured(root, batch_rows):
     # Rows, and the sampled peak in MiB: ru_maxrss would start at the size of the parent process.

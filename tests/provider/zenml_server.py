@@ -39,11 +39,47 @@ class RunningServer:
         url: Its address, without a slash at the end.
         api_key: Key of the service account ``airflow``.
         admin: A client that is logged in as admin; paths are below ``/api/v1``.
+        process: What serves it.
     """
 
     url: str
     api_key: str
     admin: httpx.Client
+    process: "ServerProcess"
+
+
+@dataclass
+class ServerProcess:
+    """The process of a server, which may be stopped and started again on the same port and database."""
+
+    folder: Path
+    port: int
+    environment: dict
+    running: subprocess.Popen | None = None
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        log = self.folder / "server.log"
+        command = [server_python(), "-m", "uvicorn", "zenml.zen_server.zen_server_api:app"]
+        with log.open("ab") as output:
+            self.running = subprocess.Popen(
+                [*command, "--host", "127.0.0.1", "--port", str(self.port)],
+                env=self.environment,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,
+            )
+        _wait_until_ready(self.url, self.running, log)
+
+    def stop(self):
+        if self.running is not None:
+            _stop(self.running)
 
 
 def connection(url, key, **extra):
@@ -86,13 +122,12 @@ def _end_with_parent():
 
 
 @contextmanager
-def running_server(folder):
-    """A fresh server whose database lies in ``folder``."""
-    python = server_python()
+def running_server(folder, store_url=None):
+    """A fresh server whose database lies in ``folder``, or is the one of a URL."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    url, password = f"http://127.0.0.1:{port}", secrets.token_urlsafe(12)
+    password = secrets.token_urlsafe(12)
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
@@ -106,38 +141,18 @@ def running_server(folder):
         "ZENML_CONFIG_PATH": str(folder / "config"),
         "ZENML_LOCAL_STORES_PATH": str(folder / "stores"),
         "ZENML_STORE_TYPE": "sql",
-        "ZENML_STORE_URL": f"sqlite:///{folder / 'zenml.db'}",
+        "ZENML_STORE_URL": store_url or f"sqlite:///{folder / 'zenml.db'}",
         "ZENML_ANALYTICS_OPT_IN": "false",
         "ZENML_LOGGING_VERBOSITY": "WARN",
     }
-    log = folder / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [
-                python,
-                "-m",
-                "uvicorn",
-                "zenml.zen_server.zen_server_api:app",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                str(port),
-            ],
-            env=environment,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=_end_with_parent,
-        )
+    process = ServerProcess(folder, port, environment)
     try:
-        with httpx.Client(base_url=f"{url}/api/v1", timeout=30) as admin:
-            _wait_until_ready(url, process, log)
+        process.start()
+        with httpx.Client(base_url=f"{process.url}/api/v1", timeout=30) as admin:
             admin.headers["Authorization"] = f"Bearer {_token(admin, password)}"
-            yield RunningServer(url, _service_account(admin, "airflow"), admin)
+            yield RunningServer(process.url, _service_account(admin, "airflow"), admin, process)
     finally:
-        _stop(process)
+        process.stop()
 
 
 def _wait_until_ready(url, process, log):

@@ -5,13 +5,14 @@ What a step writes lies in a folder private to the run until ``publish_predictio
 partition.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from zenml import get_step_context, log_metadata, step
 from zenml.artifacts.utils import load_artifact
 
-from zenml_airflow.context import RunContext, get_run_context
+from zenml_airflow.context import SHARD_COUNTS, RunContext, get_run_context
 from zenml_pipelines.batch import (
     BatchSummary,
     CheckedPartition,
@@ -20,15 +21,16 @@ from zenml_pipelines.batch import (
     ScoredPartition,
     check_counts,
     quarantine_bad_rows,
-    score_good_rows,
 )
 from zenml_pipelines.champion import Champion, find_champion, link_run
 from zenml_pipelines.config import BatchInferenceConfig, Provenance
 from zenml_pipelines.landing import PartitionRef, find_partition
 from zenml_pipelines.partitions import PartitionStore
+from zenml_pipelines.shards import DayScoring
 
 _IO = {"airflow": {"retries": 2, "timeout_seconds": 900}}
 _STREAM = {"airflow": {"retries": 2, "timeout_seconds": 3600}}
+_SHARDED = {"airflow": {**_STREAM["airflow"], "shards": "zenml_pipelines.steps.batch_inference:score_shard"}}
 
 
 @step(enable_cache=False, extra=_IO)
@@ -55,6 +57,10 @@ def load_partition(
     partition = find_partition(day, settled.landing, context.resolve(settled.landing), champion.feature_schema)
     for root in (settled.predictions, settled.quarantine):
         PartitionStore(context.resolve(root)).remove_leftovers(day, keep_run=str(run_id))
+    log_metadata(
+        metadata={SHARD_COUNTS: {"score_partition": len(settled.shards.spans(partition.rows))}},
+        run_id_name_or_prefix=run_id,
+    )
     return partition, champion
 
 
@@ -78,33 +84,78 @@ def validate_partition(
     )
 
 
-@step(enable_cache=False, extra=_STREAM)
+@step(enable_cache=False, extra=_SHARDED)
 def score_partition(
     partition: PartitionRef,
     champion: Champion,
     checked_partition: CheckedPartition,
     config: BatchInferenceConfig,
 ) -> Annotated[ScoredPartition, "scored_partition"]:
-    """Score every row that is not in quarantine.
+    """Score every row that is not in quarantine; what shards of the day have scored already is gathered.
+
+    Raises:
+        PartitionError: If the run's quarantine file, or the file of a shard, is gone or damaged.
+        IncompletePartitionError: If the files changed since they were validated.
+    """
+    # load_artifact, and not a plain download, records the model as an input of this step.
+    model = load_artifact(champion.model_artifact_id)
+    run_id = str(get_step_context().pipeline_run.id)
+    return _scoring(partition, champion, checked_partition, config, run_id, lambda: model).gather()
+
+
+def score_shard(
+    shard: int,
+    run_id: str,
+    partition: PartitionRef,
+    champion: Champion,
+    checked_partition: CheckedPartition,
+    config: dict[str, Any],
+) -> dict[str, int]:
+    """Score one shard of a day, on any worker, in any order; ``score_partition`` gathers what it leaves.
+
+    Args:
+        shard: Number of the shard, from 0.
+        run_id: The ZenML run.
+        partition: The day.
+        champion: The version that scores.
+        checked_partition: Which rows are in quarantine.
+        config: The configuration, as ZenML keeps parameters.
+
+    Returns:
+        Number of the rows scored, for the task's record.
 
     Raises:
         PartitionError: If the run's quarantine file is gone or damaged.
         IncompletePartitionError: If the files changed since they were validated.
     """
+    settled = BatchInferenceConfig.model_validate(config)
+    scoring = _scoring(
+        partition, champion, checked_partition, settled, run_id, lambda: load_artifact(champion.model_artifact_id)
+    )
+    return {"rows": scoring.score_shard(shard).file.rows}
+
+
+def _scoring(
+    partition: PartitionRef,
+    champion: Champion,
+    checked: CheckedPartition,
+    config: BatchInferenceConfig,
+    run_id: str,
+    model: Callable[[], Any],
+) -> DayScoring:
     context = get_run_context()
-    # load_artifact, and not a plain download, records the model as an input of this step.
-    model = load_artifact(champion.model_artifact_id)
-    return score_good_rows(
-        model,
-        partition,
-        champion,
-        checked_partition,
+    return DayScoring(
+        model=model,
+        partition=partition,
+        champion=champion,
+        checked=checked,
         landing=context.resolve(config.landing),
         quarantine=PartitionStore(context.resolve(config.quarantine)),
         store=PartitionStore(context.resolve(config.predictions)),
         batch_rows=config.batch_rows,
         threshold=config.decision_threshold,
-        run_id=str(get_step_context().pipeline_run.id),
+        run_id=run_id,
+        spans=config.shards.spans(partition.rows),
     )
 
 
@@ -145,7 +196,7 @@ def publish_predictions(
         partition_date=partition.day,
         zenml_run_id=run_id,
         rows=scored_partition.rows,
-        files=(scored_partition.file,),
+        files=scored_partition.files,
         rows_in=partition.rows,
         scored=scored_partition.rows,
         quarantined=checked_partition.quarantined,
@@ -169,7 +220,8 @@ def publish_predictions(
     predictions = PartitionStore(context.resolve(config.predictions))
     # Whatever would stop the second of the two replacements is looked for before the first.
     predictions.check_replaceable(partition.day)
-    predictions.check(scored_partition.file)
+    for file in scored_partition.files:
+        predictions.check(file)
     PartitionStore(context.resolve(config.quarantine)).publish(partition.day, checked_partition.run_path, refused)
     path = predictions.publish(partition.day, scored_partition.run_path, manifest)
     return f"{config.predictions.rstrip('/')}/{path}"

@@ -1,0 +1,35 @@
+import os
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "provider"))
+
+from platform_lab import BUCKET, REAL_DATA, MissingServiceError, running_platform
+from zenml_server import NoServerError
+
+FIRST, LAST = date(2026, 1, 5), date(2026, 1, 14)
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory):
+    """All services, the pipelines deployed, the data landed; run once for this folder."""
+    before = dict(os.environ)
+    try:
+        with running_platform(tmp_path_factory.mktemp("services")) as made:
+            made.mlops("data", "fetch", "--source", REAL_DATA if REAL_DATA.is_file() else "synthetic")
+            made.s3.put(str(made.root / "state" / "raw"), f"{BUCKET}/state/raw", recursive=True)
+            made.mlops("data", "feed", "--from", FIRST, "--to", LAST)
+            made.mlops("deploy")
+            made.start_airflow()
+            made.connect()
+            yield made
+    except (MissingServiceError, NoServerError) as reason:
+        if os.environ.get("REQUIRE_SERVICES") == "1":
+            raise
+        pytest.skip(str(reason))
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
