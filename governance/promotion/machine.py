@@ -78,7 +78,7 @@ def carry_out(plan: Transition, lock: StageLock, *, resumed_by: str | None = Non
 def summary(plan: Transition) -> str:
     """What the plan changes, in a sentence in the present tense."""
     if plan.kind in ENTERING:
-        archived = "" if plan.previous is None else f"; version {plan.previous} is archived"
+        archived = "".join(f"; version {number} is archived" for number in plan.displaced)
         return f"{plan.model} version {plan.version} is in {plan.stage} now{archived}."
     word = "withdrawn and never serves again" if plan.kind is Kind.WITHDRAW else "archived"
     left = f"; {plan.came_from} is empty now" if plan.came_from not in (None, ARCHIVED) else ""
@@ -106,7 +106,7 @@ def _foreign(plan: Transition, version: ModelVersionResponse) -> str | None:
     if stage_of(version) == plan.stage:
         return None
     found = in_stage(plan.model, plan.stage) if plan.kind in ENTERING else []
-    if stage_of(version) == plan.came_from and found in ([], [plan.previous]):
+    if stage_of(version) == plan.came_from and set(found) <= set(plan.displaced):
         return None
     return (
         f"Since plan {plan.id} was written, somebody changed the stages without it: version {plan.version} is in "

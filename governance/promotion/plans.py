@@ -131,8 +131,8 @@ def plan_rollback(
         refusals.append(f"It is in {stage} already.")
     elif to not in before:
         refusals.append(
-            f"It was never in {stage}; these were: {sorted(before - set(present))}. A new one comes in with `mlops "
-            "promote`."
+            f"It was never in {stage}; these were: {sorted(before - set(present))}. A new one comes in with "
+            "`mlops promote`."
         )
     if not model_artifacts(version):
         refusals.append("Its model artifact was deleted, so nothing could score with it.")
@@ -173,7 +173,7 @@ def _plan(
         version=int(version.number),
         stage=stage,
         came_from=stage_of(version),
-        previous=others[0] if others and stage != ARCHIVED else None,
+        displaced=() if stage == ARCHIVED else tuple(others),
         actor=actor,
         reason=reason,
         at=datetime.now(UTC),

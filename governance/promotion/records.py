@@ -65,7 +65,7 @@ class Transition(BaseModel):
         version: The version that it is about.
         stage: Stage that the version enters; ``archived`` where it leaves one.
         came_from: Stage that the version was in; ``None`` if in none.
-        previous: Version that was in the stage, and is archived.
+        displaced: Versions that were in the stage, and are archived; more than one only after a change by hand.
         actor: Who does it.
         reason: Why.
         at: When it was planned.
@@ -84,7 +84,7 @@ class Transition(BaseModel):
     version: int
     stage: str
     came_from: str | None = None
-    previous: int | None = None
+    displaced: tuple[int, ...] = ()
     actor: str
     reason: str = ""
     at: AwareDatetime
@@ -98,9 +98,13 @@ class Transition(BaseModel):
     def moves(self) -> tuple[str, ...]:
         """What it changes, a line each."""
         lines = [f"version {self.version}: {self.came_from or 'no stage'} -> {self.stage}"]
-        if self.previous is not None:
-            lines.append(f"version {self.previous}: {self.stage} -> {ModelStages.ARCHIVED.value}")
+        lines += [f"version {number}: {self.stage} -> {ModelStages.ARCHIVED.value}" for number in self.displaced]
         return tuple(lines)
+
+    @property
+    def previous(self) -> int | None:
+        """The version that was in the stage before."""
+        return self.displaced[-1] if self.displaced else None
 
     @property
     def id(self) -> str:
