@@ -229,6 +229,9 @@ def _enter(environment: str) -> str:
 
 def _show_preview(preview: Preview) -> None:
     """Print what would be done; end with 1 if it would be refused."""
+    if preview.plan.came_from == preview.plan.stage and not preview.refusals:
+        console.print(f"version {preview.plan.version} is in {preview.plan.stage} already: nothing to do")
+        return
     for move in preview.plan.moves:
         console.print(move, highlight=False, markup=False)
     if preview.assessment is not None:
