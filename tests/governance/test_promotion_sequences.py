@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from hypothesis.strategies import booleans, integers, sampled_from
-from version_bench import make_versions, stages
+from version_bench import forget_models, make_versions, stages
 from zenml.client import Client
 
 from governance.audit import AUDIT_LOG_ENV, HEAD_METADATA, Head, open_log, verify
@@ -147,6 +147,7 @@ class Sequences(RuleBasedStateMachine):
         # A promotion of a version that is in the stage already changes nothing, and is no decision.
         assert outcomes.count("done") == outcomes.count("allowed") == len(self.done)
         os.environ.pop(AUDIT_LOG_ENV, None)
+        forget_models()
         self.folder.cleanup()
 
 

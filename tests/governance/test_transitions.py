@@ -8,7 +8,7 @@ import os
 from datetime import timedelta
 
 import pytest
-from version_bench import artifacts, make_versions, stages
+from version_bench import artifacts, forget_models, make_versions, stages
 from zenml.client import Client
 from zenml.zen_stores.sql_zen_store import SqlZenStore
 
@@ -50,7 +50,9 @@ def log(tmp_path, monkeypatch):
     artifacts()
     location = str(tmp_path / "log.jsonl")
     monkeypatch.setenv(AUDIT_LOG_ENV, location)
-    return open_log(location)
+    yield open_log(location)
+    # They remember heads of a log that is gone, and the store is shared with other modules.
+    forget_models()
 
 
 def entries(log, action=None):

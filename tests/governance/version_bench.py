@@ -22,6 +22,9 @@ from governance.steps.materializers import SkopsMaterializer
 FLOOR = GateLimits(limits={"floor": Limit(metric="auc", judge=Judge.VALUE, minimum=0.6, why="Skill.")})
 
 
+_MADE: list[str] = []
+
+
 @step(enable_cache=False, output_materializers={"model": SkopsMaterializer})
 def make(
     auc: float,
@@ -69,6 +72,7 @@ def make_versions(name: str, *good: bool) -> None:
     """Create a model with a version for each argument: one that passed its gates, or one that did not."""
     client, made = Client(), artifacts()
     client.create_model(name=name)
+    _MADE.append(name)
     for passed in good:
         version = client.create_model_version(model_name_or_id=name)
         client.zen_store.create_model_version_artifact_link(
@@ -76,6 +80,12 @@ def make_versions(name: str, *good: bool) -> None:
                 model_version=version.id, artifact_version=made.good if passed else made.bad
             )
         )
+
+
+def forget_models() -> None:
+    """Delete the models that :func:`make_versions` made."""
+    while _MADE:
+        Client().delete_model(_MADE.pop())
 
 
 def stages(name: str) -> dict[int, str | None]:
