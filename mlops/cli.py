@@ -16,6 +16,7 @@ from rich.table import Table
 from mlops.audit_cli import audit_app
 from mlops.config_cli import config_app
 from mlops.data_cli import data_app
+from mlops.models_cli import models_app, promote, rollback
 from mlops.policy_cli import policy_app
 from mlops.sentences import sentences
 from mlops.stack_cli import stack_app
@@ -31,6 +32,9 @@ app.add_typer(stack_app, name="stack")
 app.add_typer(config_app, name="config")
 app.add_typer(policy_app, name="policy")
 app.add_typer(audit_app, name="audit")
+app.add_typer(models_app, name="models")
+app.command()(promote)
+app.command()(rollback)
 
 
 class CardForm(StrEnum):
@@ -125,34 +129,6 @@ def _key_value(item: str) -> tuple[str, str]:
     if not separator or not key:
         raise ValueError(f"--param wants KEY=VALUE, found {item!r}.")
     return key, value
-
-
-@app.command()
-def promote(
-    model: Annotated[str, typer.Argument(help="Model, such as readmission_risk.")],
-    version: Annotated[
-        int | None, typer.Argument(help="Version number; the newest one whose gates passed by default.")
-    ] = None,
-    to: Annotated[str, typer.Option("--to", help="Stage: staging or production.")] = "production",
-    environment: Environment = "local",
-) -> None:
-    """Put a model version into a stage, if the run that made it completed and its gates passed.
-
-    For example: `mlops promote readmission_risk`, or `mlops promote readmission_risk 3 --to staging`
-    """
-    from mlops.runtime import enter
-
-    with sentences():
-        settings = enter(environment)
-        from governance.promotion import PromotionRefusedError, latest_candidate
-        from governance.promotion import promote as promote_version
-
-        number = version if version is not None else latest_candidate(model)
-        if number is None:
-            raise PromotionRefusedError(
-                f"No version of {model!r} has passed its gates: train one with `mlops run training` first."
-            )
-        console.print(str(promote_version(model, number, to, environment=settings.environment)))
 
 
 @app.command()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
+import pandas as pd
 from pydantic import BaseModel, ConfigDict
 from zenml.client import Client
 from zenml.enums import ModelStages
-from zenml.models import ModelVersionPipelineRunRequest
+from zenml.models import ModelVersionPipelineRunRequest, ModelVersionResponse
 
 from governance.steps.data_checks import PROFILE_METADATA, DataProfile
 from zenml_pipelines.contract import FeatureSchema
@@ -16,6 +18,7 @@ from zenml_pipelines.examination import Rival
 
 MODEL_ARTIFACT = "risk_model"
 SCHEMA_ARTIFACT = "feature_schema"
+_NEWEST = 100
 
 
 class NoChampionError(RuntimeError):
@@ -62,14 +65,44 @@ def find_champion(model_name: str, stage: str) -> Champion:
             "the training pipeline and promote a version that passed its gates (`mlops promote "
             f"{model_name}`)."
         ) from None
+    return _described(version)
+
+
+def find_challenger(model_name: str, number: int | None) -> Champion:
+    """Find the version that wants to become the champion.
+
+    Args:
+        model_name: Name of the model.
+        number: Its number; by default the newest version that is in no stage.
+
+    Raises:
+        NoChampionError: If there is none, or it lacks the model or its feature schema.
+    """
+    client = Client()
+    try:
+        if number is not None:
+            return _described(client.get_model_version(model_name, number))
+        newest = client.list_model_versions(model=model_name, sort_by="desc:number", size=_NEWEST).items
+    except KeyError:
+        raise NoChampionError(f"The model {model_name!r} has no version {number or ''}: train one.") from None
+    free = [version for version in newest if version.stage in (None, ModelStages.NONE.value)]
+    if not free:
+        raise NoChampionError(
+            f"Each of the newest versions of {model_name!r} is in a stage or archived: name the challenger with "
+            "the parameter `version`."
+        )
+    return _described(client.get_model_version(model_name, free[0].id))
+
+
+def _described(version: ModelVersionResponse) -> Champion:
+    model_name = version.model.name
     model = version.get_artifact(MODEL_ARTIFACT)
     schema = version.get_artifact(SCHEMA_ARTIFACT)
     if model is None or schema is None:
         missing = MODEL_ARTIFACT if model is None else SCHEMA_ARTIFACT
         raise NoChampionError(
-            f"Version {version.number} of {model_name!r} is in stage {stage!r} but has no artifact "
-            f"{missing!r}: it "
-            "was not made by the training pipeline, or its artifacts were deleted. Promote another version."
+            f"Version {version.number} of {model_name!r} (stage {version.stage!r}) has no artifact {missing!r}: "
+            "it was not made by the training pipeline, or its artifacts were deleted. Take another version."
         )
     return Champion(
         model_name=model_name,
@@ -110,16 +143,27 @@ def find_rival(model_name: str, stage: str) -> tuple[Rival | None, str]:
     except NoChampionError as error:
         return None, str(error)
     name = f"version {champion.version} in {stage}"
-    client = Client()
+    train = training_part(champion)
+    if train is None:
+        return None, f"the training rows of {name} are gone, so no row is known to be new to it: undecided"
+    return Rival(name=name, model=load_model(champion), patients=train[PATIENT_ID].unique()), name
+
+
+def training_part(champion: Champion) -> pd.DataFrame | None:
+    """The rows that a version was trained on; ``None`` if its run or their artifact is gone."""
     try:
         if champion.training_run_id is None:
-            raise KeyError("run")
-        run = client.get_pipeline_run(champion.training_run_id)
-        train = run.steps["split_data"].outputs["train"][0].load()
+            return None
+        run = Client().get_pipeline_run(champion.training_run_id)
+        train: pd.DataFrame = run.steps["split_data"].outputs["train"][0].load()
     except (KeyError, FileNotFoundError):
-        return None, f"the training rows of {name} are gone, so no row is known to be new to it: undecided"
-    model = client.get_artifact_version(champion.model_artifact_id).load()
-    return Rival(name=name, model=model, patients=train[PATIENT_ID].unique()), name
+        return None
+    return train
+
+
+def load_model(champion: Champion) -> Any:
+    """The scikit-learn Pipeline of a version."""
+    return Client().get_artifact_version(champion.model_artifact_id).load()
 
 
 def link_run(champion: Champion, run_id: UUID) -> None:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from governance.steps.card import CardTexts
 from governance.steps.limits import Limit
-from governance.steps.rules import ChampionRules, LatencyRules, StabilityRules, SubgroupRules
+from governance.steps.rules import ChampionRules, ContestRules, LatencyRules, StabilityRules, SubgroupRules
 
 GENERIC_PARAMS = frozenset({"date"})
 """Run parameters that any run may carry and that no pipeline configuration reads."""
@@ -185,6 +185,38 @@ class BatchInferenceConfig(_Config):
         return _override(self, params, frozenset())
 
 
+class ChampionChallengerConfig(_Config):
+    """Configuration of the ``champion_challenger`` pipeline.
+
+    Attributes:
+        raw_data: Location of the source CSV, whose labels are known.
+        model_name: Name of the model in ZenML's Model Control Plane.
+        stage: Stage of the champion.
+        version: Number of the challenger; a run may name it. By default the newest version that is in no stage.
+        seed: Seed of the bootstrap.
+        bootstrap: How intervals are made.
+        subgroups: Groups of people in which the two are compared.
+        rules: What counts as better or worse.
+    """
+
+    raw_data: str = Field(min_length=1)
+    model_name: str = Field(min_length=1)
+    stage: Stage
+    version: int | None = Field(default=None, ge=1)
+    seed: int
+    bootstrap: BootstrapConfig
+    subgroups: SubgroupRules
+    rules: ContestRules
+
+    def with_params(self, params: Mapping[str, Any]) -> ChampionChallengerConfig:
+        """The configuration with a run's ``version`` applied.
+
+        Raises:
+            ConfigError: If a parameter is unknown or its value is not accepted.
+        """
+        return _override(self, params, frozenset({"version"}))
+
+
 class Provenance(_Config):
     """Which code a snapshot was made from; filled in at deploy time, recorded with model and predictions.
 
@@ -229,6 +261,26 @@ def build_batch_inference_config(settings: Mapping[str, Any]) -> BatchInferenceC
         **{key: storage[key] for key in ("landing", "predictions", "quarantine")},
     }
     return _validated(BatchInferenceConfig, section, "batch_inference")
+
+
+def build_champion_challenger_config(settings: Mapping[str, Any]) -> ChampionChallengerConfig:
+    """Build the configuration of the comparison from an environment's settings (keys ``data``, ``pipelines``).
+
+    Raises:
+        ConfigError: If the settings break the schema; all problems at once.
+    """
+    from zenml_pipelines.data.schema import CSV_NAME
+
+    training = settings["pipelines"]["training"]
+    section = {
+        **settings["pipelines"]["champion_challenger"],
+        "raw_data": f"{settings['data']['raw'].rstrip('/')}/{CSV_NAME}",
+        "stage": settings["pipelines"]["batch_inference"]["stage"],
+        # The groups, the seed and the intervals are those by which the model was judged when it was trained.
+        **{key: training[key] for key in ("model_name", "seed", "bootstrap")},
+        "subgroups": training["examination"]["subgroups"],
+    }
+    return _validated(ChampionChallengerConfig, section, "champion_challenger")
 
 
 def _validated(config_class: type[_C], section: Mapping[str, Any], name: str) -> _C:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -91,6 +92,27 @@ def evaluate(
         resamples=resamples,
         resampled_unit=unit,
     )
+
+
+def resampled_metrics(labels: Array, risks: Array, weights: Array, names: Sequence[str]) -> dict[str, Array]:
+    """Metrics of a model on given resamples; two models that get the same weights are compared in pairs.
+
+    Args:
+        labels: n labels, 0 or 1.
+        risks: n predicted probabilities.
+        weights: resamples x n weights.
+        names: Metrics of :func:`evaluate`.
+
+    Returns:
+        One value a resample, by metric; NaN where a class has no weight.
+    """
+    order = np.argsort(-risks, kind="stable")
+    table = _Table(labels[order].astype(float), risks[order])
+    parts = [
+        table.metrics(weights[start : start + _CHUNK, order].astype(float))
+        for start in range(0, len(weights), _CHUNK)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in names}
 
 
 class _Table:

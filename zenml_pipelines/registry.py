@@ -81,6 +81,12 @@ PIPELINES: dict[str, PipelineSpec] = {
             config="zenml_pipelines.config:BatchInferenceConfig",
             builder="zenml_pipelines.config:build_batch_inference_config",
         ),
+        PipelineSpec(
+            name="champion_challenger",
+            pipeline="zenml_pipelines.pipelines.champion_challenger:champion_challenger",
+            config="zenml_pipelines.config:ChampionChallengerConfig",
+            builder="zenml_pipelines.config:build_champion_challenger_config",
+        ),
     )
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from zenml_pipelines.contract import DISPOSITION
@@ -54,3 +56,21 @@ def split_in_time(frame: pd.DataFrame, test_fraction: float) -> tuple[pd.DataFra
             "the data."
         )
     return train.reset_index(drop=True), test.reset_index(drop=True)
+
+
+def unseen_rows(frame: pd.DataFrame, trained: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The labelled rows that no model has seen: later than all that was trained on, of patients in none of it.
+
+    Discharges to death or hospice are left out, as in training.
+
+    Args:
+        frame: n encounters with label.
+        trained: The training part of each model.
+
+    Returns:
+        The rows in time order.
+    """
+    last = max((int(part[ENCOUNTER_ID].max()) for part in trained), default=0)
+    known = pd.concat([part[PATIENT_ID] for part in trained]).unique() if trained else []
+    new = (frame[ENCOUNTER_ID] > last) & ~frame[PATIENT_ID].isin(known) & can_be_readmitted(frame)
+    return frame.loc[new].sort_values(ENCOUNTER_ID, kind="stable").reset_index(drop=True)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+CONTEST_METRICS = ("average_precision", "roc_auc", "brier")
+"""Metrics on which a challenger may be compared with the champion."""
 
 
 class SubgroupRules(BaseModel):
@@ -43,6 +46,35 @@ class LatencyRules(BaseModel):
     single_rows: int = Field(ge=2)
     batches: int = Field(ge=1)
     batch_rows: int = Field(ge=1)
+
+
+class ContestRules(BaseModel):
+    """When a challenger counts as better, as not worse, or as worse than the champion.
+
+    Attributes:
+        primary: Metric on which a challenger must be surely better to be called better.
+        margins: By metric, how much worse a challenger may be and still count as not worse; in the metric's unit.
+        group_margin: The same for the AUC in a group of people.
+        min_positives: With fewer rows of the event, among those that neither trained on, nothing is decided.
+        slices: Number of stretches of time in which the difference is shown.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    primary: str
+    margins: dict[str, float] = Field(min_length=1)
+    group_margin: float = Field(ge=0)
+    min_positives: int = Field(ge=1)
+    slices: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _known(self) -> ContestRules:
+        unknown = sorted(set(self.margins) - set(CONTEST_METRICS))
+        if unknown:
+            raise ValueError(f"the metrics {unknown} are not compared; known: {list(CONTEST_METRICS)}")
+        if self.primary not in self.margins:
+            raise ValueError(f"the primary metric {self.primary!r} has no margin")
+        return self
 
 
 class ChampionRules(BaseModel):

@@ -1,10 +1,6 @@
 """The steps of the ``training`` pipeline."""
 
-import hashlib
-import shutil
-import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import fsspec
@@ -31,7 +27,8 @@ from zenml_airflow.context import get_run_context
 from zenml_pipelines.champion import MODEL_ARTIFACT, SCHEMA_ARTIFACT, champion_profile, find_rival
 from zenml_pipelines.config import Provenance, TrainingConfig
 from zenml_pipelines.contract import FeatureSchema, feature_schema
-from zenml_pipelines.data.schema import ENCOUNTER_ID, PATIENT_ID, read_encounters
+from zenml_pipelines.data.schema import ENCOUNTER_ID, PATIENT_ID
+from zenml_pipelines.data.source import read_source
 from zenml_pipelines.data.split import training_rows
 from zenml_pipelines.evaluation import evaluate
 from zenml_pipelines.examination import examine_encounters, examine_risk_model
@@ -100,7 +97,7 @@ def load_data(
     context = get_run_context()
     settled = config.with_params(context.params)
     location = context.resolve(config.raw_data)
-    encounters, digest = _read_source(location)
+    encounters, digest = read_source(location)
     rows = training_rows(encounters, settled.holdout_fraction)
     reference = DataReference(
         location=config.raw_data,
@@ -317,22 +314,6 @@ def write_card(
     )
     html, markdown = render_card(content)
     return HTMLString(html), MarkdownString(markdown), content
-
-
-def _read_source(location: str) -> tuple[pd.DataFrame, str]:
-    """Read the CSV and its sha256 from one copy, so that the digest is of the rows that were read."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / Path(location).name
-        try:
-            with fsspec.open(location, "rb") as source, copy.open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-        except FileNotFoundError:
-            raise FileNotFoundError(
-                f"The source data {location} does not exist. Fetch it with `mlops data fetch`."
-            ) from None
-        with copy.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return read_encounters(copy), digest
 
 
 def _modified_at(location: str) -> datetime | None:

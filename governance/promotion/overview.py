@@ -1,0 +1,68 @@
+"""What stands in the stages now, as plain rows for people and machines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zenml.client import Client
+from zenml.enums import ModelStages
+
+from governance.promotion.approvals import latest_approval
+from governance.promotion.errors import PromotionRefusedError
+from governance.promotion.records import history_of, withdrawn_versions
+from governance.promotion.versions import code_of, describe_version, producer, stage_of, versions
+
+_ALL = 10_000
+
+
+def overview() -> list[dict[str, Any]]:
+    """A row for each model: ``model``, ``versions``, ``newest``, ``staging``, ``production`` (numbers)."""
+    client = Client()
+    rows = []
+    for model in client.list_models(size=_ALL, sort_by="asc:name"):
+        found = client.list_model_versions(model=model.id, size=_ALL, sort_by="desc:number").items
+        stages = {stage_of(version): int(version.number) for version in found}
+        rows.append(
+            {
+                "model": model.name,
+                "versions": len(found),
+                "newest": int(found[0].number) if found else None,
+                "staging": stages.get(ModelStages.STAGING.value),
+                "production": stages.get(ModelStages.PRODUCTION.value),
+            }
+        )
+    return rows
+
+
+def version_rows(model_name: str) -> list[dict[str, Any]]:
+    """A row for each version of a model, the newest first.
+
+    Raises:
+        PromotionRefusedError: If the model has no version.
+    """
+    found = list(versions(model_name))
+    if not found:
+        raise PromotionRefusedError(
+            f"No version of a model {model_name!r}: `mlops models list` names what there is."
+        )
+    withdrawn = withdrawn_versions(history_of(found))
+    rows = []
+    for version in found:
+        run = producer(version)
+        facts = describe_version(version, run, ModelStages.PRODUCTION.value)
+        decided = latest_approval(version, ModelStages.PRODUCTION.value)
+        failed = sorted(name for name, passed in facts.gates.items() if not passed)
+        by = withdrawn.get(int(version.number))
+        rows.append(
+            {
+                "version": int(version.number),
+                "stage": stage_of(version),
+                "gates": (f"failed: {', '.join(failed)}" if failed else "passed") if facts.gates else None,
+                "decision": decided and f"{'approved' if decided.approved else 'rejected'} by {decided.by}",
+                "withdrawn": by and by.reason,
+                "commit": (code_of(version).get("git_commit") or "")[:12] or None,
+                "run": None if run is None else run.name,
+                "created": f"{version.created:%Y-%m-%d %H:%M}",
+            }
+        )
+    return rows

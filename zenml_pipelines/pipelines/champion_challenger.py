@@ -1,0 +1,35 @@
+"""The ``champion_challenger`` pipeline: a new version against the one in the stage, on rows that neither knows."""
+
+from zenml import pipeline
+
+from governance.steps.guard import check_run_start
+from governance.steps.hooks import observe_failure, observe_success
+from zenml_pipelines.config import ChampionChallengerConfig, Provenance
+from zenml_pipelines.steps.champion_challenger import compare_models, gather_labelled, select_contestants
+
+_ABOUT = {
+    "owner": "data-science",
+    "purpose": "Compare a new version of the readmission model with the one in production, before it is promoted.",
+    "data_classification": "de-identified-health",
+}
+
+
+@pipeline(
+    name="champion_challenger",
+    enable_cache=False,
+    on_init=check_run_start,
+    on_success=observe_success,
+    on_failure=observe_failure,
+    tags=["team:data-science", "kind:evaluation", "data:de-identified-health"],
+    extra=_ABOUT,
+)
+def champion_challenger(config: ChampionChallengerConfig, provenance: Provenance | None = None) -> None:  # noqa: ARG001
+    """Settle the two versions, gather the labelled rows that neither trained on, compare.
+
+    Args:
+        config: The configuration; a run may name the challenger's ``version``.
+        provenance: The code that the snapshot was made from; recorded with the run's parameters.
+    """
+    contestants, settled = select_contestants(config=config)
+    labelled = gather_labelled(contestants, settled)
+    compare_models(contestants, labelled, settled)
