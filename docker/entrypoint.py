@@ -1,8 +1,9 @@
 """Fill secrets that lie in files into the environment, then become the command.
 
 A variable such as ``postgresql://airflow:{secret:postgres_password}@postgres/airflow`` gets the content of
-``/run/secrets/postgres_password``; in a URL it is quoted. So a secret stands in no image, in no compose file and in
-nothing that the engine shows of a container. It is the first thing in a container and uses the standard library alone.
+``/run/secrets/postgres_password``; in a URL it is quoted. So a secret stands in no image, in no compose file and
+in nothing that the engine shows of a container. It runs before everything else and needs the standard library
+alone.
 """
 
 import os

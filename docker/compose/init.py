@@ -1,7 +1,7 @@
 """Bring the services of the compose file into the state that Airflow needs. Running it again changes nothing.
 
-It migrates Airflow's database, checks out the code at the deployed branch, gives Airflow a service account on the ZenML
-server, applies the stacks and deploys the pipelines.
+It migrates Airflow's database, checks out the code at the deployed branch, gives Airflow a service account on the
+ZenML server, applies the stacks and deploys the pipelines.
 """
 
 import json
@@ -18,7 +18,7 @@ SERVER = os.environ["ZENML_SERVER_URL"]
 CONNECTION = "zenml_compose"
 ACCOUNT = "airflow"
 KEY = "compose"
-TRACKER_SECRET = "mlflow"
+TRACKER_LOGIN = "mlflow"
 
 
 def main() -> None:
@@ -111,11 +111,11 @@ def _prepare_tracker(key: str) -> None:
     with httpx.Client(base_url=f"{SERVER}/api/v1", timeout=60) as client:
         token = client.post("/login", data={"grant_type": "zenml-api-key", "password": key}).raise_for_status()
         client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
-        found = client.get("/secrets", params={"name": TRACKER_SECRET}).raise_for_status().json()["items"]
+        found = client.get("/secrets", params={"name": TRACKER_LOGIN}).raise_for_status().json()["items"]
         if found:
             client.put(f"/secrets/{found[0]['id']}", json={"values": values}).raise_for_status()
         else:
-            _post(client, "/secrets", name=TRACKER_SECRET, values=values)
+            _post(client, "/secrets", name=TRACKER_LOGIN, values=values)
 
 
 def _say(line: str) -> None:

@@ -1,7 +1,7 @@
-"""Secrets of the compose file: ``python docker/compose/secrets.py generate|check FOLDER``.
+"""Secrets of the compose file: ``python docker/compose/generate_secrets.py generate|check FOLDER``.
 
-Each is a file below a folder that only its owner enters. The files themselves can be read by all, since the users in
-the containers are others than the one who starts them.
+Each is a file below a folder that only its owner enters. The files themselves can be read by all, since the users
+in the containers are others than the one who starts them.
 """
 
 import base64
