@@ -144,17 +144,17 @@ What 10, 1,000 and 100,000 scored partitions a day need, computed by `python -m 
 ## What a partition costs
 
 Measured with {active} runs at once on a machine of {cores} cores that also ran Airflow's services, on
-SQLite, and MLflow; a partition had about {rows:.0f} rows, and the launcher was `in_process` with preload. CPU-seconds
-are those of all services and tasks. Memory is what the scheduler and its tasks had at the peak, divided by the
+SQLite, and MLflow; a partition had about {rows:.0f} rows, and the launcher was `in_process` with preload.
+CPU-seconds are those of all services and tasks. Memory is what the scheduler and its tasks had at the peak, divided by the
 {active} runs: an upper bound of a task's own.
 
 {measured}
 
 ## What many need
 
-All partitions of a day are complete at the same moment and must be scored within {WINDOW_HOURS} hours; at most
-{UTILISATION:.0%} of the cores may be busy. *Busy cores* come from the CPU-seconds. *Machines* are machines like the
-measured one, from the rate that it reached, waiting included. A window twice as long needs half.
+All partitions of a day are complete at the same moment and must be scored within {WINDOW_HOURS} hours;
+at most {UTILISATION:.0%} of the cores may be busy. *Busy cores* come from the CPU-seconds. *Machines* are machines
+like the measured one, from the rate that it reached, waiting included. A window twice as long needs half.
 
 {needed}
 
@@ -177,8 +177,8 @@ How it is computed, with `N` partitions and a window of `W` seconds:
   scoring several partitions in one run: the cost is a run's.
 - The cost is that of a run, nearly independent of its rows at this size: a partition of millions of rows adds the
   time that scoring it takes.
-- Not in the numbers: training, the object store, the machines of the ZenML server and of the databases once they are
-  remote, and the pod start of the KubernetesExecutor, which comes once a task.
+- Not in the numbers: training, the object store, the machines of the ZenML server and of the databases once they
+  are remote, and the pod start of the KubernetesExecutor, which comes once a task.
 """
 
 
