@@ -143,10 +143,10 @@ What 10, 1,000 and 100,000 scored partitions a day need, computed by `python -m 
 
 ## What a partition costs
 
-Measured with {active} runs at once on a machine of {cores} cores that also ran Airflow's services, on
-SQLite, and MLflow; a partition had about {rows:.0f} rows, and the launcher was `in_process` with preload.
-CPU-seconds are those of all services and tasks. Memory is what the scheduler and its tasks had at the peak, divided by the
-{active} runs: an upper bound of a task's own.
+Measured with {active} runs at once on a machine of {cores} cores that also ran Airflow's services, on SQLite,
+and MLflow; a partition had about {rows:.0f} rows, and the launcher was `in_process` with preload.
+CPU-seconds are those of all services and tasks. Memory is what the scheduler and its tasks had at the peak,
+divided by the {active} runs: an upper bound of a task's own.
 
 {measured}
 

@@ -1,6 +1,6 @@
 """The whole compose file on a real engine: train and score one day through two Celery workers.
 
-`make compose-test` runs it. It needs an engine and the images (`make images`), takes minutes, and works in a project
+`make compose-test` runs it. It needs an engine and the images of `make images`, takes minutes, works in a project
 and volumes of its own, which it removes. ``COMPOSE`` names the compose program, ``COMPOSE_TEST_FILES`` further
 compose files.
 """
