@@ -51,7 +51,7 @@ def _quoted(secret: str, *, in_url: bool) -> str:
 
 def main() -> None:
     """Become the command that the arguments name."""
-    command = [os.path.expandvars(part) for part in sys.argv[1:]]
+    command = sys.argv[1:]
     if not command:
         raise SystemExit("Name the command to run.")
     os.environ.update(fill_in(dict(os.environ), FOLDER))
