@@ -6,11 +6,18 @@ SOURCE ?= auto
 WORKERS ?= 2
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
+# Version 1 is `make COMPOSE=docker-compose ...`.
+COMPOSE ?= docker compose
+SECRETS_DIR = $(shell sed -n 's/^SECRETS_DIR=//p' .env 2>/dev/null)
+SBOM_GROUPS := image-airflow image-mlflow image-pipeline
+export GIT_COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
+export LOCK_DIGEST ?= $(shell sha256sum uv.lock 2>/dev/null | cut -d' ' -f1)
 
-.PHONY: help setup demo test conformance services-test bench check up down status logs password clean lock format
+.PHONY: help setup demo test conformance services-test bench check up down status logs password clean lock format \
+	images sbom compose-secrets compose-up compose-down compose-test
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | while IFS=$$'\t' read -r t d; do printf '  %-13s %s\n' "$$t" "$$d"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | while IFS=$$'\t' read -r t d; do printf '  %-16s %s\n' "$$t" "$$d"; done
 
 .venv-uv/bin/uv:
 	@command -v $(PYTHON) >/dev/null || { echo "Error: $(PYTHON) is missing: install Python 3.11, or name it with PYTHON=..." >&2; exit 1; }
@@ -64,6 +71,33 @@ password: setup ## Print the password of the local Airflow user admin
 clean: ## Stop the services and remove everything a local run wrote
 	@if [ -x .venv/bin/mlops ]; then .venv/bin/mlops down; fi
 	rm -rf .state .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+images: .env ## Build the project's images from the checkout
+	$(COMPOSE) build
+
+sbom: setup ## Write the images' bills of materials (CycloneDX, from the locks) to dist/sbom
+	@mkdir -p dist/sbom
+	@for group in $(SBOM_GROUPS); do \
+		$(UV) export --quiet --frozen --preview-features sbom-export --format cyclonedx1.5 --only-group $$group \
+			--no-emit-project --output-file dist/sbom/$$group.json >/dev/null || exit 1; done
+	@$(RUN) cyclonedx-py requirements docker/zenml-server/requirements.txt --output-file dist/sbom/image-zenml-server.json
+	@ls dist/sbom
+
+.env:
+	@echo "Error: .env is missing: copy .env.example and edit it." >&2; exit 1
+
+compose-secrets: .env setup ## Generate the compose file's secrets, those that are missing
+	@$(RUN) python docker/compose/generate_secrets.py generate '$(SECRETS_DIR)'
+
+compose-up: .env setup ## Start the whole platform in containers
+	@$(RUN) python docker/compose/generate_secrets.py check '$(SECRETS_DIR)'
+	$(COMPOSE) up -d
+
+compose-down: .env ## Stop the containers; the volumes stay
+	$(COMPOSE) down
+
+compose-test: setup ## Train and score a day through two Celery workers, in containers of its own
+	COMPOSE='$(COMPOSE)' $(RUN) pytest tests/docker/smoke_compose.py
 
 lock: setup ## Resolve the dependencies again
 	$(UV) lock
