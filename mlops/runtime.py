@@ -189,9 +189,10 @@ def apply_stack(settings: Settings) -> list[str]:
 def prepare_stores(settings: Settings) -> None:
     """Create what a local stack needs below the state folder before ZenML and MLflow use it."""
     (settings.state_dir / "artifacts").mkdir(parents=True, exist_ok=True)
-    trackers = stack_file(settings).components.get("experiment_tracker", {}).values()
-    if any(str(tracker.config.get("tracking_uri", "")).startswith("sqlite:") for tracker in trackers):
-        _create_experiments(settings)
+    for tracker in stack_file(settings).components.get("experiment_tracker", {}).values():
+        uri = str(tracker.config.get("tracking_uri", ""))
+        if uri.startswith("sqlite:"):
+            _create_experiments(settings, uri)
 
 
 def stack_path(settings: Settings) -> Path:
@@ -222,27 +223,20 @@ def stack_file(settings: Settings) -> StackFile:
     return read_stack_file(stack_path(settings), stack_variables(settings)).file
 
 
-def _create_experiments(settings: Settings) -> None:
+def _create_experiments(settings: Settings, uri: str) -> None:
     """Create each pipeline's experiment in a local MLflow store, so that its files lie below the state folder.
 
     ZenML names the experiment after the pipeline; MLflow would create it with a relative artifact folder. A
     tracking server knows where its artifacts go.
     """
     from mlflow.tracking import MlflowClient
-    from zenml.client import Client
-    from zenml.enums import StackComponentType
 
-    stack = Client().get_stack(stack_id(settings, scheduled=True))
-    for tracker in stack.components.get(StackComponentType.EXPERIMENT_TRACKER, []):
-        uri = str(tracker.configuration.get("tracking_uri"))
-        if not uri.startswith("sqlite:"):
-            continue
-        folder = settings.state_dir / "mlflow"
-        folder.mkdir(parents=True, exist_ok=True)
-        client = MlflowClient(tracking_uri=uri)
-        for pipeline in settings.pipelines:
-            if client.get_experiment_by_name(pipeline) is None:
-                client.create_experiment(pipeline, artifact_location=(folder / "artifacts" / pipeline).as_uri())
+    folder = settings.state_dir / "mlflow"
+    folder.mkdir(parents=True, exist_ok=True)
+    client = MlflowClient(tracking_uri=uri)
+    for pipeline in settings.pipelines:
+        if client.get_experiment_by_name(pipeline) is None:
+            client.create_experiment(pipeline, artifact_location=(folder / "artifacts" / pipeline).as_uri())
 
 
 def stack_id(settings: Settings, *, scheduled: bool) -> UUID:
