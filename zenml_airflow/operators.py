@@ -27,6 +27,7 @@ from zenml_airflow.guards import TaskStart, ask_guards
 from zenml_airflow.launchers import SubprocessOptions
 from zenml_airflow.links import MLflowRunLink, ZenMLRunLink
 from zenml_airflow.settings import load_settings
+from zenml_airflow.shards import shards_key
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,11 +41,6 @@ DATE_PARAM = "date"
 
 PREVIEW_LIMIT = 4000
 """Characters of metadata that an XCom carries; the rest stays in ZenML."""
-
-
-def shards_key(step: str) -> str:
-    """Key of the XCom that lists the numbers of a step's shards, for Airflow's task mapping."""
-    return f"{SHARD_COUNTS}.{step}"
 
 
 class RunDateError(ValueError):
@@ -214,7 +210,7 @@ class ZenMLSteps(BaseOperator):
         if missing:
             raise LaunchError(f"The task ended without a record of {missing}: see the log above.")
         for step, count in recorded.get("metadata", {}).get(SHARD_COUNTS, {}).items():
-            context["ti"].xcom_push(key=shards_key(step), value=list(range(count)))
+            context["ti"].xcom_push(key=shards_key(step), value=count)
         recorded["metadata"] = _small(recorded.get("metadata", {}))
         event = {"zenml_run_id": recorded["run_id"], **recorded["metadata"]}
         for outlet in self.outlets or []:

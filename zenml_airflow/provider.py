@@ -20,7 +20,12 @@ def get_provider_info() -> dict[str, Any]:
         "integrations": [
             {"integration-name": name, "external-doc-url": "https://docs.zenml.io/", "tags": ["software"]}
         ],
-        "operators": [{"integration-name": name, "python-modules": _modules("operators", "docker", "kubernetes")}],
+        "operators": [
+            {
+                "integration-name": name,
+                "python-modules": _modules("operators", "shards", "docker", "kubernetes"),
+            }
+        ],
         "sensors": [{"integration-name": name, "python-modules": _modules("sensors", "zenml_sensors")}],
         "hooks": [{"integration-name": name, "python-modules": _modules("hooks")}],
         "triggers": [{"integration-name": name, "python-modules": _modules("sensors", "triggers")}],

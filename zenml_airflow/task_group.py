@@ -7,19 +7,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import TaskGroup, XComArg
+from airflow.sdk import TaskGroup
 
 from zenml_airflow.enums import Granularity, Launcher
 from zenml_airflow.launchers import DockerOptions, KubernetesOptions, LauncherOptions, SubprocessOptions
 from zenml_airflow.manifest import Manifest, ManifestError, manifest_path, read_manifest
-from zenml_airflow.operators import (
-    ZenMLInProcessOperator,
-    ZenMLSteps,
-    ZenMLSubprocessOperator,
-    shards_key,
-)
+from zenml_airflow.operators import ZenMLInProcessOperator, ZenMLSteps, ZenMLSubprocessOperator
 from zenml_airflow.plan import TaskPlan, plan_tasks
 from zenml_airflow.settings import Settings, load_settings
+from zenml_airflow.shards import ZenMLShardsOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset
@@ -114,10 +110,13 @@ class ZenMLTaskGroup(TaskGroup):
                 tasks[upstream] >> tasks[task.task_id]
             if task.in_shards:
                 # Each task hands on what the run says of shards; the last one before the step has waited for all.
-                counted = XComArg(tasks[task.upstream[-1]], key=shards_key(task.steps[0].name))
-                shards = kind.partial(task_id=f"{task.task_id}_shards", **arguments).expand(shard=counted)
+                before = tasks[task.upstream[-1]]
+                numbers = ZenMLShardsOperator(
+                    task_id=f"{task.task_id}_plan", step=task.steps[0].name, counted_by=before.task_id
+                )
+                shards = kind.partial(task_id=f"{task.task_id}_shards", **arguments).expand(shard=numbers.output)
                 for upstream in task.upstream:
-                    tasks[upstream] >> shards
+                    tasks[upstream] >> numbers
                 shards >> tasks[task.task_id]
 
 

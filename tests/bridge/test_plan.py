@@ -131,3 +131,33 @@ def test_memory(text, count):
 def test_an_unknown_amount_of_memory_is_refused():
     with pytest.raises(PlanError, match="no amount of memory"):
         memory_bytes("2 elephants")
+
+
+SHARDED = (step("load"), step("check", "load"), step("score", "check", sharded=True), step("publish", "score"))
+
+
+def test_a_step_in_shards_starts_a_task_where_that_is_asked_for():
+    assert tasks(*SHARDED, granularity=Granularity.GROUPED, sharded=True) == {
+        "load": (["load", "check"], []),
+        "score": (["score"], ["load"]),
+        "publish": (["publish"], ["score"]),
+    }
+    assert tasks(*SHARDED, granularity=Granularity.GROUPED) == {
+        "load": (["load", "check", "score", "publish"], [])
+    }
+    plan = plan_tasks(
+        manifest(steps=SHARDED), granularity=Granularity.PER_STEP, launcher=Launcher.IN_PROCESS, sharded=True
+    )
+    assert [task.task_id for task in plan if task.in_shards] == ["score"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"granularity": Granularity.PIPELINE}, "needs tasks of its own"),
+        ({"granularity": Granularity.GROUPED, "select": "score+"}, "a step before it says how many"),
+    ],
+)
+def test_shards_without_a_place_are_refused(arguments, message):
+    with pytest.raises(PlanError, match=message):
+        tasks(*SHARDED, sharded=True, **arguments)

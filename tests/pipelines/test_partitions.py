@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 from uuid import uuid4
 
+import fsspec
 import pandas as pd
 import pytest
 
@@ -16,8 +17,28 @@ from zenml_pipelines.partitions import PartitionError, PartitionManifest, Partit
 DAY, OTHER = date(2026, 1, 5), date(2026, 1, 6)
 
 
-@pytest.fixture(params=["local", "object store"])
+@pytest.fixture(scope="module")
+def bucket():
+    """A bucket of an S3-compatible server, at which the usual variables point."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "access")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        fsspec.filesystem("s3").mkdir("bucket")
+        yield "s3://bucket"
+    server.stop()
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
+
+
+@pytest.fixture(params=["local", "memory", "s3"])
 def store(request, tmp_path: Path) -> PartitionStore:
+    if request.param == "s3":
+        return PartitionStore(f"{request.getfixturevalue('bucket')}/{uuid4().hex}/out")
     return PartitionStore(str(tmp_path / "out") if request.param == "local" else f"memory://{uuid4().hex}/out")
 
 
@@ -145,18 +166,20 @@ for number in itertools.count(2):
 """
 
 
-def test_reader_never_sees_a_mix_while_a_writer_is_killed(tmp_path: Path):
+@pytest.mark.parametrize("kind", ["local", "s3"])
+def test_reader_never_sees_a_mix_while_a_writer_is_killed(tmp_path: Path, kind: str, request):
     """A process publishes without pause and is killed with SIGKILL; every read is one whole version."""
-    store = PartitionStore(str(tmp_path / "out"))
+    place = str(tmp_path / "out") if kind == "local" else f"{request.getfixturevalue('bucket')}/killed/out"
+    store = PartitionStore(place)
     publish(store, "run-1", 1)
-    code = _WRITER.format(tests=str(Path(__file__).parent), root=str(tmp_path / "out"))
+    code = _WRITER.format(tests=str(Path(__file__).parent), root=place)
     root = str(Path(__file__).parents[2])
     writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=root)
     try:
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"ready\n"
         seen = set()
-        for _ in range(150):
+        for _ in range(150 if kind == "local" else 60):
             frame = store.read(DAY)
             assert len(frame) == 5
             (value,) = frame["value"].unique()
