@@ -80,7 +80,7 @@ class StepSpec(_Part):
         retries: How often it is tried again after a failure.
         retry_delay_seconds: Wait before the first retry; doubles with each further one.
         gate: Whether the step may stop the pipeline on purpose, and so gets a task of its own to be seen.
-        sharded: Whether tasks before it may work on parts of what it does, see ``docs/sharding.md``.
+        sharded: Whether tasks before it may work on parts of what it does, see ``docs/airflow-bridge.md``.
     """
 
     name: str
