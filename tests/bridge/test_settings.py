@@ -72,7 +72,7 @@ def test_all_problems_are_listed_at_once(project):
 
 @pytest.mark.parametrize("name", ["prod", "base", "../configs/local"])
 def test_an_unknown_environment_lists_the_known_ones(project, name):
-    with pytest.raises(SettingsError, match=r"Known: \['local', 'production', 'staging'\]"):
+    with pytest.raises(SettingsError, match=r"Known: \['compose', 'local', 'production', 'staging'\]"):
         load_settings(name)
 
 

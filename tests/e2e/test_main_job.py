@@ -234,7 +234,7 @@ def test_every_decision_of_the_main_job_is_in_the_audit_log_and_zenml_remembers_
 
 def test_manifests_hold_no_path_and_no_credential(main_job, settings):
     files = sorted(settings.manifests_dir.glob("*.json"))
-    assert [path.stem for path in files] == ["batch_inference", "training"]
+    assert [path.stem for path in files] == ["batch_inference", "champion_challenger", "training"]
     for path in files:
         text = path.read_text()
         assert not re.search(r'"(/|file:|[A-Za-z]:\\)', text)

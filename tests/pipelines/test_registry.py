@@ -25,7 +25,8 @@ def test_pipeline_compiles_to_a_snapshot_without_a_run(name):
     assert loaded.name == name
     for invocation, step in snapshot.step_configurations.items():
         gate = {"gate"} if invocation in {"data_gate", "quality_gate"} else set()
-        assert set(step.config.extra["airflow"]) == {"retries", "timeout_seconds", *gate}
+        shards = {"shards"} if invocation == "score_partition" else set()
+        assert set(step.config.extra["airflow"]) == {"retries", "timeout_seconds", *gate, *shards}
         assert step.config.retry is None
         assert step.config.enable_cache is False
     text = json.dumps(snapshot.pipeline_configuration.model_dump(mode="json"))
