@@ -40,6 +40,7 @@ def airflow_variables(file: StackFile, dags_dir: str) -> dict[str, str]:
     return {
         "AIRFLOW__CORE__EXECUTOR": file.airflow.executor.value,
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+        "AIRFLOW__OPERATORS__DEFAULT_QUEUE": file.airflow.queues[0],
         "MLOPS_ENV": file.name,
     }
 

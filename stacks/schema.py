@@ -91,7 +91,7 @@ class AirflowSide(_Part):
         launcher: Where the code of a step runs; as ``airflow.launcher`` in ``configs/``.
         granularity: How many tasks a pipeline becomes; as ``airflow.granularity`` in ``configs/``.
         pools: Pools by name.
-        queues: Queues that workers listen to.
+        queues: Queues that workers listen to; tasks that name none go to the first.
         bundle: Where DAG files come from.
     """
 
@@ -100,7 +100,7 @@ class AirflowSide(_Part):
     launcher: str
     granularity: str
     pools: dict[Name, Pool] = {}
-    queues: tuple[Name, ...] = ("default",)
+    queues: tuple[Name, ...] = Field(default=("default",), min_length=1)
     bundle: Annotated[LocalBundle | GitBundle, Field(discriminator="kind")]
 
 

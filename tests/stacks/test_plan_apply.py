@@ -221,6 +221,7 @@ def test_export_fills_in_and_keeps_references(tmp_path):
     assert exported["secrets"]["slack"] == {"token": "env://SLACK_TOKEN"}
     variables = mlops(tmp_path, "stack", "export", "production", "--format", "airflow").stdout
     assert "AIRFLOW__CORE__EXECUTOR=CeleryExecutor" in variables
+    assert "AIRFLOW__OPERATORS__DEFAULT_QUEUE=default" in variables
     assert '"tracking_ref": "production"' in variables
     pools = yaml.safe_load(mlops(tmp_path, "stack", "export", "staging", "--format", "pools").stdout)
     assert pools["training"]["slots"] == 2
