@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Annotated
 
 import pytest
-from sklearn.base import BaseEstimator
-from sklearn.preprocessing import StandardScaler
-from zenml import ArtifactConfig, Model, pipeline, step
+from version_bench import FLOOR, make
+from zenml import Model, pipeline
 from zenml.client import Client
-from zenml.enums import ArtifactType
 
 from governance.audit import AUDIT_LOG_ENV, HEAD_METADATA, AuditError, open_log, verify
 from governance.audit.entries import parse_entry
@@ -18,28 +15,6 @@ from governance.audit.heads import remembered_heads
 from governance.promotion import PromotionRefusedError, promote
 from governance.steps.gates import quality_gate
 from governance.steps.guard import check_run_start
-from governance.steps.limits import Estimate, GateLimits, Judge, Limit, MetricReport
-from governance.steps.materializers import SkopsMaterializer
-
-FLOOR = GateLimits(limits={"floor": Limit(metric="auc", judge=Judge.VALUE, minimum=0.6, why="Skill.")})
-
-
-@step(enable_cache=False, output_materializers={"model": SkopsMaterializer})
-def make(
-    auc: float,
-) -> tuple[
-    Annotated[BaseEstimator, ArtifactConfig(name="model", artifact_type=ArtifactType.MODEL)],
-    Annotated[MetricReport, "metrics"],
-]:
-    metrics = MetricReport(
-        rows=10,
-        positives=1,
-        metrics={"auc": Estimate(value=auc, lower=auc, upper=auc)},
-        confidence=0.9,
-        resamples=1,
-        resampled_unit="row",
-    )
-    return StandardScaler(), metrics
 
 
 @pipeline(enable_cache=False, on_init=check_run_start)
