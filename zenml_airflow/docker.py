@@ -12,8 +12,9 @@ from docker.types import Mount
 
 from zenml_airflow.enums import Launcher
 from zenml_airflow.launchers import DockerOptions, LauncherError
-from zenml_airflow.operators import ZenMLSteps, server_environment
 from zenml_airflow.plan import TaskPlan, memory_bytes
+from zenml_airflow.processes import server_environment
+from zenml_airflow.steps import ZenMLSteps
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

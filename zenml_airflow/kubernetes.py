@@ -12,8 +12,8 @@ from kubernetes.client import models as k8s
 from zenml_airflow.docker import CONTAINER_COMMAND, CONTAINER_VARIABLES, image_of
 from zenml_airflow.enums import Launcher
 from zenml_airflow.launchers import KubernetesOptions, LauncherError, check_digest
-from zenml_airflow.operators import ZenMLSteps
 from zenml_airflow.plan import TaskPlan, memory_bytes
+from zenml_airflow.steps import ZenMLSteps
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

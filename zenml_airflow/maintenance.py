@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from zenml_airflow.operators import server_environment
+from zenml_airflow.processes import server_environment
 from zenml_airflow.settings import load_settings
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from zenml_airflow.operators import context_from_airflow
+from zenml_airflow.run_dates import context_from_airflow
 from zenml_airflow.settings import load_settings
 
 if TYPE_CHECKING:
