@@ -17,8 +17,7 @@ import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-
-import fsspec
+from typing import IO, Any, Protocol
 
 UPLOADS = "code_uploads"
 _SKIPPED_DIRS = frozenset({"__pycache__"})
@@ -26,6 +25,35 @@ _SKIPPED_DIRS = frozenset({"__pycache__"})
 
 class CodeArchiveError(RuntimeError):
     """The code of a snapshot is missing or is not what the manifest says."""
+
+
+class ArtifactStore(Protocol):
+    """What is asked of a stack's artifact store: ZenML's own object reads and writes with its own credentials.
+
+    They are those of its service connector, its secret or its configuration; whatever the process itself may
+    do is asked only where the component names none.
+    """
+
+    @property
+    def path(self) -> str:
+        """Root of everything in it: a path or a URL."""
+        ...
+
+    def exists(self, path: Any) -> bool:
+        """Whether there is something at a path."""
+        ...
+
+    def makedirs(self, path: Any) -> None:
+        """Make a folder and those above it."""
+        ...
+
+    def open(self, path: Any, mode: str = "r") -> IO[bytes]:
+        """Open a file."""
+        ...
+
+    def rename(self, src: Any, dst: Any, overwrite: bool = False) -> None:
+        """Move a file."""
+        ...
 
 
 def build_archive(root: Path, packages: Sequence[str]) -> tuple[bytes, str]:
@@ -62,24 +90,24 @@ def build_archive(root: Path, packages: Sequence[str]) -> tuple[bytes, str]:
     return content, hashlib.sha256(content).hexdigest()
 
 
-def upload_archive(content: bytes, digest: str, artifact_store: str) -> None:
-    """Store an archive below an artifact store, unless it is there already."""
-    fs, path = fsspec.core.url_to_fs(_archive_url(artifact_store, digest))
-    if fs.exists(path):
+def upload_archive(content: bytes, digest: str, store: ArtifactStore) -> None:
+    """Keep an archive in an artifact store, unless it is there already."""
+    path = _archive_path(store, digest)
+    if store.exists(path):
         return
-    fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+    store.makedirs(path.rsplit("/", 1)[0])
     partial = f"{path}.{os.getpid()}.tmp"
-    with fs.open(partial, "wb") as handle:
+    with store.open(partial, "wb") as handle:
         handle.write(content)
-    fs.mv(partial, path)
+    store.rename(partial, path, overwrite=True)
 
 
-def fetch_code(digest: str, artifact_store: str, cache: Path) -> Path:
+def fetch_code(digest: str, store: ArtifactStore, cache: Path) -> Path:
     """Return a folder with the unpacked code, taking it from the cache where it is there.
 
     Args:
         digest: sha256 of the archive.
-        artifact_store: Path or URL of the artifact store that holds it.
+        store: The artifact store that holds it.
         cache: Folder of unpacked archives, one folder a digest.
 
     Raises:
@@ -88,9 +116,8 @@ def fetch_code(digest: str, artifact_store: str, cache: Path) -> Path:
     target = cache / digest
     if target.is_dir():
         return target
-    fs, path = fsspec.core.url_to_fs(_archive_url(artifact_store, digest))
     try:
-        with fs.open(path, "rb") as handle:
+        with store.open(_archive_path(store, digest), "rb") as handle:
             content = handle.read()
     except FileNotFoundError:
         raise CodeArchiveError(
@@ -134,5 +161,5 @@ def activate_code(folder: Path) -> None:
     sys.path[:] = [str(folder), *(entry for entry in sys.path if entry != str(folder))]
 
 
-def _archive_url(artifact_store: str, digest: str) -> str:
-    return f"{artifact_store.rstrip('/')}/{UPLOADS}/{digest}.tar.gz"
+def _archive_path(store: ArtifactStore, digest: str) -> str:
+    return f"{store.path.rstrip('/')}/{UPLOADS}/{digest}.tar.gz"

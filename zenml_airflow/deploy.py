@@ -93,7 +93,7 @@ def deploy_pipeline(
             "'zenml_airflow'. Apply the environment's stack with `mlops stack apply`."
         )
     content, digest = build_archive(settings.project_root, packages)
-    upload_archive(content, digest, stack.artifact_store.path)
+    upload_archive(content, digest, stack.artifact_store)
     git = git_state(settings.project_root)
     code = CodeRef(commit=git.commit, dirty=git.dirty, digest=digest)
     defaults = task_defaults(settings)

@@ -112,7 +112,7 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
         stack_model = _checked_stack(snapshot, request)
         stack = Stack.from_model(stack_model)
         digest = snapshot.pipeline_configuration.extra.get("code_digest", request.code_digest)
-        code = fetch_code(digest, stack.artifact_store.path, code_cache)
+        code = fetch_code(digest, stack.artifact_store, code_cache)
         activate_code(code)
         source_utils.set_custom_source_root(str(code))
         activate_integrations()

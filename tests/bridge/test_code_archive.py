@@ -3,11 +3,12 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from uuid import uuid4
 
-import fsspec
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
+from zenml.artifact_stores import LocalArtifactStore, LocalArtifactStoreConfig
+from zenml.enums import StackComponentType
 
 from zenml_airflow.code_archive import CodeArchiveError, build_archive, fetch_code, upload_archive
 
@@ -19,6 +20,24 @@ def project(tmp_path):
     (root / "wing" / "__init__.py").write_text("VERSION = 1\n")
     (root / "wing" / "__pycache__" / "x.pyc").write_bytes(b"x")
     return root
+
+
+def local_store(folder, kind=LocalArtifactStore):
+    return kind(
+        name="store",
+        id=uuid4(),
+        config=LocalArtifactStoreConfig(path=str(folder)),
+        flavor="local",
+        type=StackComponentType.ARTIFACT_STORE,
+        user=None,
+        created=datetime.now(UTC),
+        updated=datetime.now(UTC),
+    )
+
+
+@pytest.fixture
+def store(tmp_path):
+    return local_store(tmp_path / "store")
 
 
 def test_equal_sources_give_equal_bytes(project):
@@ -37,65 +56,58 @@ def test_a_missing_package_is_named(project):
         build_archive(project, ["wing", "east"])
 
 
-@pytest.mark.parametrize("store", ["disk", "memory"])
 def test_what_is_uploaded_is_unpacked(project, tmp_path, store):
-    url = str(tmp_path / "store") if store == "disk" else f"memory://{uuid4()}"
     content, digest = build_archive(project, ["wing"])
-    upload_archive(content, digest, url)
-    upload_archive(content, digest, url)
-    folder = fetch_code(digest, url, tmp_path / "cache")
+    upload_archive(content, digest, store)
+    upload_archive(content, digest, store)
+    assert [entry.name for entry in (tmp_path / "store" / "code_uploads").iterdir()] == [f"{digest}.tar.gz"]
+    folder = fetch_code(digest, store, tmp_path / "cache")
     assert (folder / "wing" / "__init__.py").read_text() == "VERSION = 1\n"
     assert not (folder / "wing" / "__pycache__").exists()
-    assert fetch_code(digest, "memory://gone", tmp_path / "cache") == folder
+    assert fetch_code(digest, local_store(tmp_path / "gone"), tmp_path / "cache") == folder
 
 
-def test_a_changed_or_missing_archive_is_refused(project, tmp_path):
+def test_a_changed_or_missing_archive_is_refused(project, tmp_path, store):
     content, digest = build_archive(project, ["wing"])
-    url = f"memory://{uuid4()}"
     with pytest.raises(CodeArchiveError, match="mlops deploy"):
-        fetch_code(digest, url, tmp_path / "cache")
-    with fsspec.open(f"{url}/code_uploads/{digest}.tar.gz", "wb") as handle:
-        handle.write(content + b"x")
+        fetch_code(digest, store, tmp_path / "cache")
+    upload_archive(content, digest, store)
+    (tmp_path / "store" / "code_uploads" / f"{digest}.tar.gz").write_bytes(content + b"x")
     with pytest.raises(CodeArchiveError, match="does not match"):
-        fetch_code(digest, url, tmp_path / "cache")
+        fetch_code(digest, store, tmp_path / "cache")
     assert not (tmp_path / "cache" / digest).exists()
 
 
-class MeetingFileSystem(MemoryFileSystem):
-    """The memory store, read by two tasks at once: neither gets the file before both have asked for it."""
+class MeetingStore(LocalArtifactStore):
+    """A store that is read by two tasks at once: neither gets the file before both have asked for it."""
 
-    protocol = "meeting"
-    both_asked = threading.Barrier(2, timeout=30)
-
-    @classmethod
-    def _strip_protocol(cls, path):
-        return super()._strip_protocol(path.replace("meeting://", "memory://"))
-
-    def _open(self, path, mode="rb", **kwargs):
+    def open(self, path, mode="r"):
         if "r" in mode:
-            self.both_asked.wait()
-        return super()._open(path, mode, **kwargs)
+            both_asked.wait()
+        return super().open(path, mode)
+
+
+both_asked = threading.Barrier(2, timeout=30)
 
 
 def test_tasks_that_unpack_at_once_share_one_folder(project, tmp_path):
-    fsspec.register_implementation("meeting", MeetingFileSystem, clobber=True)
     content, digest = build_archive(project, ["wing"])
-    url = f"meeting://{uuid4()}"
-    upload_archive(content, digest, url)
+    store = local_store(tmp_path / "store", MeetingStore)
+    upload_archive(content, digest, store)
     with ThreadPoolExecutor(2) as pool:
-        jobs = [pool.submit(fetch_code, digest, url, tmp_path / "cache") for _ in range(2)]
+        jobs = [pool.submit(fetch_code, digest, store, tmp_path / "cache") for _ in range(2)]
         folders = {job.result() for job in jobs}
     assert folders == {tmp_path / "cache" / digest}
     assert [entry.name for entry in (tmp_path / "cache").iterdir()] == [digest]
 
 
-def test_the_version_of_the_run_replaces_one_that_was_imported(project, tmp_path):
+def test_the_version_of_the_run_replaces_one_that_was_imported(project, tmp_path, store):
     folders = []
     for version in (1, 2):
         (project / "wing" / "part.py").write_text(f"VERSION = {version}\n")
         content, digest = build_archive(project, ["wing"])
-        upload_archive(content, digest, str(tmp_path / "store"))
-        folders.append(str(fetch_code(digest, str(tmp_path / "store"), tmp_path / "cache")))
+        upload_archive(content, digest, store)
+        folders.append(str(fetch_code(digest, store, tmp_path / "cache")))
     (project / "wing" / "part.py").write_text("VERSION = 'checked out'\n")
     code = f"""
 import sys
