@@ -15,6 +15,10 @@ import typing
 from collections.abc import Sequence
 from functools import cache
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zenml.materializers.base_materializer import BaseMaterializer
 
 PRELOAD_ENV = "ZENML_AIRFLOW_PRELOAD"
 """Set to ``1`` for processes that may preload."""
@@ -136,3 +140,22 @@ def activate_integrations() -> None:
     from zenml.integrations.registry import integration_registry
 
     integration_registry.activate_integrations()
+
+
+@cache
+def activate_integrations_when_needed() -> None:
+    """See to it that ZenML's integrations are activated as soon as one of their materializers is looked for.
+
+    A snapshot names the materializers of annotated outputs, artifacts those of inputs, and both are imported by
+    name. Only an output without annotation, or an artifact that a step saves by itself, is looked up by its type.
+    Activating them all imports scikit-learn and scipy: 1.9 of a step process's 4.0 CPU-seconds were measured.
+    """
+    from zenml.materializers.materializer_registry import MaterializerRegistry, materializer_registry
+
+    class Registry(MaterializerRegistry):
+        def __getitem__(self, key: type[Any]) -> type[BaseMaterializer]:
+            activate_integrations()
+            return super().__getitem__(key)
+
+    # The registry is one object that ZenML's modules have imported by name: it cannot be replaced, only taught.
+    materializer_registry.__class__ = Registry

@@ -108,3 +108,28 @@ def test_a_version_is_found_by_number_in_a_task_that_the_scheduler_forked(how, v
     )
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout.strip().splitlines()[-1]) == value
+
+
+LAZILY = """
+import json, sys
+from zenml_airflow.preload import activate_integrations_when_needed
+activate_integrations_when_needed()
+from zenml.materializers.materializer_registry import materializer_registry
+import zenml.orchestrators.step_runner
+before = "zenml.integrations.sklearn.materializers" in sys.modules
+from sklearn.linear_model import LogisticRegression
+names = [materializer_registry[kind].__name__ for kind in (LogisticRegression, int)]
+print(json.dumps([before, *names]))
+"""
+
+
+def test_integrations_are_activated_when_a_materializer_is_looked_up_by_type():
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LAZILY], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout.strip().splitlines()[-1]) == [
+        False,
+        "SklearnMaterializer",
+        "BuiltInMaterializer",
+    ]
