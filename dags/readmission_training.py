@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG, Asset, Param
 
 from zenml_airflow.dags import dag_arguments, load_settings
 from zenml_airflow.task_group import ZenMLTaskGroup
@@ -16,6 +16,7 @@ version if every gate passes. A version enters production by promotion, never by
 * **Trigger by hand** with the param `estimator` to try another one.
 * **A red `quality_gate`** means the model missed a limit: the task's log lists each value beside its limit.
 * **Clear a task** to run it and what follows again; results of earlier tasks are reused.
+* **A registered version** starts `readmission_promotion`.
 """
 
 settings = load_settings()
@@ -38,4 +39,4 @@ with DAG(
     },
     **dag_arguments(settings, "training"),
 ) as dag:
-    ZenMLTaskGroup("training", settings=settings)
+    ZenMLTaskGroup("training", outlets=[Asset("readmission_candidate")], settings=settings)

@@ -1,7 +1,7 @@
-"""Tell people of a failed DAG run: through functions of other packages, found by their entry points.
+"""Tell people of a failed DAG run, or of another event: through functions found by their entry points.
 
-The bridge knows no channel. A package that has one names a function under the entry point group
-``zenml_airflow.alerts``; it gets Airflow's callback context.
+The bridge knows no channel. A package that has one names functions under the entry point groups
+``zenml_airflow.alerts``, which gets Airflow's callback context, and ``zenml_airflow.notices``, which gets a text.
 """
 
 from __future__ import annotations
@@ -13,12 +13,22 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 GROUP = "zenml_airflow.alerts"
+NOTICES = "zenml_airflow.notices"
 
 
 def tell_of_failure(context: Any) -> None:
     """Airflow's ``on_failure_callback`` of a DAG. One channel that fails does not keep the others from telling."""
-    for entry in entry_points(group=GROUP):
+    _tell(GROUP, context)
+
+
+def tell(text: str) -> None:
+    """Tell people something, from within a task. A channel that fails changes nothing for the task."""
+    _tell(NOTICES, text)
+
+
+def _tell(group: str, what: Any) -> None:
+    for entry in entry_points(group=group):
         try:
-            entry.load()(context)
+            entry.load()(what)
         except Exception:
             log.exception("The alert %s failed.", entry.name)

@@ -34,6 +34,7 @@ class Entity(StrEnum):
 
     PIPELINE_RUN = "runs"
     MODEL_VERSION = "model_versions"
+    ARTIFACT_VERSION = "artifact_versions"
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ Inquiry = Generator[Query, list[Record], Verdict]
 """The course of a judgement: yields questions, is sent the answers, returns the verdict."""
 
 
-class _Condition(BaseModel):
+class Condition(BaseModel):
     """What all conditions have in common."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -153,6 +154,10 @@ class _Condition(BaseModel):
         """What is wrong with the choice of attributes, whatever their values; a template has no value yet."""
         raise NotImplementedError
 
+    def inquire(self) -> Inquiry:
+        """The course of the judgement."""
+        raise NotImplementedError
+
     @model_validator(mode="after")
     def _is_clear(self) -> Self:
         if problem := self.problem({name for name, value in self if not _is_empty(value)}):
@@ -160,7 +165,7 @@ class _Condition(BaseModel):
         return self
 
 
-class PipelineRunCondition(_Condition):
+class PipelineRunCondition(Condition):
     """A pipeline run has finished.
 
     Named by its id, or as the latest run of a pipeline that belongs to a DAG run, a day, or tags. The latest,
@@ -203,7 +208,7 @@ class PipelineRunCondition(_Condition):
         key = f"{self.external_dag_id}/{self.external_dag_run_id}/" if self.external_dag_run_id else ""
         runs = yield Query(Entity.PIPELINE_RUN, self._filters(key))
         # ZenML searches with LIKE, which takes the underscores of a DAG id for wildcards.
-        run = next((one for one in runs if (_part(one, "orchestrator_run_id") or "").startswith(key)), None)
+        run = next((one for one in runs if (part(one, "orchestrator_run_id") or "").startswith(key)), None)
         if run is None and self.run_id:
             return Verdict(Outcome.FAILED, f"ZenML has no pipeline run {self.run_id}: it was deleted.")
         if run is None:
@@ -231,14 +236,14 @@ class PipelineRunCondition(_Condition):
         return f"Pipeline {self.pipeline!r} ({', '.join(named)})"
 
     def _judge(self, run: Record) -> Verdict:
-        status = RunStatus(_part(run, "status"))
+        status = RunStatus(part(run, "status"))
         found = {"run_id": run["id"], "name": run["name"], "status": status.value}
         subject = f"ZenML run {run['name']!r} ({run['id']})"
         if not status.is_finished:
             return Verdict(Outcome.WAITING, f"{subject} is {status}.", found)
         if status.is_successful:
             return Verdict(Outcome.MET, f"{subject} is {status}.", found)
-        reason = _part(run, "status_reason")
+        reason = part(run, "status_reason")
         return Verdict(
             Outcome.FAILED,
             f"{subject} ended as {status}{f' ({reason})' if reason else ''}. Run the pipeline again, then clear "
@@ -247,7 +252,7 @@ class PipelineRunCondition(_Condition):
         )
 
 
-class ModelVersionCondition(_Condition):
+class ModelVersionCondition(Condition):
     """A model has a version of a certain kind. Of several, the newest counts.
 
     Attributes:
@@ -278,7 +283,7 @@ class ModelVersionCondition(_Condition):
         while True:
             versions = yield self._query(page=page, stage=self.stage, newer_than=floor)
             for version in versions:
-                recorded = _part(version, "run_metadata") or {}
+                recorded = part(version, "run_metadata") or {}
                 if all(_holds(recorded, key, value) for key, value in self.metadata.items()):
                     message = f"{self._subject()}: version {version['name']} fits."
                     return Verdict(Outcome.MET, message, _named(version))
@@ -290,7 +295,7 @@ class ModelVersionCondition(_Condition):
         if not isinstance(self.newer_than, ModelStage):
             return self.newer_than
         holders = yield self._query(page=1, stage=self.newer_than)
-        return int(_part(holders[0], "number")) if holders else None
+        return int(part(holders[0], "number")) if holders else None
 
     def _query(self, *, page: int, stage: ModelStage | None, newer_than: int | None = None) -> Query:
         filters: dict[str, Any] = {"model": self.model, "sort_by": "desc:number", "page": page, "size": PAGE_SIZE}
@@ -304,9 +309,6 @@ class ModelVersionCondition(_Condition):
     def _subject(self) -> str:
         wanted = [f"{name} {value}" for name, value in self if name != "model" and not _is_empty(value)]
         return f"Model {self.model!r} ({', '.join(wanted)})"
-
-
-Condition = PipelineRunCondition | ModelVersionCondition
 
 
 def judge(condition: Condition, read: Callable[[Query], Sequence[Record]]) -> Verdict:
@@ -336,7 +338,7 @@ def _verdict(end: StopIteration) -> Verdict:
     return verdict
 
 
-def _part(record: Record, key: str) -> Any:
+def part(record: Record, key: str) -> Any:
     """A value of a record; ZenML spreads them over ``body`` and ``metadata``."""
     for place in ("body", "metadata"):
         values = record.get(place) or {}

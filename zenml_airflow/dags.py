@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import CronDataIntervalTimetable
+from airflow.sdk import Asset, AssetOrTimeSchedule, CronDataIntervalTimetable
 
 from zenml_airflow.alerts import tell_of_failure
 from zenml_airflow.settings import Settings, load_settings
@@ -14,7 +15,9 @@ from zenml_airflow.settings import Settings, load_settings
 __all__ = ["dag_arguments", "load_settings"]
 
 
-def dag_arguments(settings: Settings, pipeline: str) -> dict[str, Any]:
+def dag_arguments(
+    settings: Settings, pipeline: str, *, assets: Sequence[Asset] = (), paused: bool | None = None
+) -> dict[str, Any]:
     """Arguments of a DAG that runs a pipeline on the environment's schedule.
 
     The timetable gives each run a data interval, a whole day for a daily cron: a plain cron string makes the
@@ -23,18 +26,15 @@ def dag_arguments(settings: Settings, pipeline: str) -> dict[str, Any]:
     Args:
         settings: Settings of the environment.
         pipeline: Name of the pipeline, which names its schedule.
+        assets: Assets whose update starts a run too; the environment need not have a schedule then.
+        paused: Whether it is paused when Airflow sees it for the first time; the environment's choice by default.
 
     Raises:
-        SettingsError: If the environment has no schedule for the pipeline.
+        SettingsError: If the environment has no schedule for the pipeline, and no asset starts it.
     """
-    schedule = settings.schedule(pipeline)
-    zone = ZoneInfo(settings.timezone)
-    end = schedule.end_date
     return {
-        "schedule": CronDataIntervalTimetable(schedule.cron, timezone=settings.timezone),
-        "start_date": datetime.combine(schedule.start_date, time.min, zone),
-        "end_date": datetime.combine(end, time.max, zone) if end else None,
-        "is_paused_upon_creation": settings.airflow.start_paused,
+        **_schedule(settings, pipeline, list(assets)),
+        "is_paused_upon_creation": settings.airflow.start_paused if paused is None else paused,
         "on_failure_callback": tell_of_failure,
         "default_args": {
             "owner": settings.airflow.owner,
@@ -42,4 +42,18 @@ def dag_arguments(settings: Settings, pipeline: str) -> dict[str, Any]:
             "retry_delay": timedelta(seconds=settings.airflow.retry_delay_seconds),
             "retry_exponential_backoff": 2.0,
         },
+    }
+
+
+def _schedule(settings: Settings, pipeline: str, assets: list[Asset]) -> dict[str, Any]:
+    if assets and pipeline not in settings.airflow.schedules:
+        return {"schedule": assets}
+    schedule = settings.schedule(pipeline)
+    zone = ZoneInfo(settings.timezone)
+    end = schedule.end_date
+    cron = CronDataIntervalTimetable(schedule.cron, timezone=settings.timezone)
+    return {
+        "schedule": AssetOrTimeSchedule(timetable=cron, assets=assets) if assets else cron,
+        "start_date": datetime.combine(schedule.start_date, time.min, zone),
+        "end_date": datetime.combine(end, time.max, zone) if end else None,
     }

@@ -23,6 +23,7 @@ from zenml_airflow.context import resolve_location
 from zenml_airflow.enums import Granularity, Launcher
 from zenml_airflow.launchers import LauncherOptions, parse_options
 from zenml_airflow.problems import describe
+from zenml_airflow.promotion_settings import PromotionSettings
 
 try:
     # What yaml.safe_load uses, in C: each parse of a DAG file reads the settings.
@@ -109,6 +110,7 @@ class AirflowSettings(_Section):
         image_lock_digest: sha256 of the dependency lock that the steps' image was built from, as its label says.
         sharded: Whether steps that can be cut into shards are, by dynamic task mapping.
         preload: Import the heavy third-party libraries once in processes that fork tasks.
+        promotion: Which candidates go on, and who approves them.
         schedules: Schedule by pipeline name.
     """
 
@@ -128,6 +130,7 @@ class AirflowSettings(_Section):
     image_lock_digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     sharded: bool
     preload: bool
+    promotion: PromotionSettings
     schedules: dict[str, ScheduleSettings]
 
     @field_validator("launcher_options")

@@ -47,10 +47,11 @@ class ZenMLSteps(BaseOperator):
         stack_name: Name of the stack that the snapshot was compiled on.
         verdicts: What the policies said of it when it was deployed.
         shard: Number of the step's shard to work on; the steps themselves by default.
+        run_params: Parameters of the pipeline's run; those of the DAG run by default.
     """
 
     launcher: Launcher
-    template_fields: Sequence[str] = ("snapshot_id", "zenml_conn_id")
+    template_fields: Sequence[str] = ("snapshot_id", "zenml_conn_id", "run_params")
     operator_extra_links = (ZenMLRunLink(), MLflowRunLink())
     ui_color = "#e6dcf7"
 
@@ -68,10 +69,12 @@ class ZenMLSteps(BaseOperator):
         stack_name: str = "",
         verdicts: Sequence[PolicyVerdict] = (),
         shard: int | None = None,
+        run_params: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.shard = shard
+        self.run_params = run_params
         self.group_id = group_id
         self.pipeline = pipeline
         self.snapshot_id = snapshot_id
@@ -97,6 +100,8 @@ class ZenMLSteps(BaseOperator):
             raise AirflowFailException(str(refusal)) from refusal
         settings = load_settings(self.environment_name)
         run_context = context_from_airflow(context, settings)
+        if self.run_params is not None:
+            run_context = run_context.model_copy(update={"params": dict(self.run_params)})
         ti = context["ti"]
         request = StepsRequest(
             group_id=self.group_id,

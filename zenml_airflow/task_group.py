@@ -40,6 +40,7 @@ class ZenMLTaskGroup(TaskGroup):
         connection: Airflow connection of the ZenML server; the environment's by default.
         outlets: Assets that the last tasks of the pipeline update.
         sharded: Whether steps that can be cut into shards are; the environment's choice by default.
+        run_params: Parameters of the pipeline's run, which may be templates; those of the DAG run by default.
         settings: Settings of the environment; those that the process was started for by default.
 
     Raises:
@@ -61,6 +62,7 @@ class ZenMLTaskGroup(TaskGroup):
         connection: str | None = None,
         outlets: Sequence[Asset] = (),
         sharded: bool | None = None,
+        run_params: Mapping[str, Any] | None = None,
         settings: Settings | None = None,
         **kwargs: Any,
     ) -> None:
@@ -80,7 +82,7 @@ class ZenMLTaskGroup(TaskGroup):
         kwargs.setdefault("tooltip", f"ZenML snapshot {found.snapshot_name}")
         super().__init__(group_id=group_id or pipeline, **kwargs)
         with self:
-            self._place(plan, found, options, settings, connection, list(outlets))
+            self._place(plan, found, options, settings, connection, list(outlets), run_params)
 
     def _place(
         self,
@@ -90,6 +92,7 @@ class ZenMLTaskGroup(TaskGroup):
         settings: Settings,
         connection: str | None,
         outlets: list[Asset],
+        run_params: Mapping[str, Any] | None,
     ) -> None:
         waited_for = {upstream for task in plan for upstream in task.upstream}
         placed = [step.name for task in plan for step in task.steps]
@@ -103,6 +106,7 @@ class ZenMLTaskGroup(TaskGroup):
                 group_id=str(self.group_id),
                 placed=placed,
                 zenml_conn_id=connection or settings.airflow.connection,
+                run_params=run_params,
             )
             last = [] if task.task_id in waited_for else outlets
             tasks[task.task_id] = kind(task_id=task.task_id, outlets=last, **arguments)

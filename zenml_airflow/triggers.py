@@ -7,8 +7,9 @@ HTTP; the local store, and the import of ZenML that it needs, run in a thread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar, Self
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -37,7 +38,7 @@ class ZenMLTrigger(BaseTrigger):
             never part of a trigger, which Airflow stores in its database.
     """
 
-    kind: ClassVar[type[PipelineRunCondition | ModelVersionCondition]]
+    kind: ClassVar[type[Condition]]
 
     def __init__(
         self, condition: Mapping[str, Any], poke_seconds: float, zenml_conn_id: str | None = None
@@ -48,10 +49,9 @@ class ZenMLTrigger(BaseTrigger):
         self.zenml_conn_id = zenml_conn_id
 
     @classmethod
-    def watching(cls, condition: Condition, poke_seconds: float, zenml_conn_id: str | None) -> ZenMLTrigger:
+    def watching(cls, condition: Condition, poke_seconds: float, zenml_conn_id: str | None) -> Self:
         """The trigger that watches a condition."""
-        trigger = ZenMLRunTrigger if isinstance(condition, PipelineRunCondition) else ZenMLModelVersionTrigger
-        return trigger(condition.model_dump(mode="json", exclude_defaults=True), poke_seconds, zenml_conn_id)
+        return cls(condition.model_dump(mode="json", exclude_defaults=True), poke_seconds, zenml_conn_id)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what recreates the trigger in the triggerer."""
@@ -72,15 +72,25 @@ class ZenMLTrigger(BaseTrigger):
 
     async def _decided(self) -> Verdict:
         condition = self.kind.parse(self.condition)
-        async with ZenMLHook(self.zenml_conn_id).async_reader() as read:
+        async with self.asking() as look:
             while True:
                 try:
-                    verdict = await judge_async(condition, read)
+                    verdict = await look(condition)
                     if verdict.is_final:
                         return verdict
                 except ServerUnreachableError as error:
                     self.log.warning("%s Looking again in %s s.", error, self.poke_seconds)
                 await asyncio.sleep(self.poke_seconds)
+
+    @asynccontextmanager
+    async def asking(self) -> AsyncIterator[Callable[[Condition], Awaitable[Verdict]]]:
+        """A function that judges the condition, with one login for all looks."""
+        async with ZenMLHook(self.zenml_conn_id).async_reader() as read:
+
+            async def look(condition: Condition) -> Verdict:
+                return await judge_async(condition, read)
+
+            yield look
 
 
 class ZenMLRunTrigger(ZenMLTrigger):

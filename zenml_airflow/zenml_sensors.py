@@ -22,16 +22,17 @@ from zenml_airflow.conditions import (
     Verdict,
 )
 from zenml_airflow.hooks import ZenMLHook
-from zenml_airflow.triggers import ZenMLTrigger
+from zenml_airflow.triggers import ZenMLModelVersionTrigger, ZenMLRunTrigger, ZenMLTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class _ZenMLSensor(BaseSensorOperator):
+class ZenMLSensor(BaseSensorOperator):
     """What the sensors have in common: a condition, a connection, a place to wait."""
 
-    kind: ClassVar[type[PipelineRunCondition | ModelVersionCondition]]
+    kind: ClassVar[type[Condition]]
+    trigger: ClassVar[type[ZenMLTrigger]]
     ui_color = "#d9e8f5"
 
     def __init__(self, *, zenml_conn_id: str | None, deferrable: bool, **kwargs: Any) -> None:
@@ -64,7 +65,7 @@ class _ZenMLSensor(BaseSensorOperator):
             return self._concluded(verdict)
         self.log.info("Waiting in the triggerer.")
         self.defer(
-            trigger=ZenMLTrigger.watching(condition, self.poke_interval, self.zenml_conn_id),
+            trigger=self.trigger.watching(condition, self.poke_interval, self.zenml_conn_id),
             method_name="resume",
             timeout=timedelta(seconds=self.timeout),
         )
@@ -98,7 +99,7 @@ class _ZenMLSensor(BaseSensorOperator):
         return verdict.found
 
 
-class ZenMLPipelineRunSensor(_ZenMLSensor):
+class ZenMLPipelineRunSensor(ZenMLSensor):
     """Waits until a ZenML pipeline run has finished; fails if it did not end well.
 
     Args:
@@ -116,6 +117,7 @@ class ZenMLPipelineRunSensor(_ZenMLSensor):
     """
 
     kind = PipelineRunCondition
+    trigger = ZenMLRunTrigger
     template_fields: Sequence[str] = (*PipelineRunCondition.model_fields, "zenml_conn_id")
 
     def __init__(
@@ -141,7 +143,7 @@ class ZenMLPipelineRunSensor(_ZenMLSensor):
         self._check_choice()
 
 
-class ZenMLModelVersionSensor(_ZenMLSensor):
+class ZenMLModelVersionSensor(ZenMLSensor):
     """Waits until a model has a version of a certain kind; returns the newest one.
 
     Args:
@@ -158,6 +160,7 @@ class ZenMLModelVersionSensor(_ZenMLSensor):
     """
 
     kind = ModelVersionCondition
+    trigger = ZenMLModelVersionTrigger
     template_fields: Sequence[str] = (*ModelVersionCondition.model_fields, "zenml_conn_id")
 
     def __init__(

@@ -26,7 +26,15 @@ def tell_stack_alerter(context: Any) -> None:
     Raises:
         RuntimeError: If an alerter did not take the message.
     """
-    message = failure_text(context)
+    tell_stack_alerter_text(failure_text(context))
+
+
+def tell_stack_alerter_text(message: str) -> None:
+    """Post a message to every alerter of the environment's stacks, or else to the log.
+
+    Raises:
+        RuntimeError: If an alerter did not take the message.
+    """
     refused = []
     told = False
     for alerter in _alerters():

@@ -12,7 +12,7 @@ from zenml_server import connection
 
 from zenml_airflow.conditions import ModelVersionCondition, Outcome, PipelineRunCondition
 from zenml_airflow.hooks import ZenMLHook
-from zenml_airflow.triggers import ZenMLTrigger
+from zenml_airflow.triggers import ZenMLModelVersionTrigger, ZenMLRunTrigger
 from zenml_airflow.zenml_sensors import ZenMLModelVersionSensor, ZenMLPipelineRunSensor
 
 POKE_SECONDS = 0.2
@@ -155,7 +155,7 @@ def test_a_model_version_is_waited_for_until_it_reaches_the_stage(zenml_server, 
         update = {"model": first, "stage": "production", "force": True}
         zenml_server.admin.put(f"/model_versions/{first}", json=update).raise_for_status()
 
-    event, gaps = watch(ZenMLTrigger.watching(wanted, POKE_SECONDS, conn_id), meanwhile=promote)
+    event, gaps = watch(ZenMLModelVersionTrigger.watching(wanted, POKE_SECONDS, conn_id), meanwhile=promote)
     assert event["outcome"] == "met"
     assert event["found"] == {
         "model": MODEL,
@@ -171,7 +171,7 @@ def test_a_model_version_is_waited_for_until_it_reaches_the_stage(zenml_server, 
 
 def test_a_server_that_is_away_is_waited_for_and_a_refused_key_is_not(zenml_server, conn_id, records, monkeypatch):
     condition = ModelVersionCondition(model=MODEL, newer_than=0)
-    away = ZenMLTrigger.watching(condition, POKE_SECONDS, "zl_away")
+    away = ZenMLModelVersionTrigger.watching(condition, POKE_SECONDS, "zl_away")
     monkeypatch.setenv("AIRFLOW_CONN_ZL_AWAY", connection("http://127.0.0.1:9", zenml_server.api_key))
     with pytest.raises(TimeoutError):
         asyncio.run(asyncio.wait_for(first_event(away), 4 * POKE_SECONDS))
@@ -199,7 +199,7 @@ def test_the_local_store_is_read_in_a_thread_and_means_the_same():
             UUID(local["run"]), ExecutionStatus.FAILED, status_reason="out of memory"
         )
 
-    event, gaps = watch(ZenMLTrigger.watching(waiting, POKE_SECONDS, None), meanwhile=stop)
+    event, gaps = watch(ZenMLRunTrigger.watching(waiting, POKE_SECONDS, None), meanwhile=stop)
     assert event["outcome"] == "failed"
     assert "ended as failed (out of memory)" in event["message"]
     assert max(gaps) < BLOCKED_SECONDS

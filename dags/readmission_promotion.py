@@ -1,0 +1,70 @@
+"""Bring a new version of the readmission model into production: compared, approved, recorded."""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Asset, Param
+
+from zenml_airflow.approval import PromotionApprovalOperator
+from zenml_airflow.candidate_sensor import CandidateSensor
+from zenml_airflow.dags import dag_arguments, load_settings
+from zenml_airflow.promotion import PromoteOperator, PromotionDecisionOperator, PromotionNoticeOperator
+from zenml_airflow.task_group import ZenMLTaskGroup
+
+DOC = """
+### Readmission risk: promotion
+
+Starts when training has registered a version, or by hand with the params `version` and `target`. The candidate
+is the newest version whose run completed and whose gates passed.
+
+* **A skipped `approval`** after `decision`: the comparison speaks against the candidate; the log has the numbers.
+* **A waiting `approval`** is a required action: its page has the numbers; answer it with a reason. Without an
+  answer the candidate is rejected. It is skipped if the candidate was superseded meanwhile.
+* **`notice`** returns how the run ended; `docs/promotion.md` explains each end.
+"""
+
+settings = load_settings()
+model, env = settings.pipelines["training"]["model_name"], settings.environment
+limit = {"execution_timeout": timedelta(minutes=15)}
+
+with DAG(
+    dag_id="readmission_promotion",
+    description="Compare a new version with the production model, have it approved, promote it",
+    doc_md=DOC,
+    tags=["readmission", "promotion", env],
+    catchup=False,
+    max_active_runs=4,
+    dagrun_timeout=timedelta(days=4),
+    params={
+        "version": Param(
+            None, type=["null", "integer"], minimum=1, description="Version; the newest candidate by default."
+        ),
+        "target": Param("production", enum=["staging", "production"], description="Stage that it is to enter."),
+    },
+    **dag_arguments(
+        settings,
+        "promotion",
+        assets=[Asset("readmission_candidate")],
+        paused=settings.airflow.promotion.start_paused,
+    ),
+) as dag:
+    candidate = CandidateSensor(
+        task_id="candidate",
+        environment=env,
+        model=model,
+        stage="{{ params.target }}",
+        version="{{ params.version or '' }}",
+    )
+    version = {"version": "{{ ti.xcom_pull(task_ids='candidate')['version'] }}"}
+    comparison = ZenMLTaskGroup("champion_challenger", run_params=version, settings=settings)
+    decision = PromotionDecisionOperator(task_id="decision", environment=env, candidate=candidate.output, **limit)
+    approval = PromotionApprovalOperator(task_id="approval", environment=env, assessed=decision.output, **limit)
+    promote = PromoteOperator(
+        task_id="promote",
+        environment=env,
+        assessed=decision.output,
+        answer=approval.output,
+        assets={"production": Asset("readmission_production_model")},
+        **limit,
+    )
+    notice = PromotionNoticeOperator(task_id="notice", told_by=["decision", "approval", "promote"], **limit)
+    candidate >> comparison >> decision >> approval >> promote >> notice

@@ -1,0 +1,80 @@
+"""How an environment promotes: which verdicts are good enough, who is asked, for how long."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class AskFor(StrEnum):
+    """When a person is asked before a version enters a stage."""
+
+    POLICY = "policy"
+    """Where the policies on model versions demand an approval that the version has not got."""
+    ALWAYS = "always"
+    """Each time, whatever the policies say."""
+
+
+class ComparisonVerdict(StrEnum):
+    """What a comparison with the champion says of a candidate."""
+
+    BETTER = "better"
+    NOT_WORSE = "not worse"
+    WORSE = "worse"
+    UNDECIDED = "undecided"
+    NO_CHAMPION = "no champion"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class ApprovalSettings(_Section):
+    """Who approves, and for how long the question stands.
+
+    Attributes:
+        ask: When a person is asked.
+        timeout_seconds: After that time without an answer the candidate is rejected.
+        roles: Airflow users by role: name by user id, as the auth manager knows it.
+        approvers: The role that is asked, by stage.
+    """
+
+    ask: AskFor
+    timeout_seconds: int = Field(gt=0)
+    roles: dict[str, dict[str, str]]
+    approvers: dict[str, str]
+
+    @model_validator(mode="after")
+    def _somebody_is_asked(self) -> ApprovalSettings:
+        empty = sorted({role for role in self.approvers.values() if not self.roles.get(role)})
+        if empty:
+            raise ValueError(f"the roles {empty} are to approve and have no users under roles")
+        return self
+
+    def users(self, stage: str) -> dict[str, str]:
+        """The users who may answer for a stage: name by id.
+
+        Raises:
+            ValueError: If nobody is named for the stage.
+        """
+        if stage not in self.approvers:
+            raise ValueError(
+                f"Nobody approves for {stage!r}: name a role under airflow.promotion.approval.approvers in "
+                "configs/."
+            )
+        return self.roles[self.approvers[stage]]
+
+
+class PromotionSettings(_Section):
+    """How an environment promotes.
+
+    Attributes:
+        start_paused: Whether the promotion DAG is paused when Airflow sees it for the first time.
+        accept: Verdicts of the comparison that let a candidate go on.
+        approval: Who is asked.
+    """
+
+    start_paused: bool
+    accept: tuple[ComparisonVerdict, ...] = Field(min_length=1)
+    approval: ApprovalSettings
