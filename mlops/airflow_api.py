@@ -11,21 +11,19 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
-from mlops.runtime import HOST, admin_password
+from mlops.airflow_login import AirflowApiError, airflow_url, login
 from mlops.services import last_line
 from zenml_airflow.settings import Settings
+
+__all__ = ["AirflowApi", "AirflowApiError"]
 
 FINISHED = frozenset({"success", "failed"})
 CLOSING_SECONDS = 60.0
 """The scheduler closes backfills every 30 s; one that is open after twice that has no runs to close it with."""
 
 
-class AirflowApiError(RuntimeError):
-    """Airflow refused a request, or a run did not end as it should."""
-
-
 class AirflowApi:
-    """Airflow of one local environment, spoken to as its admin user.
+    """Airflow of one environment: the local one as its admin user, another as the variables of its login say.
 
     Raises:
         AirflowApiError: If Airflow does not answer or refuses the login.
@@ -33,24 +31,8 @@ class AirflowApi:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.base_url = f"http://{HOST}:{settings.services.airflow_port}"
-        self._client = httpx.Client(base_url=self.base_url, timeout=60, headers=self._login())
-
-    def _login(self) -> dict[str, str]:
-        password = admin_password(self._settings)
-        if password is None:
-            raise AirflowApiError("Airflow has not been started in this folder yet: run `make up`.")
-        try:
-            response = httpx.post(
-                f"{self.base_url}/auth/token", json={"username": "admin", "password": password}, timeout=30
-            )
-        except httpx.HTTPError as error:
-            raise AirflowApiError(
-                f"Airflow does not answer at {self.base_url}: run `make up`. ({error})"
-            ) from error
-        if response.status_code >= httpx.codes.BAD_REQUEST:
-            raise AirflowApiError(f"Airflow at {self.base_url} refused the login: {response.text[:200]}")
-        return {"Authorization": f"Bearer {response.json()['access_token']}"}
+        self.base_url = airflow_url(settings)
+        self._client = httpx.Client(base_url=self.base_url, timeout=60, headers=login(settings, self.base_url))
 
     def request(self, method: str, path: str, **arguments: Any) -> Any:
         """Send a request to ``/api/v2`` and return the parsed answer.
@@ -87,6 +69,10 @@ class AirflowApi:
             time.sleep(0.5)
         raise AirflowApiError(f"Airflow has not parsed {dag_id!r} within {timeout:.0f} s: see `mlops logs`.")
 
+    def dags(self) -> list[dict[str, Any]]:
+        """The DAGs that Airflow has parsed, paused ones included."""
+        return list(self.request("GET", "dags", params={"limit": 500, "exclude_stale": True})["dags"])
+
     def unpause(self, dag_id: str) -> None:
         """Let the scheduler start runs of a DAG."""
         self.request("PATCH", f"dags/{dag_id}", json={"is_paused": False})
@@ -99,30 +85,56 @@ class AirflowApi:
     def backfill(self, dag_id: str, first: date, last: date, *, max_active_runs: int) -> int:
         """Start Airflow's own backfill of a date range, days that ran before included; return its id.
 
-        Airflow allows one backfill a DAG. One that an interrupted run left behind is ended first; one that Airflow
-        could not create because SQLite was locked (it then answers 503) has no runs and is cancelled.
+        Airflow allows one backfill a DAG: one that an interrupted run left behind is ended first.
+        """
+        self._end_backfills(dag_id)
+        return self.create_backfill(
+            self.backfill_body(dag_id, first, last, reprocess="completed", max_active_runs=max_active_runs)
+        )
+
+    def backfill_body(
+        self, dag_id: str, first: date, last: date, *, reprocess: str, max_active_runs: int
+    ) -> dict[str, Any]:
+        """A request for the backfill of a range of days in the environment's time zone.
+
+        Args:
+            dag_id: DAG to run.
+            first: First day.
+            last: Last day, included.
+            reprocess: Which days that have run are run again: ``none``, ``failed`` or ``completed``.
+            max_active_runs: Runs of the backfill at once.
         """
         zone = ZoneInfo(self._settings.timezone)
-        body = {
+        return {
             "dag_id": dag_id,
             "from_date": datetime(first.year, first.month, first.day, tzinfo=zone).isoformat(),
             "to_date": datetime(last.year, last.month, last.day, tzinfo=zone).isoformat(),
             "max_active_runs": max_active_runs,
-            "reprocess_behavior": "completed",
+            "reprocess_behavior": reprocess,
             "dag_run_conf": {},
         }
-        self._end_backfills(dag_id)
+
+    def create_backfill(self, body: dict[str, Any]) -> int:
+        """Start a backfill of a DAG that has no other one active; return its id.
+
+        Airflow answers 503 where SQLite was locked, and leaves a backfill without runs behind, which is cancelled.
+
+        Raises:
+            AirflowApiError: If Airflow refuses it.
+        """
+        dag_id = body["dag_id"]
         for wait in (1, 2, 4, 8, None):
             response = self._client.post("/api/v2/backfills", json=body)
             if response.status_code == httpx.codes.SERVICE_UNAVAILABLE and wait is not None:
-                for active in self._active_backfills(dag_id):
+                for active in self.active_backfills(dag_id):
                     self.request("PUT", f"backfills/{active['id']}/cancel")
                 time.sleep(wait)
                 continue
             return int(self._checked(response, "POST", "backfills")["id"])
         raise AssertionError("the last try returns or raises")
 
-    def _active_backfills(self, dag_id: str) -> list[dict[str, Any]]:
+    def active_backfills(self, dag_id: str) -> list[dict[str, Any]]:
+        """The backfills of a DAG that have not ended."""
         found = self.request("GET", "backfills", params={"dag_id": dag_id, "limit": 200})["backfills"]
         return [one for one in found if one["completed_at"] is None]
 
@@ -138,7 +150,7 @@ class AirflowApi:
         """
         deadline = time.monotonic() + timeout
         idle_since = time.monotonic()
-        while active := self._active_backfills(dag_id):
+        while active := self.active_backfills(dag_id):
             unfinished = [
                 run
                 for one in active

@@ -14,9 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from mlops.audit_cli import audit_app
+from mlops.backfill import backfill
 from mlops.config_cli import config_app
 from mlops.data_cli import data_app
+from mlops.github_cli import github_app
 from mlops.models_cli import models_app, promote, rollback
+from mlops.models_compare import candidate, compare, current
 from mlops.policy_cli import policy_app
 from mlops.sentences import sentences
 from mlops.stack_cli import stack_app
@@ -32,7 +35,12 @@ app.add_typer(stack_app, name="stack")
 app.add_typer(config_app, name="config")
 app.add_typer(policy_app, name="policy")
 app.add_typer(audit_app, name="audit")
+models_app.command()(candidate)
+models_app.command()(compare)
+models_app.command()(current)
 app.add_typer(models_app, name="models")
+app.add_typer(github_app, name="github")
+app.command()(backfill)
 app.command()(promote)
 app.command()(rollback)
 

@@ -109,6 +109,7 @@ class AirflowSettings(_Section):
         sensor_poke_seconds: Interval at which the triggerer looks for the partition.
         image_lock_digest: sha256 of the dependency lock that the steps' image was built from, as its label says.
         sharded: Whether steps that can be cut into shards are, by dynamic task mapping.
+        backfill_days: Days of one ``mlops backfill``, at most.
         preload: Import the heavy third-party libraries once in processes that fork tasks.
         promotion: Which candidates go on, and who approves them.
         schedules: Schedule by pipeline name.
@@ -129,6 +130,7 @@ class AirflowSettings(_Section):
     sensor_poke_seconds: int = Field(gt=0)
     image_lock_digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     sharded: bool
+    backfill_days: int = Field(gt=0, le=200)
     preload: bool
     promotion: PromotionSettings
     schedules: dict[str, ScheduleSettings]
