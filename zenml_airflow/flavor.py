@@ -49,6 +49,8 @@ class StepOptions(BaseModel):
     Attributes:
         shards: ``module:function`` that works on one shard of the step, called with ``shard``, ``run_id``, and the
             step's inputs and parameters; it hands on what it did through the storage, and the step gathers it.
+        aside: Whether the step is no part of what the pipeline is for, such as an observation of it: it gets a
+            task of its own, and the assets of the pipeline do not wait for it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +61,7 @@ class StepOptions(BaseModel):
     image: str | None = None
     gate: bool = False
     shards: str | None = Field(default=None, pattern=r"^[\w.]+:\w+$")
+    aside: bool = False
 
     @field_validator("image")
     @classmethod
@@ -222,4 +225,5 @@ def _step_spec(name: str, step: Step, defaults: TaskDefaults) -> StepSpec:
         retry_delay_seconds=defaults.retry_delay_seconds if delay is None else delay,
         gate=options.gate,
         sharded=options.shards is not None,
+        aside=options.aside,
     )

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from zenml_airflow.enums import Launcher
 from zenml_airflow.problems import describe
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 class ManifestError(ValueError):
@@ -81,6 +81,7 @@ class StepSpec(_Part):
         retry_delay_seconds: Wait before the first retry; doubles with each further one.
         gate: Whether the step may stop the pipeline on purpose, and so gets a task of its own to be seen.
         sharded: Whether tasks before it may work on parts of what it does, see ``docs/airflow-bridge.md``.
+        aside: Whether it is no part of what the pipeline is for: a task of its own, which updates no asset.
     """
 
     name: str
@@ -93,6 +94,7 @@ class StepSpec(_Part):
     retry_delay_seconds: int
     gate: bool = False
     sharded: bool = False
+    aside: bool = False
 
 
 class Manifest(_Part):

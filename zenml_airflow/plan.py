@@ -49,6 +49,11 @@ class TaskPlan:
     in_shards: bool = False
 
     @property
+    def aside(self) -> bool:
+        """Whether it runs nothing that the pipeline is for."""
+        return all(step.aside for step in self.steps)
+
+    @property
     def retries(self) -> int:
         """Retries of the task: a step that must not be tried again forbids it for the task that holds it."""
         return min(step.retries for step in self.steps)
@@ -216,7 +221,7 @@ def _key(step: StepSpec, granularity: Granularity, launcher: Launcher, *, sharde
         return ()
     if granularity is Granularity.PER_STEP:
         return (step.name,)
-    gate = step.name if step.gate or (sharded and step.sharded) else None
+    gate = step.name if step.gate or step.aside or (sharded and step.sharded) else None
     # Without a container, images and resources have no effect and demand no cut.
     return (gate, step.image, step.resources) if launcher.needs_image else (gate,)
 

@@ -58,6 +58,7 @@ class StorageSettings(_Section):
         landing: Partitions to score.
         predictions: Scored partitions.
         quarantine: Rows that were refused.
+        shadow: What a challenger made of the same partitions.
         audit: The audit log: a file, or a folder in an object store; no log by default.
     """
 
@@ -65,6 +66,7 @@ class StorageSettings(_Section):
     landing: str
     predictions: str
     quarantine: str
+    shadow: str
     audit: str | None = None
 
 

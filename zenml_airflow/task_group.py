@@ -94,7 +94,7 @@ class ZenMLTaskGroup(TaskGroup):
         outlets: list[Asset],
         run_params: Mapping[str, Any] | None,
     ) -> None:
-        waited_for = {upstream for task in plan for upstream in task.upstream}
+        waited_for = {upstream for task in plan if not task.aside for upstream in task.upstream}
         placed = [step.name for task in plan for step in task.steps]
         tasks: dict[str, ZenMLSteps] = {}
         for task in plan:
@@ -108,7 +108,7 @@ class ZenMLTaskGroup(TaskGroup):
                 zenml_conn_id=connection or settings.airflow.connection,
                 run_params=run_params,
             )
-            last = [] if task.task_id in waited_for else outlets
+            last = [] if task.aside or task.task_id in waited_for else outlets
             tasks[task.task_id] = kind(task_id=task.task_id, outlets=last, **arguments)
             for upstream in task.upstream:
                 tasks[upstream] >> tasks[task.task_id]

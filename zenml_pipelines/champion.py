@@ -25,6 +25,10 @@ class NoChampionError(RuntimeError):
     """No model version is in the stage that scores."""
 
 
+class EmptyStageError(NoChampionError):
+    """The stage is empty, which is a state and not a fault where only a challenger is looked for."""
+
+
 class Champion(BaseModel):
     """The model version of a run. A promotion in the middle of the run does not change it.
 
@@ -51,7 +55,8 @@ def find_champion(model_name: str, stage: str) -> Champion:
     """Find the version in a stage.
 
     Raises:
-        NoChampionError: If there is none, or it lacks the model or its feature schema.
+        EmptyStageError: If there is none.
+        NoChampionError: If it lacks the model or its feature schema.
     """
     client = Client()
     try:
@@ -59,7 +64,7 @@ def find_champion(model_name: str, stage: str) -> Champion:
             model_name_or_id=model_name, model_version_name_or_number_or_id=ModelStages(stage)
         )
     except KeyError:
-        raise NoChampionError(
+        raise EmptyStageError(
             f"No version of the model {model_name!r} is in stage {stage!r}, so there is nothing to score "
             "with. Run "
             "the training pipeline and promote a version that passed its gates (`mlops promote "

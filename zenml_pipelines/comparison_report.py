@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 from zenml_pipelines.comparison import Comparison, Difference
-
-_INK, _REFERENCE = "#1f5f8b", "#8a8a8a"
-_STYLE = "body{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto}td,th{padding:.2em .8em;text-align:left}"
+from zenml_pipelines.pages import INK, REFERENCE, page, plot
 
 
 def render_comparison(found: Comparison) -> str:
@@ -30,9 +27,7 @@ def render_comparison(found: Comparison) -> str:
             parts.append(f"<h2>{title}</h2>{_table(rows)}")
         if any(row.lower is not None for row in rows):
             parts.append(_plot(rows))
-    title = f"Version {found.challenger} against {against}"
-    head = f"<meta charset='utf-8'><title>{title}</title><style>{_STYLE}</style>"
-    return f"<!doctype html><html lang='en'><head>{head}</head><body>{''.join(parts)}</body></html>"
+    return page(f"Version {found.challenger} against {against}", parts)
 
 
 def _table(rows: Sequence[Difference]) -> str:
@@ -57,26 +52,17 @@ def _row(row: Difference) -> str:
 
 
 def _plot(rows: Sequence[Difference]) -> str:
-    # The object interface: pyplot keeps figures alive and picks a screen's backend.
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
     shown = [(row, row.lower, row.upper) for row in rows if row.lower is not None and row.upper is not None]
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "comparison", "font.size": 9}):
-        figure = Figure(figsize=(6.4, 0.8 + 0.32 * len(shown)), layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
-        axes.spines[["top", "right"]].set_visible(False)
+
+    def draw(axes: Any) -> None:
         for place, (row, lower, upper) in enumerate(shown):
-            axes.plot([lower, upper], [place, place], color=_INK, linewidth=2)
-            axes.plot(row.gain, place, marker="o", markersize=4, color=_INK)
+            axes.plot([lower, upper], [place, place], color=INK, linewidth=2)
+            axes.plot(row.gain, place, marker="o", markersize=4, color=INK)
             if row.margin is not None:
-                axes.plot(-row.margin, place, marker="|", markersize=10, color=_REFERENCE)
-        axes.axvline(0, color=_REFERENCE, linestyle=":", linewidth=1)
+                axes.plot(-row.margin, place, marker="|", markersize=10, color=REFERENCE)
+        axes.axvline(0, color=REFERENCE, linestyle=":", linewidth=1)
         axes.set_yticks(range(len(shown)), [row.subject or row.metric for row, _, _ in shown])
         axes.invert_yaxis()
         axes.set_xlabel("gain of the challenger, with interval (bar: margin)")
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return re.sub(r"^.*?(?=<svg )", "", buffer.getvalue(), flags=re.DOTALL)
+
+    return plot(0.8 + 0.32 * len(shown), draw)

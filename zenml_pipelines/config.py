@@ -7,11 +7,12 @@ gets into a snapshot.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from governance.steps.card import CardTexts
 from governance.steps.limits import Limit
@@ -153,6 +154,24 @@ class ShardRules(_Config):
         return [(rows * number // count, rows * (number + 1) // count) for number in range(count)]
 
 
+class ShadowRules(_Config):
+    """Whether a challenger scores each day too, beside the predictions.
+
+    Attributes:
+        enabled: Whether it does.
+        version: Number of the challenger; by default the version in ``staging``.
+    """
+
+    enabled: bool
+    version: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _version_has_an_effect(self) -> Self:
+        if self.version is not None and not self.enabled:
+            raise ValueError(f"version {self.version} has no effect while enabled is false")
+        return self
+
+
 class BatchInferenceConfig(_Config):
     """Configuration of the ``batch_inference`` pipeline.
 
@@ -160,21 +179,37 @@ class BatchInferenceConfig(_Config):
         landing: Root of the daily input partitions.
         predictions: Root of the daily predictions.
         quarantine: Root of the rows that were refused.
+        shadow_scores: Root of what a challenger made of the same partitions.
         model_name: Name of the model in ZenML's Model Control Plane.
         stage: Stage whose version scores.
         decision_threshold: A risk at or above it is a ``high_risk`` decision; 0 to 1.
         batch_rows: Rows per Arrow record batch; bounds the memory of a run.
         shards: How many shards a day is scored in where the environment runs them as tasks of their own.
+        shadow: Whether a challenger scores too.
     """
 
     landing: str = Field(min_length=1)
     predictions: str = Field(min_length=1)
     quarantine: str = Field(min_length=1)
+    shadow_scores: str = Field(min_length=1)
     model_name: str = Field(min_length=1)
     stage: Stage
     decision_threshold: float = Field(gt=0, lt=1)
     batch_rows: int = Field(gt=0)
     shards: ShardRules
+    shadow: ShadowRules
+
+    @model_validator(mode="after")
+    def _shadow_has_a_place_of_its_own(self) -> Self:
+        shadow = _place(self.shadow_scores)
+        for name in ("landing", "predictions", "quarantine"):
+            other = _place(getattr(self, name))
+            if shadow.startswith(other) or other.startswith(shadow):
+                raise ValueError(
+                    f"storage.shadow {self.shadow_scores!r} and storage.{name} {getattr(self, name)!r} lie in one "
+                    "another: readers of one would meet the other"
+                )
+        return self
 
     def with_params(self, params: Mapping[str, Any]) -> BatchInferenceConfig:
         """The configuration of a run: batch inference takes no overrides, so this only refuses unknown ones.
@@ -259,6 +294,7 @@ def build_batch_inference_config(settings: Mapping[str, Any]) -> BatchInferenceC
     section = {
         **settings["pipelines"]["batch_inference"],
         **{key: storage[key] for key in ("landing", "predictions", "quarantine")},
+        "shadow_scores": storage["shadow"],
     }
     return _validated(BatchInferenceConfig, section, "batch_inference")
 
@@ -302,6 +338,12 @@ def _override(config: _C, params: Mapping[str, Any], allowed: frozenset[str]) ->
         return type(config).model_validate({**config.model_dump(), **chosen})
     except ValidationError as error:
         raise ConfigError(f"The run parameters {chosen} are not accepted: {_problems(error)}") from error
+
+
+def _place(location: str) -> str:
+    """A location in the one spelling by which it is compared with others."""
+    scheme, separator, path = location.rpartition("://")
+    return f"{scheme}{separator}{posixpath.normpath(path)}/"
 
 
 def _problems(error: ValidationError) -> str:

@@ -44,6 +44,16 @@ def test_a_gate_gets_a_task_of_its_own():
     }
 
 
+def test_a_step_aside_gets_a_task_of_its_own():
+    steps = (step("load"), step("publish", "load"), step("watch", "publish", aside=True), step("sum", "publish"))
+    assert tasks(*steps, granularity=Granularity.GROUPED) == {
+        "load": (["load", "publish", "sum"], []),
+        "watch": (["watch"], ["load"]),
+    }
+    (whole,) = plan_tasks(manifest(steps=steps), granularity=Granularity.PIPELINE, launcher=Launcher.IN_PROCESS)
+    assert not whole.aside
+
+
 def test_two_gates_side_by_side_are_two_tasks():
     steps = (step("load"), step("fair", "load", gate=True), step("good", "load", gate=True))
     assert set(tasks(*steps, granularity=Granularity.GROUPED)) == {"load", "fair", "good"}

@@ -133,6 +133,20 @@ def test_steps_become_tasks_with_their_own_limits(manifests):
     assert tasks["batch_inference.load"]["outlets"] == []
 
 
+def test_assets_do_not_wait_for_a_step_aside(manifests, tmp_path):
+    from manifests import manifest, step
+
+    from zenml_airflow.manifest import write_manifest
+
+    shutil.copytree(manifests, tmp_path / "state")
+    steps = (step("load"), step("publish", "load"), step("watch", "publish", aside=True))
+    digest = json.loads((manifests / "manifests" / "batch_inference.json").read_text())["config_digest"]
+    write_manifest(manifest("batch_inference", steps, config_digest=digest), tmp_path / "state" / "manifests")
+    (dag,) = parsed(ROOT / "dags" / "readmission_batch_inference.py", tmp_path / "state")["dags"]
+    outlets = {name.rpartition(".")[2]: task["outlets"] for name, task in dag["tasks"].items()}
+    assert outlets == {"partition_complete": [], "load": [], "publish": ["readmission_predictions"], "watch": []}
+
+
 def test_pipeline_granularity_is_one_task_that_keeps_the_strictest_retry(manifests, tmp_path):
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     config = tmp_path / "configs" / "local.yaml"

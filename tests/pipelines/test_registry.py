@@ -33,6 +33,26 @@ def test_pipeline_compiles_to_a_snapshot_without_a_run(name):
     assert str(Path.cwd()) not in text
 
 
+@pytest.mark.parametrize("enabled", [False, True])
+def test_a_shadow_is_a_step_aside_where_it_is_enabled_and_no_step_where_it_is_not(enabled):
+    from zenml_airflow.flavor import step_options
+
+    found = settings()
+    assert found["pipelines"]["batch_inference"]["shadow"] == {"enabled": False, "version": None}
+    found["pipelines"]["batch_inference"]["shadow"]["enabled"] = enabled
+    spec = get_pipeline("batch_inference")
+    loaded = spec.load()
+    loaded.prepare(config=spec.build_config(found))
+    steps = loaded.create_snapshot(name=f"shadow-{enabled}").step_configurations
+    aside = {name for name, step in steps.items() if step_options(step.config.extra).aside}
+    assert aside == ({"score_shadow"} if enabled else set())
+    assert set(steps) - aside == {
+        "load_partition", "validate_partition", "score_partition", "publish_predictions", "summarize",
+    }  # fmt: skip
+    if enabled:
+        assert "publish_predictions" in steps["score_shadow"].spec.upstream_steps
+
+
 def test_unknown_pipeline_names_the_known_ones():
     with pytest.raises(UnknownPipelineError, match=r"batch_inference.*training"):
         get_pipeline("trainig")

@@ -12,6 +12,7 @@ from zenml_pipelines.steps.batch_inference import (
     summarize,
     validate_partition,
 )
+from zenml_pipelines.steps.shadow import score_shadow
 
 
 @pipeline(
@@ -31,7 +32,7 @@ def batch_inference(config: BatchInferenceConfig, provenance: Provenance | None 
     """Load, validate, score, publish, summarize the partition of the run's date.
 
     Nothing is cached: the same parameters mean other rows on another day, and another model after a
-    promotion.
+    promotion. Where the configuration asks for a shadow, a challenger scores the day too, once it is published.
 
     Args:
         config: The configuration; a run may override nothing.
@@ -44,3 +45,5 @@ def batch_inference(config: BatchInferenceConfig, provenance: Provenance | None 
         partition, champion, checked, scored, config=config, provenance=provenance or Provenance()
     )
     summarize(partition, manifest, config=config)
+    if config.shadow.enabled:
+        score_shadow(partition, champion, checked, scored, manifest, config=config)

@@ -1,0 +1,42 @@
+"""Self-contained HTML pages with plots, the same bytes for the same numbers."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any, Final
+
+INK: Final = "#1f5f8b"
+REFERENCE: Final = "#8a8a8a"
+_STYLE = "body{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto}td,th{padding:.2em .8em;text-align:left}"
+
+
+def page(title: str, parts: Sequence[str]) -> str:
+    """A page of the parts, each of them HTML."""
+    head = f"<meta charset='utf-8'><title>{escape(title)}</title><style>{_STYLE}</style>"
+    return f"<!doctype html><html lang='en'><head>{head}</head><body>{''.join(parts)}</body></html>"
+
+
+def plot(height: float, draw: Callable[[Any], None]) -> str:
+    """One set of axes as an SVG element.
+
+    Args:
+        height: Height in inches.
+        draw: Draws on the axes.
+    """
+    # The object interface: pyplot keeps figures alive and picks a screen's backend.
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "comparison", "font.size": 9}):
+        figure = Figure(figsize=(6.4, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
+        axes.spines[["top", "right"]].set_visible(False)
+        draw(axes)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return re.sub(r"^.*?(?=<svg )", "", buffer.getvalue(), flags=re.DOTALL)
