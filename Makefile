@@ -4,6 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 SOURCE ?= auto
 WORKERS ?= 2
+# Markers of the suites that `make test` leaves to targets of their own.
+SUITES := conformance or services or promotion or browser or gitops or runbook
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 # Version 1 is `make COMPOSE=docker-compose ...`.
@@ -13,7 +15,8 @@ SBOM_GROUPS := image-airflow image-mlflow image-pipeline
 export GIT_COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 export LOCK_DIGEST ?= $(shell sha256sum uv.lock 2>/dev/null | cut -d' ' -f1)
 
-.PHONY: help setup demo test conformance services-test runbook-test bench check up down status logs password clean lock format \
+.PHONY: help setup demo test conformance services-test promotion-test browser-test gitops-test runbook-test bench check \
+	up down status logs password clean lock format \
 	images sbom compose-secrets compose-up compose-down compose-test
 
 help: ## Show this list
@@ -31,14 +34,17 @@ setup: $(if $(findstring .venv-uv,$(UV)),.venv-uv/bin/uv) ## Install the locked 
 demo: setup ## Train, gate, promote and backfill daily batch inference in a real Airflow
 	@$(RUN) mlops demo --source '$(SOURCE)'
 
-test: setup ## Run every test but the conformance, services and runbook suites
-	$(RUN) pytest -m 'not conformance and not services and not runbook' -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+test: setup ## Run every test but the suites of their own below
+	$(RUN) pytest -m 'not ($(SUITES))' -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 conformance: setup ## Play every row of docs/state-semantics.md on a real Airflow (needs PostgreSQL)
 	$(RUN) pytest -m conformance
 
 services-test: setup ## Run the main job on two Celery workers and a ZenML server (needs PostgreSQL, MariaDB, Redis)
 	$(RUN) pytest -m services
+
+promotion-test: setup ## Play every end of the promotion DAG on a real Airflow (needs PostgreSQL)
+	$(RUN) pytest -m promotion
 
 runbook-test: setup ## Carry out every procedure of docs/runbook.md (needs PostgreSQL, MariaDB)
 	$(RUN) pytest -m runbook

@@ -113,6 +113,7 @@ class PromotionApprovalOperator(HITLOperator):
         airflow = load_settings(environment).airflow
         self.environment = environment
         self.assessed = assessed
+        kwargs.setdefault("response_timeout", timedelta(seconds=airflow.promotion.approval.timeout_seconds))
         # The DAG's own params come in here; the form has this one only.
         kwargs["params"] = {
             REASON: Param(
@@ -127,7 +128,6 @@ class PromotionApprovalOperator(HITLOperator):
             subject="May the candidate enter the stage?",
             options=[answer.value for answer in Answer],
             defaults=[Answer.REJECT.value],
-            response_timeout=timedelta(seconds=airflow.promotion.approval.timeout_seconds),
             **kwargs,
         )
 
@@ -200,6 +200,8 @@ class PromotionApprovalOperator(HITLOperator):
             "by": user and f"airflow-user:{user['id']}",
             "reason": str((event.get("params_input") or {}).get(REASON) or "").strip(),
         }
+        if answer["timed_out"]:
+            answer["reason"] = f"Nobody answered within {self.response_timeout}."
         if answer["approved"] and len(answer["reason"]) < REASON_LENGTH:
             raise AirflowFailException(
                 f"{answer['by']} approved it without a reason of at least {REASON_LENGTH} characters, which the "

@@ -11,7 +11,7 @@ from airflow.sdk import Asset, AssetAlias, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from zenml_airflow.alerts import tell
-from zenml_airflow.approval import standing
+from zenml_airflow.approval import REASON_LENGTH, standing
 from zenml_airflow.candidates import StandingCondition
 from zenml_airflow.hooks import ZenMLHook
 from zenml_airflow.operators import server_environment
@@ -21,8 +21,6 @@ from zenml_airflow.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-NO_REASON = "No reason was given."
 
 
 class _PromotionTask(BaseOperator):
@@ -135,10 +133,9 @@ class PromoteOperator(_PromotionTask):
         links = {"dag_run": f"{run.dag_id}/{run.run_id}", "comparison_run": found["comparison_run"]}
         airflow = f"airflow:{run.dag_id}/{run.run_id}"
         if answer["asked"] and not answer["approved"]:
-            seconds = settings.airflow.promotion.approval.timeout_seconds
-            late = f"Nobody answered within {seconds / 3600:g} hours."
-            why, actor = (late, airflow) if answer["timed_out"] else (answer["reason"], answer["by"])
-            why = why if len(why) >= len("ten chars.") else f"{why} ({NO_REASON})".strip()
+            why, actor = answer["reason"], answer["by"] or airflow
+            if len(why) < REASON_LENGTH:
+                why = f"{why} (no longer reason was given)".strip()
             desk.decide(**subject, approved=False, reason=why, actor=actor, links=links)
             end = End.TIMED_OUT if answer["timed_out"] else End.REJECTED
             self._stop(context, end, f"{_named(found)} was rejected by {actor}: {why}")
