@@ -141,12 +141,18 @@ def _key_value(item: str) -> tuple[str, str]:
 
 @app.command()
 def up(environment: Environment = "local") -> None:
-    """Start Airflow and MLflow on loopback, and wait until they are ready."""
+    """Start Airflow and MLflow on loopback, and wait until they are ready.
+
+    Executor, pools, default queue and DAG bundle are those of stacks/ENV.yaml. One machine runs the LocalExecutor.
+    """
+    from mlops.local_airflow import services_environment
     from mlops.runtime import deploy_all, enter
     from mlops.services import show_urls, start
 
     with sentences():
         settings = enter(environment)
+        # Before anything is deployed for services that cannot be started.
+        services_environment(settings)
         deploy_all(settings, console.print)
         start(settings, console.print)
         show_urls(settings, console.print)

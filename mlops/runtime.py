@@ -70,17 +70,16 @@ def zenml_environment(settings: Settings) -> dict[str, str]:
 
 
 def airflow_environment(settings: Settings) -> dict[str, str]:
-    """Variables of the Airflow processes: loopback only, one folder for everything."""
+    """Variables of the Airflow processes: loopback only, one folder for everything.
+
+    Services that stay take executor, queue and bundle from the stack file, see :mod:`mlops.local_airflow`.
+    """
+    from stacks.export import bundle_list
+    from stacks.schema import LocalBundle
+
     home = settings.state_dir / "airflow"
     port = settings.services.airflow_port
     url = f"http://{HOST}:{port}"
-    bundles = [
-        {
-            "name": "dags",
-            "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-            "kwargs": {"path": str(settings.dags_dir), "refresh_interval": 5},
-        }
-    ]
     database = settings.services.airflow_database
     if database is not None:
         store = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.get_secret_value()}
@@ -109,7 +108,9 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": str(settings.services.parallelism),
-        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": bundle_list(
+            LocalBundle(kind="local"), str(settings.dags_dir)
+        ),
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
@@ -175,15 +176,19 @@ def enter(environment: str | None) -> Settings:
     return settings
 
 
-def apply_stack(settings: Settings) -> list[str]:
+def apply_stack(settings: Settings, loaded: LoadedStack | None = None) -> list[str]:
     """Bring the ZenML store in line with the environment's stack file; return the changes made.
 
     Nothing is deleted: that is for ``mlops stack apply --prune``.
+
+    Args:
+        settings: Settings of the environment.
+        loaded: The stack file, if it was read and checked before.
     """
-    from stacks.apply import apply_stack_file
+    from mlops.stack_changes import apply_and_record
 
     prepare_stores(settings)
-    return [str(change) for change in apply_stack_file(checked_stack(settings), os.environ)]
+    return [str(change) for change in apply_and_record(loaded or checked_stack(settings))]
 
 
 def prepare_stores(settings: Settings) -> None:
@@ -289,17 +294,19 @@ def deploy_all(settings: Settings, progress: Callable[[str], None], names: list[
     """Apply the environment's stacks, then compile the named pipelines, or all of them.
 
     Raises:
+        StackDriftError: If somebody changed the environment's stacks by hand, and that is not to be.
         PolicyViolationError: If an enforced policy refuses one of them; none is deployed then.
     """
     from governance.audit import Outcome, record
     from mlops.policies import decide, deployment_extra, judge_deployment
+    from mlops.stack_changes import check_before_deployment
     from zenml_airflow.active_stack import active_stack
     from zenml_airflow.deploy import deploy_pipeline
     from zenml_airflow.manifest import PolicyVerdict
     from zenml_pipelines.registry import PIPELINES, get_pipeline
 
     specs = [get_pipeline(name) for name in names or PIPELINES]
-    for change in apply_stack(settings):
+    for change in apply_stack(settings, check_before_deployment(settings, progress)):
         progress(f"stack: {change}")
     with active_stack(stack_id(settings, scheduled=True)):
         # All of them before the first: a refused pipeline must not leave the others half deployed.

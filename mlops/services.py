@@ -12,13 +12,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import psutil
 
+from mlops.local_airflow import import_pools, services_environment
 from mlops.runtime import HOST, airflow_environment, ensure_password
 from zenml_airflow.settings import PORT_ENVS, Settings
 
@@ -105,7 +106,9 @@ def start(settings: Settings, progress: Callable[[str], None]) -> None:
 
     Raises:
         ServiceError: If a port is taken, or a service does not become healthy in time.
+        UnfitStackError: If the stack file asks for what local services are not.
     """
+    environment = {**os.environ, **services_environment(settings)}
     if supervisor_alive(settings):
         progress("services are running already")
         _wait_healthy(settings, progress)
@@ -114,7 +117,9 @@ def start(settings: Settings, progress: Callable[[str], None]) -> None:
     check_ports(settings)
     try:
         prepare(settings, progress)
-        _launch(settings)
+        for pool in import_pools(settings, environment):
+            progress(f"pool {pool} is in Airflow")
+        _launch(settings, environment)
         _wait_healthy(settings, progress)
     except BaseException:
         stop(settings, progress)
@@ -223,16 +228,15 @@ def prepare(settings: Settings, progress: Callable[[str], None]) -> None:
         raise ServiceError(f"`airflow db migrate` failed: {last_line(result.stderr or result.stdout)}")
 
 
-def _launch(settings: Settings) -> None:
+def _launch(settings: Settings, environment: Mapping[str, str]) -> None:
     folder = settings.state_dir / "run"
     logs = logs_dir(settings)
     folder.mkdir(parents=True, exist_ok=True)
     logs.mkdir(parents=True, exist_ok=True)
     config = folder / "supervisord.conf"
     config.write_text(_supervisor_config(settings, folder, logs), encoding="utf-8")
-    environment = {
-        **os.environ,
-        **airflow_environment(settings),
+    told = {
+        **environment,
         # The deployment before has migrated ZenML's database; a task need not check again.
         "DISABLE_DATABASE_MIGRATION": "True",
         MARKER_ENV: str(settings.state_dir),
@@ -240,7 +244,7 @@ def _launch(settings: Settings) -> None:
     # supervisord goes to the background by itself; its pid file is not needed, the marker finds it.
     result = subprocess.run(
         [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
-        env=environment,
+        env=told,
         cwd=settings.state_dir,
         capture_output=True,
         text=True,

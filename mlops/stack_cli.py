@@ -69,13 +69,17 @@ def plan(environment: Environment = "local", prune: Prune = False) -> None:
     with sentences():
         settings = enter(environment)
         from stacks.apply import plan_stack_file
-        from stacks.plan import Action
+        from stacks.plan import Action, plan_digest
 
         changes, _ = plan_stack_file(_checked(settings), os.environ)
         made = [change for change in changes if prune or change.action is not Action.DELETE]
         _show(changes, prune=prune)
         counts = ", ".join(f"{sum(c.action is action for c in made)} to {action}" for action in Action)
-        console.print(f"plan for {environment}: {counts}" if made else f"{environment}: nothing to change")
+        console.print(
+            f"plan {plan_digest(made)[:12]} for {environment}: {counts}"
+            if made
+            else f"{environment}: nothing to change"
+        )
         if made:
             raise typer.Exit(DIFFERENT)
 
@@ -84,7 +88,8 @@ def plan(environment: Environment = "local", prune: Prune = False) -> None:
 def apply(environment: Environment = "local", prune: Prune = False) -> None:
     """Make the ZenML server match stacks/ENV.yaml; applying twice changes nothing, and nothing is deleted.
 
-    A failure says what is done and what is not; applying again finishes it. Exits with 0 or, on an error, with 1.
+    A failure says what is done and what is not; applying again finishes it. The audit log gets who applied which
+    plan, and how it ended. Exits with 0 or, on an error, with 1.
 
     For example: `mlops stack apply`
     """
@@ -92,12 +97,12 @@ def apply(environment: Environment = "local", prune: Prune = False) -> None:
 
     with sentences():
         settings = enter(environment)
-        from stacks.apply import apply_stack_file
+        from mlops.stack_changes import apply_and_record
 
         loaded = _checked(settings)
         prepare_stores(settings)
         count = 0
-        for change in apply_stack_file(loaded, os.environ, prune=prune):
+        for change in apply_and_record(loaded, prune=prune):
             count += 1
             console.print(str(change))
         console.print(f"{environment}: {count} changes made" if count else f"{environment}: nothing to change")
@@ -167,25 +172,12 @@ def export(
 def _checked(settings: Settings) -> LoadedStack:
     """The stack file, if nothing at all is wrong with it."""
     from mlops.runtime import checked_stack
+    from mlops.stack_changes import disagreements
     from stacks.load import judge_stacks
     from stacks.problems import StackFileError
 
     loaded = checked_stack(settings)
-    airflow, configured = loaded.file.airflow, settings.airflow
-    # DAG files read configs/ alone, so that parsing them reads one file; the two must say the same.
-    pairs = {
-        "connection": (airflow.connection, configured.connection),
-        "launcher": (airflow.launcher, configured.launcher.value),
-        "granularity": (airflow.granularity, configured.granularity.value),
-    }
-    problems = [
-        loaded.document.problem(
-            ("airflow", name),
-            f"is {stack!r}, and airflow.{name} of configs/{settings.environment}.yaml {config!r}",
-        )
-        for name, (stack, config) in pairs.items()
-        if stack != config
-    ]
+    problems = disagreements(loaded, settings)
     if problems:
         raise StackFileError(problems)
     for verdict in judge_stacks(loaded).warnings:

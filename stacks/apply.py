@@ -38,7 +38,9 @@ class ApplyError(RuntimeError):
 
     def __init__(self, cause: Exception, done: Sequence[Change], missing: Sequence[Change]) -> None:
         self.done, self.missing = tuple(done), tuple(missing)
-        lines = [f"{missing[0]} failed: {type(cause).__name__}: {cause}"]
+        # A store may repeat the value that it refused.
+        said = "" if missing[0].kind is Kind.SECRET else f": {cause}"
+        lines = [f"{missing[0]} failed: {type(cause).__name__}{said}"]
         lines += [f"done: {change}" for change in done]
         lines += [f"not done: {change}" for change in missing]
         super().__init__("\n".join([*lines, _AFTER_FAILURE]))
@@ -56,7 +58,13 @@ def plan_stack_file(loaded: LoadedStack, environ: Mapping[str, str]) -> tuple[li
     return make_plan(loaded, state, environ), state
 
 
-def apply_stack_file(loaded: LoadedStack, environ: Mapping[str, str], *, prune: bool = False) -> Iterator[Change]:
+def apply_stack_file(
+    loaded: LoadedStack,
+    environ: Mapping[str, str],
+    *,
+    prune: bool = False,
+    announce: Callable[[Sequence[Change]], None] | None = None,
+) -> Iterator[Change]:
     """Make the changes of the plan one by one; yield each that is made. Applying twice changes nothing.
 
     ZenML has no transaction over several resources. Everything that can be checked is checked before the first
@@ -66,6 +74,7 @@ def apply_stack_file(loaded: LoadedStack, environ: Mapping[str, str], *, prune: 
         loaded: The file.
         environ: The process's variables, of which those that the file lists are read.
         prune: Whether to delete what the file names no more; nothing is ever deleted without.
+        announce: Told of the changes before the first is made, if there are any; what it raises stops everything.
 
     Raises:
         ApplyError: If a change fails.
@@ -77,6 +86,8 @@ def apply_stack_file(loaded: LoadedStack, environ: Mapping[str, str], *, prune: 
     chosen = [change for change in changes if prune or change.action is not Action.DELETE]
     if not chosen:
         return
+    if announce is not None:
+        announce(chosen)
     work = _Work(Client(), loaded.file, state, environ)
     for position, change in enumerate(chosen):
         try:

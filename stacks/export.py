@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from stacks.documents import Document
-from stacks.schema import GitBundle, StackFile
+from stacks.schema import GitBundle, LocalBundle, StackFile
 
 
 def as_yaml(document: Document) -> str:
@@ -23,7 +23,21 @@ def airflow_variables(file: StackFile, dags_dir: str) -> dict[str, str]:
         file: The stack file.
         dags_dir: Folder of the DAG files for a local bundle.
     """
-    bundle = file.airflow.bundle
+    return {
+        "AIRFLOW__CORE__EXECUTOR": file.airflow.executor.value,
+        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": bundle_list(file.airflow.bundle, dags_dir),
+        "AIRFLOW__OPERATORS__DEFAULT_QUEUE": file.airflow.queues[0],
+        "MLOPS_ENV": file.name,
+    }
+
+
+def bundle_list(bundle: LocalBundle | GitBundle, dags_dir: str) -> str:
+    """Airflow's ``dag_bundle_config_list`` for a bundle.
+
+    Args:
+        bundle: The bundle.
+        dags_dir: Folder of the DAG files for a local bundle.
+    """
     kwargs: dict[str, Any]
     if isinstance(bundle, GitBundle):
         classpath = "airflow.providers.git.bundles.git.GitDagBundle"
@@ -35,14 +49,8 @@ def airflow_variables(file: StackFile, dags_dir: str) -> dict[str, str]:
         }
     else:
         classpath = "airflow.dag_processing.bundles.local.LocalDagBundle"
-        kwargs = {"path": dags_dir}
-    bundles = [{"name": "dags", "classpath": classpath, "kwargs": kwargs}]
-    return {
-        "AIRFLOW__CORE__EXECUTOR": file.airflow.executor.value,
-        "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
-        "AIRFLOW__OPERATORS__DEFAULT_QUEUE": file.airflow.queues[0],
-        "MLOPS_ENV": file.name,
-    }
+        kwargs = {"path": dags_dir, "refresh_interval": bundle.refresh_seconds}
+    return json.dumps([{"name": "dags", "classpath": classpath, "kwargs": kwargs}])
 
 
 def airflow_pools(file: StackFile) -> str:

@@ -101,6 +101,16 @@ def stored_config(flavor: type[Flavor], component: Component) -> dict[str, Any]:
     return {**typed, **references}
 
 
+def secret_options(
+    kind: str, flavor: str, config: Mapping[str, Any], known: Mapping[tuple[str, str], type[Flavor]]
+) -> frozenset[str]:
+    """The options of a stored configuration that hold a secret in clear."""
+    found = known.get((kind, flavor))
+    fields = found().config_class.model_fields if found else {}
+    component = Component(flavor=flavor, config=dict(config))
+    return frozenset(path[1] for path, _ in _secrets_in_clear(component, fields))
+
+
 def findings(kind: str, component: Component, known: Mapping[tuple[str, str], type[Flavor]]) -> Iterator[Finding]:
     """What is wrong with a component."""
     flavor = known.get((kind, component.flavor))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from governance.policy.facts import ENVIRONMENT_LABEL
-from stacks.flavors import custom_flavor, known_flavors, stored_config
+from stacks.flavors import custom_flavor, known_flavors, secret_options, stored_config
 from stacks.load import LoadedStack
 from stacks.problems import Problem, StackFileError
 from stacks.references import env_reference
@@ -161,6 +161,12 @@ def digest_of(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
+def plan_digest(changes: Sequence[Change]) -> str:
+    """sha256 of a plan: equal for equal changes, so that what was applied can be told from what was reviewed."""
+    content = [[str(change), *change.details] for change in changes]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
 def labels_of(file: StackFile, content: Any) -> dict[str, str]:
     """The labels of something that was applied."""
     return {ENVIRONMENT_LABEL: file.name, APPLIED_LABEL: digest_of(content)}
@@ -218,7 +224,7 @@ def _secrets(file: StackFile, state: ServerState, environ: Mapping[str, str]) ->
 
 
 def _components(file: StackFile, state: ServerState) -> list[Change]:
-    changes = []
+    changes, known = [], known_flavors(file.flavors)
     for (kind, name), config in wanted_configs(file).items():
         flavor, present = file.components[kind][name].flavor, state.components.get((kind, name))
         if present is None:
@@ -231,9 +237,10 @@ def _components(file: StackFile, state: ServerState) -> list[Change]:
             details: tuple[str, ...] = (f"flavor: {present.flavor_name!r} -> {flavor!r}",)
             changes.append(Change(Action.REPLACE, Kind.COMPONENT, kind, name, details, by_hand))
             continue
-        details = _details(present.configuration, config) + _label_details(
-            labels, labels_of(file, [flavor, config])
+        details = _details(
+            present.configuration, config, hidden=secret_options(kind, flavor, present.configuration, known)
         )
+        details += _label_details(labels, labels_of(file, [flavor, config]))
         if details:
             changes.append(Change(Action.UPDATE, Kind.COMPONENT, kind, name, details, by_hand))
     return changes
@@ -276,14 +283,17 @@ def _leftovers(file: StackFile, state: ServerState) -> list[Change]:
     ]
 
 
-def _details(present: Mapping[str, Any], wanted: Mapping[str, Any]) -> tuple[str, ...]:
+def _details(
+    present: Mapping[str, Any], wanted: Mapping[str, Any], *, hidden: Set[str] = frozenset()
+) -> tuple[str, ...]:
+    """Each key that differs; ``hidden`` are those where somebody put a secret in clear by hand."""
     absent = object()
 
     def show(value: Any) -> str:
         return "(none)" if value is absent else repr(value)
 
     return tuple(
-        f"{key}: {show(old)} -> {show(new)}"
+        f"{key}: {'(hidden)' if key in hidden else show(old)} -> {show(new)}"
         for key in sorted({*present, *wanted})
         if (old := present.get(key, absent)) != (new := wanted.get(key, absent))
     )

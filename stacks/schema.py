@@ -60,9 +60,14 @@ class Pool(_Part):
 
 
 class LocalBundle(_Part):
-    """DAG files and manifests in a folder of the machine."""
+    """DAG files and manifests in a folder of the machine.
+
+    Attributes:
+        refresh_seconds: How often Airflow looks for new files.
+    """
 
     kind: Literal["local"]
+    refresh_seconds: int = Field(default=5, gt=0)
 
 
 class GitBundle(_Part):

@@ -15,6 +15,7 @@ _TOGETHER = {
     "tests/e2e/test_readme.py": "the main job",
     "tests/provider/test_provider_airflow.py": "a ZenML server",
     "tests/provider/test_provider_server.py": "a ZenML server",
+    "tests/provider/test_provider_stacks.py": "a ZenML server",
 }
 """Modules that share a fixture of minutes; they start first."""
 

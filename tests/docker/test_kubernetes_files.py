@@ -19,7 +19,11 @@ def documents(path):
     return list(yaml.safe_load_all(path.read_text()))
 
 
-OBJECTS = [(path.name, item) for path in MANIFESTS for item in documents(path)]
+TASK_POD = yaml.safe_load(documents(FOLDER / "values-kubernetes.yaml")[0]["podTemplate"])
+OBJECTS = [
+    *((path.name, item) for path in MANIFESTS for item in documents(path)),
+    ("values-kubernetes.yaml", TASK_POD),
+]
 
 
 def of_kind(kind):
@@ -54,9 +58,9 @@ def test_the_schema_refuses_a_wrong_manifest():
         kubernetes_validate.validate(broken, VERSION, strict=True)
 
 
-@pytest.mark.parametrize("name", ["step-pod.yaml", "airflow-task-pod.yaml"])
-def test_a_pod_meets_the_restricted_standard(name):
-    spec = documents(FOLDER / name)[0]["spec"]
+@pytest.mark.parametrize("pod", [documents(FOLDER / "step-pod.yaml")[0], TASK_POD], ids=["step", "task"])
+def test_a_pod_meets_the_restricted_standard(pod):
+    spec = pod["spec"]
     security = spec["securityContext"]
     assert security["runAsNonRoot"] is True
     assert security["runAsUser"] > 0
@@ -124,6 +128,7 @@ def test_the_chart_gets_secrets_by_name_pods_by_the_standard_and_dags_from_git(n
     for key in ("fernetKeySecretName", "jwtSecretName", "apiSecretKeySecretName"):
         assert chart[key]
     text = "".join((FOLDER / one).read_text().lower() for one in ("values.yaml", name))
+    text = text.replace("automountserviceaccounttoken:", "")
     for word in ("password:", "fernetkey:", "brokerurl:", "pass:", "token:"):
         assert word not in text
     assert "GitDagBundle" in chart["config"]["dag_processor"]["dag_bundle_config_list"]
@@ -152,6 +157,30 @@ def test_the_chart_gets_secrets_by_name_pods_by_the_standard_and_dags_from_git(n
         },
     }
     kubernetes_validate.validate(pod, VERSION, strict=True)
+
+
+@pytest.mark.parametrize("name", VALUES[1:])
+def test_what_the_chart_would_do_by_itself_and_must_not_is_turned_off(name):
+    chart = merged(name)
+    assert chart["webserver"]["defaultUser"] == {"enabled": False}, "admin with the password admin"
+    assert chart["pgbouncer"]["configSecretName"], "a password among the values"
+    assert chart["pgbouncer"]["metricsExporterSidecar"]["statsSecretName"]
+    assert "fab" not in chart["config"]["core"]["auth_manager"].lower(), "the image holds no FAB"
+    for part in ("scheduler", "triggerer", "dagProcessor"):
+        assert chart[part]["logGroomerSidecar"] == {"enabled": False}, "the image holds no such script"
+    assert chart["triggerer"]["persistence"] == {"enabled": False}
+    for part in ("apiServer", "scheduler"):
+        # Helm keeps the chart's own `maxUnavailable`, and Kubernetes takes no budget that has both.
+        assert list(chart[part]["podDisruptionBudget"]["config"]) == ["maxUnavailable"]
+
+
+def test_the_broker_and_the_autoscaler_get_through():
+    policies = of_kind("NetworkPolicy")
+    assert 6379 in {
+        port["port"] for rule in policies["airflow"]["spec"]["egress"] for port in rule.get("ports", [])
+    }
+    (rule,) = policies["keda-to-pgbouncer"]["spec"]["ingress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 6543}]
 
 
 def test_celery_workers_follow_the_length_of_the_queue():

@@ -24,7 +24,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "docker" / "zenml-server" / "requirements.txt"
 VENV = ROOT / ".venv-zenml-server"
-START_SECONDS = 90
+START_SECONDS = 240
 
 
 class NoServerError(RuntimeError):

@@ -39,6 +39,14 @@ settings:
 policies: {minimum: dry_run, weaker: {model-card: dry_run}}
 """
 
+GOOGLE = (
+    (
+        "{flavor: s3, config: {path: s3://b/a, s3_additional_kwargs: {ServerSideEncryption: AES256}}}",
+        "{flavor: gcp, config: {path: gs://b}}",
+    ),
+)
+"""The change of the good file that another flavor of the artifact store is."""
+
 
 def broken(folder, old, new):
     """The good file with one thing changed, which must be there."""

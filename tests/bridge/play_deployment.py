@@ -7,8 +7,9 @@ import json
 import os
 import sys
 from datetime import date
+from types import SimpleNamespace
 
-from mlops.runtime import apply_stack, enter, stack_id
+from mlops.runtime import apply_stack, enter, load_pipeline, stack_id
 
 settings = enter("local")
 
@@ -29,7 +30,8 @@ for name in ("LAB_KEY", "LAB_SECRET"):
     del os.environ[name]
 
 with active_stack(stack_id(settings, scheduled=True)):
-    manifest, path = deploy_pipeline(wing, {}, settings=settings, packages=["wing"])
+    with_defaults = load_pipeline(settings, SimpleNamespace(load=lambda: wing))
+    manifest, path = deploy_pipeline(with_defaults, {}, settings=settings, packages=["wing"])
 
 context = cli_context(date(2026, 1, 5), environment="local", storage_root=str(settings.state_dir))
 request = StepsRequest(
