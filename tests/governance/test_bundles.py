@@ -39,6 +39,9 @@ from governance.promotion import (
 from governance.promotion.origins import origin_of
 from governance.promotion.overview import imports, version_rows
 from governance.steps.gates import quality_gate
+from zenml_airflow.candidates import CandidateCondition
+from zenml_airflow.conditions import Outcome, judge
+from zenml_airflow.zenml_api import read_local
 
 WHY = "Because the test asks for it."
 
@@ -419,6 +422,13 @@ def judge_here(auc):
 
     with contextlib.suppress(RuntimeError):
         judged_here(auc=auc)
+
+
+def test_the_sensor_of_the_promotion_dag_takes_an_imported_version_for_a_candidate(source, rules):
+    import_bundle(str(source["bundle"]["plain"]), rules)
+    for required, outcome in ((("floor",), Outcome.MET), (("floor", "ceiling"), Outcome.FAILED)):
+        condition = CandidateCondition(model="risk", version=1, stage="production", required=required)
+        assert judge(condition, read_local).outcome is outcome
 
 
 def test_a_rejection_travels_too(source, rules):
