@@ -88,7 +88,7 @@ class SkopsMaterializer(_DigestMaterializer):
         import skops.io
 
         payload = bytes(skops.io.dumps(data))
-        self._audit(payload)
+        self.audit(payload)
         self._write(payload)
 
     def load(self, data_type: type[Any]) -> Any:
@@ -101,7 +101,7 @@ class SkopsMaterializer(_DigestMaterializer):
         import skops.io
 
         payload = self._read()
-        self._audit(payload)
+        self.audit(payload)
         trusted = sorted(self.BASE_TRUSTED_TYPES | self.TRUSTED_TYPES)
         model = skops.io.loads(payload, trusted=trusted)
         if not isinstance(model, data_type):
@@ -119,13 +119,19 @@ class SkopsMaterializer(_DigestMaterializer):
             "skops": str(skops.__version__),
         }
 
-    def _audit(self, payload: bytes) -> None:
+    @classmethod
+    def audit(cls, payload: bytes) -> None:
+        """Look at the types that a stored estimator names, without loading it.
+
+        Raises:
+            UntrustedTypeError: If one of them is not trusted.
+        """
         import skops.io
 
-        untrusted = set(skops.io.get_untrusted_types(data=payload)) - self.BASE_TRUSTED_TYPES - self.TRUSTED_TYPES
+        untrusted = set(skops.io.get_untrusted_types(data=payload)) - cls.BASE_TRUSTED_TYPES - cls.TRUSTED_TYPES
         if untrusted:
             raise UntrustedTypeError(
-                f"The estimator holds types that {type(self).__name__} does not trust: {sorted(untrusted)}. "
+                f"The estimator holds types that {cls.__name__} does not trust: {sorted(untrusted)}. "
                 "Use stock "
                 "scikit-learn parts, or vouch for the type in a subclass's TRUSTED_TYPES after reading its "
                 "code."

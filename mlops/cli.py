@@ -15,6 +15,7 @@ from rich.table import Table
 
 from mlops.audit_cli import audit_app
 from mlops.backfill import backfill
+from mlops.bundle_cli import export, import_
 from mlops.config_cli import config_app
 from mlops.data_cli import data_app
 from mlops.github_cli import github_app
@@ -43,6 +44,8 @@ app.add_typer(github_app, name="github")
 app.command()(backfill)
 app.command()(promote)
 app.command()(rollback)
+app.command()(export)
+app.command("import")(import_)
 
 
 class CardForm(StrEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from mlops.sentences import sentences
 
 if TYPE_CHECKING:
     from governance.promotion import Preview, Record
+    from governance.promotion.origins import Origin
 
 models_app = typer.Typer(
     no_args_is_help=True,
@@ -136,7 +138,7 @@ def list_models(as_json: AsJson = False, environment: Environment = "local") -> 
 
 @models_app.command()
 def show(model: ModelName, as_json: AsJson = False, environment: Environment = "local") -> None:
-    """Show the versions of a model: stage, gates, approval, run and commit.
+    """Show the versions of a model: stage, gates, approval, run and commit; and where imported ones come from.
 
     For example: `mlops models show readmission_risk`
     """
@@ -148,7 +150,7 @@ def show(model: ModelName, as_json: AsJson = False, environment: Environment = "
         if as_json:
             _print_json(rows)
             return
-        keys = ("version", "stage", "gates", "decision", "withdrawn", "commit", "run", "created")
+        keys = ("version", "stage", "gates", "decision", "withdrawn", "commit", "run", "from", "created")
         table = Table(*keys)
         for row in rows:
             table.add_row(*(escape(str(row[key] or "")) for key in keys))
@@ -159,19 +161,25 @@ def show(model: ModelName, as_json: AsJson = False, environment: Environment = "
 def history(model: ModelName, as_json: AsJson = False, environment: Environment = "local") -> None:
     """Show what entered and left the stages of a model: when, by whom, why, on whose approval.
 
+    Of an imported version it shows the import, and what happened to it on the server that it comes from.
+
     For example: `mlops models history readmission_risk`
     """
     with sentences():
         _enter(environment)
         from governance.promotion import history as recorded
+        from governance.promotion.overview import imports
 
         records = recorded(model)
         if as_json:
             _print_json([{**record.model_dump(mode="json"), "state": record.state.value} for record in records])
             return
         table = Table("no.", "at (UTC)", "what", "state", "by", "approved by", "why", "run")
-        for record in records:
-            table.add_row(*_history_row(record))
+        rows = [(record.plan.at, _history_row(record)) for record in records]
+        for number, origin in imports(model):
+            rows += [(origin.imported_at, row) for row in _import_rows(number, origin)]
+        for _, row in sorted(rows, key=itemgetter(0)):
+            table.add_row(*row)
         console.print(table)
 
 
@@ -249,10 +257,27 @@ def _history_row(record: Record) -> tuple[str, ...]:
         plan.actor,
         plan.approval.by if plan.approval else "",
         plan.reason,
-        plan.links.get("training_run", "")[:8],
+        (plan.links.get("training_run") or plan.links.get("source_run", ""))[:8],
     )
     what = f"{plan.kind.value}: {', '.join(plan.moves)}"
     return (str(plan.number), f"{plan.at:%Y-%m-%d %H:%M:%S}", what, record.state.value, *map(escape, texts))
+
+
+def _import_rows(number: int, origin: Origin) -> list[tuple[str, ...]]:
+    """What an imported version went through on the servers before this one, and its import."""
+    run, rows = str(origin.run.id)[:8], []
+    for hop in origin.hops:
+        for link in hop.chain:
+            what = f"{link.kind}: version {hop.version}: {link.came_from or 'no stage'} -> {link.stage}"
+            texts = (link.by, link.approved_by or "", link.reason, run)
+            what = escape(f"{what} [{hop.server}]")
+            rows.append(("", f"{link.at:%Y-%m-%d %H:%M:%S}", what, link.state, *map(escape, texts)))
+    last = origin.last
+    signed = f"signed by {last.signer}" if last.signer else "unsigned"
+    what = f"import: version {number} <- version {last.version} of {last.server}"
+    texts = (origin.imported_by, "", f"bundle {last.bundle[:12]}, {signed}", run)
+    rows.append(("", f"{origin.imported_at:%Y-%m-%d %H:%M:%S}", escape(what), "done", *map(escape, texts)))
+    return rows
 
 
 def _print_json(content: Any) -> None:

@@ -29,6 +29,9 @@ from zenml_airflow.conditions import (
 GATES = "gates"
 """Key of a run's metadata that holds the gates' report: ``passed``; ``verdicts`` with ``gate`` and ``passed``."""
 
+IMPORTED = "imported"
+"""Key of the metadata of an imported version: where it comes from, with the ``run`` that trained it there."""
+
 APPROVALS = "approvals"
 """Key of a version's metadata that lists what persons decided: ``stage``, ``approved``, ``by``."""
 
@@ -208,6 +211,9 @@ def rejected_by(version: Record, stage: str) -> str | None:
 
 def _made_well(version: Record, required: Collection[str]) -> _Asked:
     """Whether the run that made the model completed with every gate passed; it may still be running."""
+    imported = (part(version, "run_metadata") or {}).get(IMPORTED)
+    if imported is not None:
+        return _imported_well(imported, required)
     artifacts = yield Query(
         Entity.ARTIFACT_VERSION,
         {"model_version_id": version["id"], "type": MODEL_ARTIFACT_TYPE, "size": PAGE_SIZE, "hydrate": True},
@@ -226,6 +232,15 @@ def _made_well(version: Record, required: Collection[str]) -> _Asked:
     if status is not RunStatus.COMPLETED:
         return Outcome.FAILED, f"its run {runs[0]['name']!r} ended as {status}"
     return _gates_passed((part(runs[0], "run_metadata") or {}).get(GATES), required)
+
+
+def _imported_well(origin: Mapping[str, Any], required: Collection[str]) -> tuple[Outcome, str]:
+    """The same of a version that another server trained: its run is there, and its evidence came with it."""
+    run = origin["run"]
+    if run["status"] != RunStatus.COMPLETED:
+        return Outcome.FAILED, f"its run {run['name']!r} on the server that it comes from ended as {run['status']}"
+    verdicts = [{"gate": name, "passed": passed} for name, passed in run.get("gates", {}).items()]
+    return _gates_passed({"passed": all(one["passed"] for one in verdicts), "verdicts": verdicts}, required)
 
 
 def _gates_passed(report: Any, required: Collection[str]) -> tuple[Outcome, str]:

@@ -180,6 +180,23 @@ class MonitoringSettings(_Section):
     textfiles: str | None = None
 
 
+class BundleSettings(_Section):
+    """Model versions on their way between servers.
+
+    Attributes:
+        location: Where ``mlops export`` writes them, if it is not told; relative to the storage root.
+        allowed_signers: Who may sign what ``mlops import`` lets in: a file as ``ssh-keygen`` reads it, relative to
+            the project root.
+        models: Models that may be imported; those of the configured pipelines by default.
+        most_bytes: Largest bundle that is let in.
+    """
+
+    location: str
+    allowed_signers: str
+    models: tuple[str, ...] = ()
+    most_bytes: int = Field(gt=0)
+
+
 class DemoSettings(_Section):
     """What ``mlops demo`` replays."""
 
@@ -209,6 +226,7 @@ class Settings(_Section):
     airflow: AirflowSettings
     services: ServiceSettings
     monitoring: MonitoringSettings
+    bundles: BundleSettings
     demo: DemoSettings
     data: dict[str, Any]
     pipelines: dict[str, dict[str, Any]]

@@ -2,6 +2,7 @@
 
 from governance.audit.entries import Entry, Head, Outcome
 from governance.audit.log import AUDIT_LOG_ENV, AuditError, configured_log, open_log
+from governance.audit.lookup import recorded_head
 from governance.audit.recorder import HEAD_METADATA, airflow_actor, current_user, record
 from governance.audit.verification import Verification, verify
 
@@ -18,5 +19,6 @@ __all__ = [
     "current_user",
     "open_log",
     "record",
+    "recorded_head",
     "verify",
 ]

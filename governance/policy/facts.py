@@ -25,6 +25,7 @@ class Scope(StrEnum):
     DAG = "dag"
     TASK = "task"
     MODEL_VERSION = "model_version"
+    BUNDLE = "bundle"
 
 
 class OutputFacts(_Facts):
@@ -218,6 +219,10 @@ class ModelVersionFacts(_Facts):
         environment: Environment of the run that made it.
         approved_by: Who approved it, if anybody has.
         created: When the version was made.
+        imported_from: The server that it was imported from; ``None`` if it was trained here.
+        signed_by: Who signed the bundle that it came in.
+        approval_imported: Whether the approval was given on the other server.
+        local_gates: Result by gate that judged an imported version on this server.
     """
 
     name: str
@@ -232,9 +237,33 @@ class ModelVersionFacts(_Facts):
     environment: str | None = None
     approved_by: str | None = None
     created: datetime | None = None
+    imported_from: str | None = None
+    signed_by: str | None = None
+    approval_imported: bool = False
+    local_gates: dict[str, bool] = {}
 
 
-Subject = PipelineFacts | StackFacts | DeploymentFacts | DagFacts | TaskFacts | ModelVersionFacts
+class BundleFacts(_Facts):
+    """A model version on its way from one server to another.
+
+    Attributes:
+        name: Name of the model.
+        version: Number of the version on the server that it leaves.
+        environment: Environment of that server.
+        signed_by: Who signed the bundle, verified; ``None`` if nobody did.
+        run_status: Status of the run that trained it; ``None`` if none is recorded.
+        gates: Result by gate, as recorded by that run.
+    """
+
+    name: str
+    version: int
+    environment: str
+    signed_by: str | None = None
+    run_status: str | None = None
+    gates: dict[str, bool] = {}
+
+
+Subject = PipelineFacts | StackFacts | DeploymentFacts | DagFacts | TaskFacts | ModelVersionFacts | BundleFacts
 
 SUBJECTS: dict[Scope, type[_Facts]] = {
     Scope.PIPELINE: PipelineFacts,
@@ -243,6 +272,7 @@ SUBJECTS: dict[Scope, type[_Facts]] = {
     Scope.DAG: DagFacts,
     Scope.TASK: TaskFacts,
     Scope.MODEL_VERSION: ModelVersionFacts,
+    Scope.BUNDLE: BundleFacts,
 }
 """The description that a policy of each scope gets."""
 
@@ -254,6 +284,6 @@ def subject_name(facts: Subject) -> str:
         return f"{scope}:{facts.pipeline}"
     if isinstance(facts, TaskFacts):
         return f"{scope}:{facts.dag}.{facts.name}"
-    if isinstance(facts, ModelVersionFacts):
+    if isinstance(facts, ModelVersionFacts | BundleFacts):
         return f"{scope}:{facts.name}/{facts.version}"
     return f"{scope}:{facts.name}"

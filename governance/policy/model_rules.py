@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from governance.policy.facts import ModelVersionFacts
 from governance.policy.rules import NoParameters, Parameters, rule
+
+
+def failed_gates(gates: Mapping[str, bool]) -> list[str]:
+    """The gates that did not pass, by name."""
+    return sorted(name for name, passed in gates.items() if not passed)
 
 
 class GateParameters(Parameters):
@@ -23,9 +28,12 @@ def model_gates(facts: ModelVersionFacts, parameters: GateParameters) -> Iterato
         yield f"the run that produced it is {facts.run_status}, not completed"
     if not facts.gates:
         yield "its run recorded no gate results: place quality_gate in the pipeline"
-    failed = sorted(name for name, passed in facts.gates.items() if not passed)
+    failed = failed_gates(facts.gates)
     if failed:
         yield f"the gates {failed} failed"
+    failed_here = failed_gates(facts.local_gates)
+    if failed_here:
+        yield f"the gates {failed_here} of this server failed"
     missing = sorted(set(parameters.required) - set(facts.gates))
     if facts.gates and missing:
         yield f"the gates {missing} were not judged"
@@ -67,10 +75,40 @@ def model_environment(facts: ModelVersionFacts, parameters: EnvironmentParameter
         yield f"it was trained in environment {facts.environment!r}, allowed are {list(parameters.trained_in)}"
 
 
+class ImportParameters(Parameters):
+    """What is asked of a version that another server trained.
+
+    Attributes:
+        signed: Whether the signer of its bundle must have been verified.
+        local_gates: Gates of this server that must have judged it too.
+    """
+
+    signed: bool = True
+    local_gates: tuple[str, ...] = ()
+
+
+@rule
+def model_import(facts: ModelVersionFacts, parameters: ImportParameters) -> Iterator[str]:
+    """Somebody whom this server trusts vouches for a version that another one trained."""
+    if facts.imported_from is None:
+        return
+    if parameters.signed and not facts.signed_by:
+        yield f"it was imported from {facts.imported_from} without a signature, so nobody vouches for its gates"
+    missing = sorted(set(parameters.local_gates) - set(facts.local_gates))
+    if missing:
+        yield f"it was imported, and the gates {missing} of this server have not judged it"
+
+
 class ApprovalParameters(Parameters):
-    """Stages that a person must approve."""
+    """Stages that a person must approve.
+
+    Attributes:
+        stages: The stages.
+        imported: Whether an approval counts that was given on the server which a signed bundle comes from.
+    """
 
     stages: tuple[str, ...]
+    imported: bool = False
 
 
 @rule
@@ -78,3 +116,5 @@ def model_approval(facts: ModelVersionFacts, parameters: ApprovalParameters) -> 
     """A person has approved that the version enters the stage."""
     if facts.target in parameters.stages and not facts.approved_by:
         yield f"nobody has approved it for {facts.target}"
+    elif facts.target in parameters.stages and facts.approval_imported and not parameters.imported:
+        yield f"{facts.approved_by} approved it for {facts.target} on another server, and nobody has on this one"

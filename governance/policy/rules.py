@@ -69,6 +69,12 @@ def rule(function: _F) -> _F:
 
 def rules() -> dict[str, Rule]:
     """All rules by name."""
-    from governance.policy import dag_rules, model_rules, pipeline_rules, stack_rules  # noqa: F401 - registers them
+    from governance.policy import (  # noqa: F401 - registers them
+        bundle_rules,
+        dag_rules,
+        model_rules,
+        pipeline_rules,
+        stack_rules,
+    )
 
     return dict(_RULES)

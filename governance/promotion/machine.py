@@ -16,8 +16,7 @@ from zenml.client import Client
 from zenml.metadata.metadata_types import MetadataType
 from zenml.models import ModelVersionResponse
 
-from governance.audit import HEAD_METADATA, Head, Outcome, configured_log, record
-from governance.audit.entries import parse_entry
+from governance.audit import HEAD_METADATA, Head, Outcome, record, recorded_head
 from governance.policy.engine import Assessment
 from governance.promotion.errors import TransitionError
 from governance.promotion.lock import LockedError, StageLock
@@ -143,7 +142,8 @@ def _close(
 ) -> None:
     outcome = Outcome.DONE if state is State.DONE else Outcome.FAILED
     # A process that died between the entry and the end has left the entry: it is not written twice.
-    head = _entry_on(plan, version, outcome) if resumed_by else None
+    wanted = {"transition": plan.id, "model_version": str(version.id)}
+    head = recorded_head(outcome, wanted) if resumed_by else None
     head = head or _audit(plan, version, outcome, detail, None)
     now, by = datetime.now(UTC), resumed_by or plan.actor
     action = f"{plan.kind.value} to {plan.stage}" if plan.kind in ENTERING else plan.kind.value
@@ -196,20 +196,6 @@ def _audit(
             "commit": plan.commit,
         },
     )
-
-
-def _entry_on(plan: Transition, version: ModelVersionResponse, outcome: Outcome) -> Head | None:
-    """The head of the log as the entry on the end of a plan left it, if there is that entry."""
-    log = configured_log()
-    if log is None:
-        return None
-    wanted = {"transition": plan.id, "model_version": str(version.id)}
-    for line in log.lines():
-        if str(version.id).encode() in line and line.endswith(b"\n"):
-            entry = parse_entry(line[:-1])
-            if entry.outcome is outcome and wanted.items() <= entry.links.items():
-                return entry.head
-    return None
 
 
 def subject(model: str, version: int) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 from zenml.client import Client
 from zenml.enums import ModelStages
 
-from governance.promotion.approvals import latest_approval
+from governance.promotion.approvals import Approval, latest_approval
 from governance.promotion.errors import PromotionRefusedError
+from governance.promotion.origins import SERVER_LINK, Origin, origin_of, unfinished
 from governance.promotion.records import history_of, withdrawn_versions
 from governance.promotion.versions import code_of, describe_version, producer, stage_of, versions
 
@@ -53,16 +54,29 @@ def version_rows(model_name: str) -> list[dict[str, Any]]:
         decided = latest_approval(version, ModelStages.PRODUCTION.value)
         failed = sorted(name for name, passed in facts.gates.items() if not passed)
         by = withdrawn.get(int(version.number))
+        origin = origin_of(version)
         rows.append(
             {
                 "version": int(version.number),
                 "stage": stage_of(version),
                 "gates": (f"failed: {', '.join(failed)}" if failed else "passed") if facts.gates else None,
-                "decision": decided and f"{'approved' if decided.approved else 'rejected'} by {decided.by}",
+                "decision": decided and _decision(decided),
                 "withdrawn": by and by.reason,
                 "commit": (code_of(version).get("git_commit") or "")[:12] or None,
-                "run": None if run is None else run.name,
+                "run": run.name if origin is None and run is not None else origin and origin.run.name,
+                "from": "an import that is not finished" if unfinished(version) else origin and str(origin),
                 "created": f"{version.created:%Y-%m-%d %H:%M}",
+                "origin": origin and origin.model_dump(mode="json"),
             }
         )
     return rows
+
+
+def _decision(decided: Approval) -> str:
+    place = f" on {decided.links[SERVER_LINK]}" if SERVER_LINK in decided.links else ""
+    return f"{'approved' if decided.approved else 'rejected'} by {decided.by}{place}"
+
+
+def imports(model_name: str) -> list[tuple[int, Origin]]:
+    """The imported versions of a model with their origins, the newest first."""
+    return [(int(v.number), origin) for v in versions(model_name) if (origin := origin_of(v)) is not None]

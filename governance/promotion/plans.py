@@ -16,6 +16,7 @@ from governance.policy.schema import Severity, load_policies
 from governance.policy.waivers import Waiver, load_waivers
 from governance.promotion.approvals import latest_approval
 from governance.promotion.errors import NothingToRollBackToError, PromotionRefusedError
+from governance.promotion.origins import origin_of
 from governance.promotion.records import (
     Kind,
     Record,
@@ -70,7 +71,7 @@ def plan_promotion(
     links: Mapping[str, str],
 ) -> Preview:
     """The plan of a promotion, judged by every policy on model versions."""
-    run, where = producer(candidate), _environment(environment)
+    run, where = producer(candidate), judged_environment(environment)
     if force:
         check_reason(reason)
     records = history(candidate.model.name)
@@ -92,7 +93,7 @@ def plan_promotion(
         refusals.append("It is in production, which would be empty then: promote another version there first.")
     if assessment.blocking:
         refusals.append(assessment.explain())
-    if run is None and not assessment.blocking:
+    if run is None and facts.imported_from is None and not assessment.blocking:
         refusals.append("ZenML knows no run that produced it, so no data either.")
     return Preview(plan=plan, assessment=assessment, refusals=tuple(refusals))
 
@@ -112,7 +113,7 @@ def plan_rollback(
         NothingToRollBackToError: If none is named and the history has none.
     """
     check_stage(stage)
-    records, where = history(model_name), _environment(environment)
+    records, where = history(model_name), judged_environment(environment)
     present = in_stage(model_name, stage)
     if to is None:
         order = [number for number in succession(records, stage) if number not in present]
@@ -143,7 +144,11 @@ def plan_leaving(
     kind: Kind, model_name: str, number: int, environment: str | None, actor: str, reason: str
 ) -> tuple[Preview, ModelVersionResponse]:
     """The plan that archives or withdraws a version, and the version."""
-    version, records, where = find_version(model_name, number), history(model_name), _environment(environment)
+    version, records, where = (
+        find_version(model_name, number),
+        history(model_name),
+        judged_environment(environment),
+    )
     plan = _plan(kind, version, ARCHIVED, records, where, actor, reason, {}, run=producer(version))
     refusals = [*_unfinished(records), *_withdrawn(plan, records)]
     if kind is Kind.ARCHIVE and plan.came_from == ARCHIVED and not refusals:
@@ -181,8 +186,15 @@ def _plan(
         approval=approval if approval is not None and approval.approved else None,
         waivers=waivers,
         commit=code_of(version).get("git_commit"),
-        links={**links, **({} if run is None else {"training_run": str(run.id)})},
+        links={**links, **_made_by(version, run)},
     )
+
+
+def _made_by(version: ModelVersionResponse, run: PipelineRunResponse | None) -> dict[str, str]:
+    origin = origin_of(version)
+    if origin is not None:
+        return origin.links
+    return {} if run is None else {"training_run": str(run.id)}
 
 
 def _forced(assessment: Assessment, actor: str, reason: str) -> tuple[Waiver, ...]:
@@ -227,7 +239,7 @@ def check_reason(reason: str) -> None:
         )
 
 
-def _environment(claimed: str | None) -> str:
+def judged_environment(claimed: str | None) -> str:
     """The environment whose policies hold: a claim counts only where a stack of it is registered.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zenml.client import Client
@@ -13,6 +13,7 @@ from governance.policy.facts import ModelVersionFacts
 from governance.policy.model_rules import GateParameters, model_gates
 from governance.promotion.approvals import latest_approval
 from governance.promotion.errors import PromotionRefusedError
+from governance.promotion.origins import SERVER_LINK, origin_of
 from governance.steps.card import CARD_ARTIFACT
 from governance.steps.gates import GATES_METADATA
 
@@ -44,33 +45,56 @@ def describe_version(
 ) -> ModelVersionFacts:
     """Describe a version for the policies.
 
+    The run of an imported version is on another server: what the bundle said of it counts.
+
     Args:
         version: The version.
         run: The run that produced its model artifact, if ZenML knows it.
         target: Stage that it is to enter.
     """
     code, made = code_of(version), _made(version)
-    recorded: Any = run.run_metadata.get(GATES_METADATA) if run else None
-    verdicts = recorded.get("verdicts", []) if isinstance(recorded, dict) else []
-    gates = {str(verdict["gate"]): verdict.get("passed") is True for verdict in verdicts}
-    if gates and recorded.get("passed") is not True and all(gates.values()):
-        gates["the report as a whole"] = False
-    environment = run.run_metadata.get("environment") if run else None
-    approval = latest_approval(version, target)
+    origin, approval = origin_of(version), latest_approval(version, target)
+    status: str | None
+    if origin is not None:
+        status, gates, environment = origin.run.status, origin.run.gates, origin.run.environment
+    else:
+        status = run.status.value if run else None
+        gates = recorded_gates(run.run_metadata) if run else {}
+        environment = environment_of_run(run) if run else None
     return ModelVersionFacts(
         name=version.model.name,
         version=int(version.number),
         target=target,
-        run_status=run.status.value if run else None,
+        run_status=status,
         gates=gates,
         has_card=version.get_artifact(CARD_ARTIFACT) is not None,
         data_digest=made.get("data", {}).get("sha256"),
         commit=code.get("git_commit"),
         dirty=code.get("git_dirty"),
-        environment=None if environment is None else str(environment),
+        environment=environment,
         approved_by=approval.by if approval is not None and approval.approved else None,
         created=version.created,
+        imported_from=None if origin is None else str(origin.last.server),
+        signed_by=None if origin is None else origin.signer,
+        approval_imported=approval is not None and SERVER_LINK in approval.links,
+        local_gates={} if origin is None else recorded_gates(version.run_metadata),
     )
+
+
+def recorded_gates(metadata: Mapping[str, Any]) -> dict[str, bool]:
+    """Result by gate, from the metadata of a run or of a version; empty if there is none."""
+    recorded: Any = metadata.get(GATES_METADATA)
+    verdicts = recorded.get("verdicts", []) if isinstance(recorded, dict) else []
+    gates = {str(verdict["gate"]): verdict.get("passed") is True for verdict in verdicts}
+    if gates and recorded.get("passed") is not True and all(gates.values()):
+        gates["the report as a whole"] = False
+    return gates
+
+
+def environment_of_run(run: PipelineRunResponse) -> str | None:
+    """Environment that a run was for, as its context recorded it."""
+    named = run.run_metadata.get("environment")
+    return None if named is None else str(named)
 
 
 def code_of(version: ModelVersionResponse) -> dict[str, Any]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
 from datetime import timedelta
 
 import pytest
+from dying import FORK, die_after
 from version_bench import artifacts, forget_models, make_versions, stages
 from zenml.client import Client
 from zenml.zen_stores.sql_zen_store import SqlZenStore
@@ -42,7 +41,6 @@ EFFECTS = (
     (FileLog, ("append",)),
 )
 """Every write of a transition: the lock, plan and end, the stages, the audit log."""
-FORK = multiprocessing.get_context("fork")
 
 
 @pytest.fixture(autouse=True)
@@ -287,35 +285,6 @@ def test_a_failure_in_zenml_says_what_is_changed(log, monkeypatch):
     assert history("failing")[-1].end.detail == "failing version 1 is in production now."
 
 
-def die_after(count, call):
-    """Run ``call`` in a process that is gone, without any clean-up, after its ``count``-th write."""
-
-    def child():
-        Client().zen_store.engine.dispose(close=False)
-        left = [count]
-
-        def dying(original):
-            def write(*args, **kwargs):
-                result = original(*args, **kwargs)
-                left[0] -= 1
-                if left[0] == 0:
-                    os._exit(9)
-                return result
-
-            return write
-
-        for owner, names in EFFECTS:
-            for name in names:
-                setattr(owner, name, dying(getattr(owner, name)))
-        call()
-        os._exit(0)
-
-    process = FORK.Process(target=child)
-    process.start()
-    process.join(60)
-    return process.exitcode == 9
-
-
 PROMOTION = (lambda name: promote(name, 2), {1: "production", 2: None}, {1: "archived", 2: "production"})
 ROLLBACK = (lambda name: rollback(name), {1: "archived", 2: "production"}, {1: "production", 2: "archived"})
 WITHDRAWAL = (
@@ -341,7 +310,7 @@ def test_killed_after_any_single_write_the_stages_are_legal_and_resume_ends_it(
         if what == "rollback":
             promote(name, 2)
         done = len(history(name))
-        if not die_after(count, lambda name=name: call(name)):
+        if not die_after(count, lambda name=name: call(name), EFFECTS):
             break
         died += 1
         assert stages(name) in (before, after)
@@ -378,7 +347,7 @@ def test_resume_gives_a_plan_up_that_no_longer_fits():
     make_versions("moved", True, True, True)
     promote("moved", 1)
     # After the lock, the entry and the plan.
-    assert die_after(3, lambda: promote("moved", 2))
+    assert die_after(3, lambda: promote("moved", 2), EFFECTS)
     Client().get_model_version("moved", 3).set_stage("production", force=True)
     Client().delete_tag(f"promotion-lock-{Client().get_model('moved').id}")
     with pytest.raises(TransitionError, match=r"production holds version 3\. The plan moved/2 is given up"):

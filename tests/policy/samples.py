@@ -1,6 +1,7 @@
 """One description for each policy that keeps it, and one that breaks it in one place."""
 
 from governance.policy.facts import (
+    BundleFacts,
     ComponentFacts,
     DagFacts,
     DeploymentFacts,
@@ -87,7 +88,18 @@ VERSION = ModelVersionFacts(
     environment="staging",
     approved_by="dr.who",
 )
-GOOD = (PIPELINE, DEPLOYMENT, STACK, DAG, TASK, VERSION)
+IMPORTED = VERSION.model_copy(
+    update={"imported_from": "staging (https://zenml.example)", "signed_by": "release", "approval_imported": True}
+)
+BUNDLE = BundleFacts(
+    name="risk",
+    version=3,
+    environment="staging",
+    signed_by="release",
+    run_status="completed",
+    gates={"skill": True},
+)
+GOOD = (PIPELINE, DEPLOYMENT, STACK, DAG, TASK, VERSION, BUNDLE)
 
 
 def but(facts, **changes):
@@ -162,5 +174,13 @@ BROKEN = [
     ("model-commit", but(VERSION, dirty=True), "differs from commit"),
     ("model-environment", but(VERSION, environment="local"), "environment 'local'"),
     ("model-approval", but(VERSION, approved_by=None), "nobody has approved it for production"),
+    ("model-gates", but(IMPORTED, local_gates={"skill": False}), "['skill'] of this server failed"),
+    ("model-import", but(IMPORTED, signed_by=None), "without a signature"),
+    ("bundle-signature", but(BUNDLE, signed_by=None), "is not signed"),
+    ("bundle-gates", but(BUNDLE, gates={"skill": False}), "['skill'] failed"),
+    ("bundle-gates", but(BUNDLE, gates={}), "no gate results"),
+    ("bundle-gates", but(BUNDLE, run_status="failed"), "is failed, not completed"),
+    ("bundle-gates", but(BUNDLE, run_status=None), "no run that trained"),
+    ("bundle-source", but(BUNDLE, environment="local"), "environment 'local'"),
 ]
 """Policy, a description that breaks it and nothing else in production, and what the verdict says."""

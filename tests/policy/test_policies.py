@@ -4,7 +4,7 @@ import json
 from datetime import date, timedelta
 
 import pytest
-from samples import BROKEN, DAG, GOOD, PIPELINE, STACK, but
+from samples import BROKEN, DAG, GOOD, IMPORTED, PIPELINE, STACK, but
 
 from governance.policy.engine import PolicyViolationError, judge
 from governance.policy.facts import StackFacts, subject_name
@@ -22,7 +22,8 @@ def in_production(facts):
 
 
 def test_what_keeps_every_policy_passes():
-    assessment = judge([f for f in GOOD if f is not STACK] + [NOT_LOCAL], "production", waivers=(), today=TODAY)
+    kept = [IMPORTED, NOT_LOCAL, *(f for f in GOOD if f is not STACK)]
+    assessment = judge(kept, "production", waivers=(), today=TODAY)
     assert [v for v in assessment.verdicts if not v.passed] == []
     assert {v.policy for v in assessment.verdicts} == {p.id for p in load_policies()}
     assert assessment.enforce("All of it") is assessment
