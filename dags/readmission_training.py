@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Param
 
-from zenml_airflow.dags import dag_arguments, load_settings
+from zenml_airflow.dags import dag_arguments, dag_settings
 from zenml_airflow.task_group import ZenMLTaskGroup
 
 DOC = """
@@ -18,7 +18,7 @@ version if every gate passes. A version enters production by promotion, never by
 * **Clear a task** to run it and what follows again; results of earlier tasks are reused.
 """
 
-settings = load_settings()
+settings = dag_settings(__file__)
 
 with DAG(
     dag_id="readmission_training",

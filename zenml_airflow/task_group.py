@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TaskGroup
 
+from zenml_airflow.dags import current_settings
 from zenml_airflow.enums import Granularity, Launcher
 from zenml_airflow.launchers import DockerOptions, KubernetesOptions, LauncherOptions, SubprocessOptions
 from zenml_airflow.manifest import Manifest, ManifestError, manifest_path, read_manifest
 from zenml_airflow.operators import ZenMLInProcessOperator, ZenMLSteps, ZenMLSubprocessOperator
 from zenml_airflow.plan import TaskPlan, plan_tasks
-from zenml_airflow.settings import Settings, load_settings
+from zenml_airflow.settings import Settings
 from zenml_airflow.shards import ZenMLShardsOperator
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class ZenMLTaskGroup(TaskGroup):
         settings: Settings | None = None,
         **kwargs: Any,
     ) -> None:
-        settings = settings or load_settings()
+        settings = settings or current_settings()
         own = manifest_path(settings.manifests_dir, pipeline)
         found = read_manifest(Path(manifest) if manifest else own, pipeline)
         _check_current(found, settings, own=manifest is None)
