@@ -13,7 +13,7 @@ SBOM_GROUPS := image-airflow image-mlflow image-pipeline
 export GIT_COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 export LOCK_DIGEST ?= $(shell sha256sum uv.lock 2>/dev/null | cut -d' ' -f1)
 
-.PHONY: help setup demo test conformance services-test bench check up down status logs password clean lock format \
+.PHONY: help setup demo test conformance services-test gitops-test bench check up down status logs password clean lock format \
 	images sbom compose-secrets compose-up compose-down compose-test
 
 help: ## Show this list
@@ -31,14 +31,17 @@ setup: $(if $(findstring .venv-uv,$(UV)),.venv-uv/bin/uv) ## Install the locked 
 demo: setup ## Train, gate, promote and backfill daily batch inference in a real Airflow
 	@$(RUN) mlops demo --source '$(SOURCE)'
 
-test: setup ## Run every test but the conformance and services suites
-	$(RUN) pytest -m 'not conformance and not services' -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+test: setup ## Run every test but the conformance, services and gitops suites
+	$(RUN) pytest -m 'not conformance and not services and not gitops' -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 conformance: setup ## Play every row of docs/state-semantics.md on a real Airflow (needs PostgreSQL)
 	$(RUN) pytest -m conformance
 
 services-test: setup ## Run the main job on two Celery workers and a ZenML server (needs PostgreSQL, MariaDB, Redis)
 	$(RUN) pytest -m services
+
+gitops-test: setup ## Have an Airflow follow a Git repository through releases, rollbacks and bad commits (needs PostgreSQL)
+	$(RUN) pytest -m gitops
 
 bench: setup ## Measure the bridge against stock ZenML and plain Airflow; writes benchmarks/results.md
 	$(RUN) python -m benchmarks

@@ -26,7 +26,7 @@ def airflow_variables(file: StackFile, dags_dir: str) -> dict[str, str]:
     bundle = file.airflow.bundle
     kwargs: dict[str, Any]
     if isinstance(bundle, GitBundle):
-        classpath = "airflow.providers.git.bundles.git.GitDagBundle"
+        classpath = "zenml_airflow.git_bundle.CheckedGitDagBundle"
         kwargs = {
             "tracking_ref": bundle.tracking_ref,
             "subdir": bundle.subdir,

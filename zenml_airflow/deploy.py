@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zenml_airflow.code_archive import build_archive, upload_archive
 from zenml_airflow.manifest import CodeRef, Manifest, PolicyVerdict, write_manifest
+from zenml_airflow.snapshots import DEPLOYMENT_KEY, Deployment
 
 if TYPE_CHECKING:
     from zenml.models import PipelineSnapshotResponse
@@ -126,15 +127,23 @@ def deploy_pipeline(
     git = code_state(settings)
     code = CodeRef(commit=git.commit, dirty=git.dirty, digest=digest)
     defaults = task_defaults(settings)
-    snapshot = _snapshot(pipeline, arguments, settings, code, defaults, extra or {})
-    manifest = orchestrator.build_manifest(
-        snapshot,
+    deployment = Deployment(
         environment=settings.environment,
         code=code,
         policies=policies,
-        defaults=defaults,
+        defaults=defaults.model_dump(mode="json"),
         config_digest=settings.deployed_digest(pipeline.name),
         image=getattr(settings.airflow.options_of(settings.airflow.launcher), "image", None),
+    )
+    snapshot = _snapshot(pipeline, arguments, deployment, defaults, extra or {})
+    manifest = orchestrator.build_manifest(
+        snapshot,
+        environment=deployment.environment,
+        code=code,
+        policies=policies,
+        defaults=defaults,
+        config_digest=deployment.config_digest,
+        image=deployment.image,
     )
     return manifest, write_manifest(manifest, settings.manifests_dir)
 
@@ -155,8 +164,7 @@ def task_defaults(settings: Settings) -> TaskDefaults:
 def _snapshot(
     pipeline: Pipeline,
     arguments: dict[str, Any],
-    settings: Settings,
-    code: CodeRef,
+    deployment: Deployment,
     defaults: TaskDefaults,
     extra: Mapping[str, Any],
 ) -> PipelineSnapshotResponse:
@@ -166,7 +174,7 @@ def _snapshot(
 
     from zenml_airflow.flavor import step_options
 
-    client = Client()
+    client, code = Client(), deployment.code
     fingerprint = {
         "code": code.digest,
         "commit": code.commit,
@@ -180,7 +188,7 @@ def _snapshot(
         "extra": extra,
     }
     digest = hashlib.sha256(json.dumps(fingerprint, sort_keys=True, default=str).encode()).hexdigest()
-    name = snapshot_name(settings.environment, pipeline.name, code, digest)
+    name = snapshot_name(deployment.environment, pipeline.name, code, digest)
     known = _find_snapshot(name)
     if known is not None:
         return known
@@ -201,15 +209,14 @@ def _snapshot(
         extra={
             **extra,
             "code_digest": code.digest,
-            "commit": code.commit,
-            "dirty": code.dirty,
-            "environment": settings.environment,
+            "environment": deployment.environment,
+            DEPLOYMENT_KEY: deployment.model_dump(mode="json"),
         },
     )
     configured.prepare(**arguments)
     try:
         return configured.create_snapshot(
-            name=name, description=f"{pipeline.name} for {settings.environment}, code {code.digest[:12]}"
+            name=name, description=f"{pipeline.name} for {deployment.environment}, code {code.digest[:12]}"
         )
     except EntityExistsError:
         # Another deployment of the same made it in the meantime.

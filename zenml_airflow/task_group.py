@@ -12,7 +12,7 @@ from airflow.sdk import TaskGroup
 from zenml_airflow.dags import current_settings
 from zenml_airflow.enums import Granularity, Launcher
 from zenml_airflow.launchers import DockerOptions, KubernetesOptions, LauncherOptions, SubprocessOptions
-from zenml_airflow.manifest import Manifest, ManifestError, manifest_path, read_manifest
+from zenml_airflow.manifest import Manifest, ManifestError, manifest_path, pipeline_tag, read_manifest
 from zenml_airflow.operators import ZenMLInProcessOperator, ZenMLSteps, ZenMLSubprocessOperator
 from zenml_airflow.plan import TaskPlan, plan_tasks
 from zenml_airflow.settings import Settings
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 class ZenMLTaskGroup(TaskGroup):
     """A task group that holds the tasks of a deployed pipeline, or of a part of it.
+
+    Its DAG gets the tag ``pipeline:NAME``, by which a pipeline's DAG is found.
 
     The tasks come from the manifest that ``mlops deploy`` wrote; a missing, stale or damaged manifest is an import
     error of the DAG file.
@@ -80,6 +82,7 @@ class ZenMLTaskGroup(TaskGroup):
         )
         kwargs.setdefault("tooltip", f"ZenML snapshot {found.snapshot_name}")
         super().__init__(group_id=group_id or pipeline, **kwargs)
+        self.dag.tags.add(pipeline_tag(pipeline))
         with self:
             self._place(plan, found, options, settings, connection, list(outlets))
 
