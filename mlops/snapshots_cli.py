@@ -30,6 +30,8 @@ Environment = Annotated[str, typer.Option("--env", help="Environment, as in conf
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(help="Name or id; or a pipeline, for the snapshot that its manifest names.")]
 console = Console(soft_wrap=True)
+TABLE_WIDTH = 170
+"""Characters that hold the list with its names uncut."""
 
 
 class State(StrEnum):
@@ -63,10 +65,13 @@ def list_snapshots(
             _print_json(rows)
             return
         keys = ("name", "pipeline", "commit", "code", "stack", "created", "deployed")
-        table = Table(*keys)
+        table = Table()
+        for key in keys:
+            table.add_column(key, no_wrap=True)
         for row in rows:
             table.add_row(*(_cell(key, row) for key in keys))
-        console.print(table)
+        # Names are there to be copied: a narrow terminal must not cut them.
+        Console(width=max(console.width, TABLE_WIDTH)).print(table)
 
 
 @snapshots_app.command()

@@ -54,8 +54,8 @@ def report_refusal(bundle: str, *, bad: str, good: str, errors: dict[str, str]) 
             session.delete(known[name])
         for name in wanted.keys() - known.keys():
             text = (
-                f"Commit {bad[:12]} is not deployed: this file of it cannot be parsed. All DAGs of the bundle "
-                f"{bundle!r} stay at commit {good[:12]} until the branch holds one that can be.\n\n{wanted[name]}"
+                f"Commit {bad[:12]} is not deployed: its DAG files cannot all be parsed. All DAGs of the bundle "
+                f"{bundle!r} stay at commit {good[:12]} until the branch holds a better one.\n\n{wanted[name]}"
             )
             session.add(
                 ParseImportError(bundle_name=bundle, filename=name, timestamp=datetime.now(UTC), stacktrace=text)

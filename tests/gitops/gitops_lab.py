@@ -136,7 +136,7 @@ class GitOpsLab:
         made = json.loads(self.python(PREPARE, MLOPS_PROJECT_ROOT=str(self.work))[-1])
         # Each version of the bundle is its own project.
         del made["MLOPS_PROJECT_ROOT"]
-        common = {"repo_url": str(self.origin), "tracking_ref": "main", "refresh_interval": 2}
+        common = {"repo_url": str(self.origin), "tracking_ref": "main", "refresh_interval": 4}
         bundles = [
             {"name": "checked", "classpath": CHECKED, "kwargs": {**common, "subdir": "dags"}},
             {"name": "stock", "classpath": STOCK, "kwargs": {**common, "subdir": "stock_dags"}},
@@ -147,6 +147,8 @@ class GitOpsLab:
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(self.root / "bundles"),
             "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "2",
+            # A busy machine: a task that is not answered within five seconds, three times, would fail.
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
             "DISABLE_DATABASE_MIGRATION": "True",
         }
         (self.root / "logs").mkdir()
@@ -220,8 +222,14 @@ class GitOpsLab:
         return {run["dag_run_id"] for run in self.api.runs(dag_id, order_by="-run_after")}
 
     def wait_beat(self, dag_id="beat"):
+        """Let a DAG run on its schedule, and wait until a run has been made."""
         before = self.beats(dag_id)
-        wait(f"{dag_id} is scheduled again", lambda: self.beats(dag_id) - before)
+        self.api.unpause(dag_id)
+        wait(f"{dag_id} is scheduled", lambda: self.beats(dag_id) - before)
+        self.pause(dag_id)
+
+    def pause(self, dag_id):
+        self.api.request("PATCH", f"dags/{dag_id}", json={"is_paused": True})
 
     # -- runs
 

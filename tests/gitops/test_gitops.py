@@ -115,6 +115,7 @@ def test_airflows_own_bundle_takes_a_broken_file_off_the_schedule_and_its_runs_w
     """Why there is a bundle of our own; when this fails, Airflow keeps the promise by itself."""
     flying = lab.start_run("stock_flight")
     lab.wait_beat("stock_beat")
+    lab.api.unpause("stock_beat")
     lab.edit("stock_dags/stock.py", "START = ", "START = no_such_name + ")
     lab.commit("break a file")
     lab.push()

@@ -129,7 +129,7 @@ def test_what_airflow_would_not_run_is_refused(lab, mlops, snapshots):
     missing = mlops("run", "training", "--via", "airflow")
     assert missing.returncode == 1
     assert "no DAG that runs the pipeline 'training'" in missing.err
-    lab.api.request("PATCH", "dags/probe", json={"is_paused": True})
+    lab.pause("probe")
     paused = mlops("snapshots", "run", deployed_name(snapshots))
     lab.api.unpause("probe")
     assert paused.returncode == 1
