@@ -49,6 +49,9 @@ promotion-test: setup ## Play every end of the promotion DAG on a real Airflow (
 runbook-test: setup ## Carry out every procedure of docs/runbook.md (needs PostgreSQL, MariaDB)
 	$(RUN) pytest -m runbook
 
+gitops-test: setup ## Have an Airflow follow a Git repository through releases, rollbacks and bad commits (needs PostgreSQL)
+	$(RUN) pytest -m gitops
+
 bench: setup ## Measure the bridge against stock ZenML and plain Airflow; writes benchmarks/results.md
 	$(RUN) python -m benchmarks
 

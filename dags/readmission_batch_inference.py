@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, Param
 
-from zenml_airflow.dags import dag_arguments, load_settings
+from zenml_airflow.dags import dag_arguments, dag_settings
 from zenml_airflow.sensors import PartitionSensor
 from zenml_airflow.task_group import ZenMLTaskGroup
 
@@ -20,7 +20,7 @@ production, and publishes `predictions/date=D` in one move.
 * **Trigger by hand** without a logical date scores the day named in the param `date`, or else today.
 """
 
-settings = load_settings()
+settings = dag_settings(__file__)
 predictions = Asset("readmission_predictions")
 
 with DAG(

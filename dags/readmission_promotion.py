@@ -6,7 +6,7 @@ from airflow.sdk import DAG, Asset, Param
 
 from zenml_airflow.approval import PromotionApprovalOperator
 from zenml_airflow.candidate_sensor import CandidateSensor
-from zenml_airflow.dags import dag_arguments, load_settings
+from zenml_airflow.dags import dag_arguments, dag_settings
 from zenml_airflow.promotion import PromoteOperator, PromotionDecisionOperator, PromotionNoticeOperator
 from zenml_airflow.task_group import ZenMLTaskGroup
 
@@ -22,7 +22,7 @@ is the newest version whose run completed and whose gates passed.
 * **`notice`** returns how the run ended; `docs/promotion.md` explains each end.
 """
 
-settings = load_settings()
+settings = dag_settings(__file__)
 model, env = settings.pipelines["training"]["model_name"], settings.environment
 limit = {"execution_timeout": timedelta(minutes=15)}
 

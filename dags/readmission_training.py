@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, Param
 
-from zenml_airflow.dags import dag_arguments, load_settings
+from zenml_airflow.dags import dag_arguments, dag_settings
 from zenml_airflow.task_group import ZenMLTaskGroup
 
 DOC = """
@@ -19,7 +19,7 @@ version if every gate passes. A version enters production by promotion, never by
 * **A registered version** starts `readmission_promotion`.
 """
 
-settings = load_settings()
+settings = dag_settings(__file__)
 
 with DAG(
     dag_id="readmission_training",

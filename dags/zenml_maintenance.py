@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from zenml_airflow.dags import dag_arguments, load_settings
+from zenml_airflow.dags import dag_arguments, dag_settings
 from zenml_airflow.maintenance import ZenMLReconcileOperator
 
 DOC = """
@@ -15,7 +15,7 @@ are still open although their Airflow run has ended, and closes them with the re
 same by hand.
 """
 
-settings = load_settings()
+settings = dag_settings(__file__)
 
 with DAG(
     dag_id="zenml_maintenance",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +21,9 @@ from mlops.github_cli import github_app
 from mlops.models_cli import models_app, promote, rollback
 from mlops.models_compare import candidate, compare, current
 from mlops.policy_cli import policy_app
+from mlops.run_cli import run
 from mlops.sentences import sentences
+from mlops.snapshots_cli import snapshots_app
 from mlops.stack_cli import stack_app
 
 app = typer.Typer(
@@ -42,6 +43,8 @@ models_app.command()(current)
 app.add_typer(models_app, name="models")
 app.add_typer(github_app, name="github")
 app.command()(backfill)
+app.add_typer(snapshots_app, name="snapshots")
+app.command()(run)
 app.command()(promote)
 app.command()(rollback)
 app.command()(export)
@@ -108,38 +111,6 @@ def card(
             out.parent.mkdir(parents=True, exist_ok=True)
             out.write_text(text, encoding="utf-8")
             console.print(f"wrote the card of {content.model} version {content.version} to {out}", highlight=False)
-
-
-@app.command()
-def run(
-    pipeline: Annotated[str, typer.Argument(help="Pipeline to run, such as training.")],
-    date: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="Day that the run is for; today by default."),
-    ] = None,
-    param: Annotated[
-        list[str] | None, typer.Option("--param", help="Run parameter as KEY=VALUE; may be repeated.")
-    ] = None,
-    environment: Environment = "local",
-) -> None:
-    """Run a pipeline in this process, without Airflow.
-
-    For example: `mlops run training`, or `mlops run batch_inference --date 2026-01-05`
-    """
-    from mlops.runtime import enter, run_inline
-
-    with sentences():
-        settings = enter(environment)
-        params = dict(_key_value(item) for item in param or [])
-        finished = run_inline(settings, pipeline, date.date() if date else None, params)
-        console.print(f"run [bold]{finished.name}[/bold]: {finished.status.value}")
-
-
-def _key_value(item: str) -> tuple[str, str]:
-    key, separator, value = item.partition("=")
-    if not separator or not key:
-        raise ValueError(f"--param wants KEY=VALUE, found {item!r}.")
-    return key, value
 
 
 @app.command()

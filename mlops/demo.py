@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from mlops import services
 from mlops.airflow_api import AirflowApi, AirflowApiError
+from mlops.airflow_runs import follow_run, progress_bar
 from mlops.interrupts import terminable
 from mlops.runtime import deploy_all
 
@@ -102,7 +102,7 @@ def _train(api: AirflowApi, console: Console) -> None:
     api.wait_for_dag(TRAINING_DAG)
     api.unpause(TRAINING_DAG)
     run_id = api.trigger(TRAINING_DAG)
-    _follow_tasks(api, TRAINING_DAG, run_id, console)
+    follow_run(api, TRAINING_DAG, run_id, console, timeout=RUN_TIMEOUT_SECONDS)
 
 
 def _promote(settings: Settings, console: Console) -> None:
@@ -133,7 +133,7 @@ def _backfill(api: AirflowApi, settings: Settings, first: date, last: date, cons
             for run in runs
         ]
 
-    with _progress(console) as progress:
+    with progress_bar(console) as progress:
         task = progress.add_task("days", total=total)
         runs: list[dict[str, Any]] = []
         for runs in api.follow(poll, timeout=RUN_TIMEOUT_SECONDS, expected=total):
@@ -144,21 +144,6 @@ def _backfill(api: AirflowApi, settings: Settings, first: date, last: date, cons
     if failed:
         run_id = failed[0]["dag_run_id"]
         raise AirflowApiError(f"{run_id} failed: {api.failure(INFERENCE_DAG, run_id)}")
-
-
-def _follow_tasks(api: AirflowApi, dag_id: str, run_id: str, console: Console) -> None:
-    def poll() -> list[dict[str, Any]]:
-        return [api.request("GET", f"dags/{dag_id}/dagRuns/{run_id}")]
-
-    with _progress(console) as progress:
-        task = progress.add_task("starting", total=None)
-        for _ in api.follow(poll, timeout=RUN_TIMEOUT_SECONDS, expected=1):
-            tasks = api.tasks(dag_id, run_id)
-            done = sum(item["state"] == "success" for item in tasks)
-            now = [item["task_id"].rsplit(".", 1)[-1] for item in tasks if item["state"] == "running"]
-            progress.update(task, total=len(tasks), completed=done, description=", ".join(now) or "scheduling")
-    if poll()[0]["state"] != "success":
-        raise AirflowApiError(f"{run_id} failed: {api.failure(dag_id, run_id)}")
 
 
 def reconcile(api: AirflowApi, settings: Settings, fed: dict[date, int]) -> list[DayReport]:
@@ -247,12 +232,6 @@ def _print(reports: list[DayReport], console: Console) -> None:
 
 def _title(console: Console, text: str) -> None:
     console.rule(f"[bold]{text}[/bold]", align="left")
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
-    )
 
 
 @contextmanager

@@ -126,10 +126,10 @@ def dag_subjects(settings: Settings) -> tuple[list[Subject], list[str]]:
 
 
 def _deployment(settings: Settings, pipeline: str) -> DeploymentFacts:
-    from zenml_airflow.deploy import git_state
+    from zenml_airflow.deploy import code_state
 
     airflow = settings.airflow
-    git = git_state(settings.project_root)
+    git = code_state(settings)
     return DeploymentFacts(
         pipeline=pipeline,
         commit=git.commit,

@@ -278,10 +278,10 @@ def load_pipeline(settings: Settings, spec: PipelineSpec) -> Pipeline:
 
 def provenance(settings: Settings) -> Any:
     """The code that a snapshot or a run is made from, as the pipelines record it."""
-    from zenml_airflow.deploy import git_state
+    from zenml_airflow.deploy import code_state
     from zenml_pipelines.config import Provenance
 
-    git = git_state(settings.project_root)
+    git = code_state(settings)
     return Provenance(git_commit=git.commit, git_dirty=git.dirty)
 
 

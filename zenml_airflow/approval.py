@@ -17,13 +17,15 @@ from airflow.triggers.base import TriggerEvent
 from zenml_airflow.alerts import tell
 from zenml_airflow.candidate_sensor import look_together
 from zenml_airflow.candidates import StandingCondition
+from zenml_airflow.dags import current_settings, task_settings
 from zenml_airflow.promotion_ends import End, say_end
 from zenml_airflow.promotion_settings import AskFor
-from zenml_airflow.settings import load_settings
 from zenml_airflow.zenml_api import ServerError, ZenMLApiError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from zenml_airflow.settings import Settings
 
 REASON = "reason"
 """Param of the form in which the person says why."""
@@ -110,7 +112,7 @@ class PromotionApprovalOperator(HITLOperator):
     ui_color = "#f5e6c8"
 
     def __init__(self, *, environment: str, assessed: Any, **kwargs: Any) -> None:
-        airflow = load_settings(environment).airflow
+        airflow = current_settings(environment).airflow
         self.environment = environment
         self.assessed = assessed
         kwargs.setdefault("response_timeout", timedelta(seconds=airflow.promotion.approval.timeout_seconds))
@@ -137,7 +139,7 @@ class PromotionApprovalOperator(HITLOperator):
         Raises:
             AirflowFailException: If nobody is named who may answer.
         """
-        airflow, found = load_settings(self.environment).airflow, self.assessed
+        airflow, found = task_settings(self, self.environment).airflow, self.assessed
         why = found["asks_approval"]
         if not why and airflow.promotion.approval.ask is AskFor.POLICY:
             self.log.info("No policy demands that a person approves this.")
@@ -171,7 +173,7 @@ class PromotionApprovalOperator(HITLOperator):
                 params=self.serialized_params,
                 defaults=self.defaults,
                 timeout_datetime=utcnow() + limit,
-                standing=standing(found, self.environment),
+                standing=standing(found, task_settings(self, self.environment)),
                 poke_seconds=poke,
                 zenml_conn_id=conn_id,
             ),
@@ -215,7 +217,7 @@ def _event(payload: dict[str, Any]) -> TriggerEvent:
     return TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
 
-def standing(found: Mapping[str, Any], environment: str) -> dict[str, Any]:
+def standing(found: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
     """The condition under which a candidate that was assessed still stands, as JSON."""
     condition = StandingCondition(
         model=found["model"],
@@ -224,7 +226,7 @@ def standing(found: Mapping[str, Any], environment: str) -> dict[str, Any]:
         stage=found["stage"],
         champion=found["champion"],
         named=found["named"],
-        accepted=tuple(load_settings(environment).airflow.promotion.accept),
+        accepted=tuple(settings.airflow.promotion.accept),
     )
     return condition.model_dump(mode="json", exclude_defaults=True)
 

@@ -12,8 +12,8 @@ from airflow.sdk.exceptions import AirflowSensorTimeout, AirflowSkipException
 
 from zenml_airflow.candidates import CandidateCondition
 from zenml_airflow.conditions import Condition, Verdict, judge_async
+from zenml_airflow.dags import current_settings
 from zenml_airflow.hooks import ZenMLHook
-from zenml_airflow.settings import load_settings
 from zenml_airflow.shared_looks import shared_look
 from zenml_airflow.triggers import ZenMLTrigger
 from zenml_airflow.zenml_sensors import ZenMLSensor
@@ -72,7 +72,7 @@ class CandidateSensor(ZenMLSensor):
         zenml_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
-        airflow = load_settings(environment).airflow
+        airflow = current_settings(environment).airflow
         kwargs.setdefault("timeout", airflow.sensor_timeout_seconds)
         kwargs.setdefault("poke_interval", airflow.sensor_poke_seconds)
         super().__init__(zenml_conn_id=zenml_conn_id or airflow.connection, deferrable=True, **kwargs)

@@ -4,15 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import Asset, AssetOrTimeSchedule, CronDataIntervalTimetable
+from airflow.sdk.definitions._internal.contextmanager import DagContext
 
 from zenml_airflow.alerts import tell_of_failure
 from zenml_airflow.settings import Settings, load_settings
 
-__all__ = ["dag_arguments", "load_settings"]
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+
+__all__ = ["dag_arguments", "dag_settings", "load_settings"]
+
+
+def dag_settings(dag_file: str | Path) -> Settings:
+    """Settings of the environment that the process was started for, of the version that a DAG file is of.
+
+    In a Git bundle a DAG run keeps the files that it started with, configuration and manifests included: they are
+    those of the checkout that the file lies in, unless ``MLOPS_PROJECT_ROOT`` names another one.
+
+    Args:
+        dag_file: The file: ``__file__``.
+
+    Raises:
+        SettingsError: If the configuration is missing or wrong.
+    """
+    return load_settings(dag_file=dag_file)
+
+
+def task_settings(task: BaseOperator, environment: str) -> Settings:
+    """Settings of an environment, of the version that a task's DAG file is of.
+
+    Raises:
+        SettingsError: If the configuration is missing or wrong.
+    """
+    dag = task.get_dag()
+    return load_settings(environment, dag_file=dag.fileloc if dag else None)
+
+
+def current_settings(environment: str | None = None) -> Settings:
+    """Settings of an environment, of the version of the DAG whose ``with`` block is being read.
+
+    Raises:
+        SettingsError: If the configuration is missing or wrong.
+    """
+    dag = DagContext.get_current()
+    return load_settings(environment, dag_file=dag.fileloc if dag else None)
 
 
 def dag_arguments(

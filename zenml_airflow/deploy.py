@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zenml_airflow.code_archive import build_archive, upload_archive
 from zenml_airflow.manifest import CodeRef, Manifest, PolicyVerdict, write_manifest
+from zenml_airflow.snapshots import DEPLOYMENT_KEY, Deployment
 
 if TYPE_CHECKING:
     from zenml.models import PipelineSnapshotResponse
@@ -35,8 +36,14 @@ class GitState(BaseModel):
     dirty: bool
 
 
-def git_state(root: Path) -> GitState:
-    """Read the git commit of a folder; a folder outside of git has none."""
+def git_state(root: Path, generated: str | None = None) -> GitState:
+    """Read the git commit of a folder; a folder outside of git has none.
+
+    Args:
+        root: The folder.
+        generated: Folder below it that deployments write and commit: what changes there is no change of code, so
+            the commit is the last one, on the line of first parents, that changed anything else.
+    """
 
     def git(*arguments: str) -> str | None:
         try:
@@ -47,8 +54,31 @@ def git_state(root: Path) -> GitState:
             return None
         return result.stdout.strip() if result.returncode == 0 else None
 
+    code = (".", f":(exclude){generated}") if generated else (".",)
     commit = git("rev-parse", "HEAD")
-    return GitState(commit=commit, dirty=commit is not None and bool(git("status", "--porcelain")))
+    if commit is not None and generated:
+        commit = git("log", "--first-parent", "-1", "--format=%H", "--", *code) or commit
+    return GitState(commit=commit, dirty=commit is not None and bool(git("status", "--porcelain", "--", *code)))
+
+
+def code_state(settings: Settings) -> GitState:
+    """Commit of the code that is deployed from the environment's checkout, whatever was deployed before."""
+    return git_state(settings.project_root, settings.committed_manifests)
+
+
+def snapshot_name(environment: str, pipeline: str, code: CodeRef, digest: str) -> str:
+    """Name of the snapshot of a pipeline.
+
+    Args:
+        environment: Name of the environment.
+        pipeline: Name of the pipeline.
+        code: The code that it is compiled from.
+        digest: Digest of everything that makes the snapshot what it is: the same commit on another stack, or a
+            checkout with changes that are not committed, is another snapshot.
+    """
+    commit = code.commit[:12] if code.commit else "nogit"
+    changed = ("dirty",) if code.dirty else ()
+    return "-".join((environment, pipeline, commit, *changed, digest[:8]))
 
 
 def deploy_pipeline(
@@ -62,8 +92,8 @@ def deploy_pipeline(
 ) -> tuple[Manifest, Path]:
     """Create the snapshot of a pipeline on the active stack and write its manifest.
 
-    The snapshot's name holds a digest of code, arguments, stack and task options: deploying the same thing
-    twice finds the first snapshot again, and a changed one never replaces it.
+    The name of the snapshot holds environment, pipeline, commit, and a digest of code, arguments, stack and task
+    options: deploying the same thing twice finds the first snapshot again, and a changed one never replaces it.
 
     Args:
         pipeline: The pipeline, not yet prepared.
@@ -94,18 +124,26 @@ def deploy_pipeline(
         )
     content, digest = build_archive(settings.project_root, packages)
     upload_archive(content, digest, stack.artifact_store)
-    git = git_state(settings.project_root)
+    git = code_state(settings)
     code = CodeRef(commit=git.commit, dirty=git.dirty, digest=digest)
     defaults = task_defaults(settings)
-    snapshot = _snapshot(pipeline, arguments, settings, code, defaults, extra or {})
-    manifest = orchestrator.build_manifest(
-        snapshot,
+    deployment = Deployment(
         environment=settings.environment,
         code=code,
         policies=policies,
-        defaults=defaults,
+        defaults=defaults.model_dump(mode="json"),
         config_digest=settings.deployed_digest(pipeline.name),
         image=getattr(settings.airflow.options_of(settings.airflow.launcher), "image", None),
+    )
+    snapshot = _snapshot(pipeline, arguments, deployment, defaults, extra or {})
+    manifest = orchestrator.build_manifest(
+        snapshot,
+        environment=deployment.environment,
+        code=code,
+        policies=policies,
+        defaults=defaults,
+        config_digest=deployment.config_digest,
+        image=deployment.image,
     )
     return manifest, write_manifest(manifest, settings.manifests_dir)
 
@@ -126,17 +164,17 @@ def task_defaults(settings: Settings) -> TaskDefaults:
 def _snapshot(
     pipeline: Pipeline,
     arguments: dict[str, Any],
-    settings: Settings,
-    code: CodeRef,
+    deployment: Deployment,
     defaults: TaskDefaults,
     extra: Mapping[str, Any],
 ) -> PipelineSnapshotResponse:
     from zenml.client import Client
     from zenml.enums import ExecutionMode
+    from zenml.exceptions import EntityExistsError
 
     from zenml_airflow.flavor import step_options
 
-    client = Client()
+    client, code = Client(), deployment.code
     fingerprint = {
         "code": code.digest,
         "commit": code.commit,
@@ -150,10 +188,10 @@ def _snapshot(
         "extra": extra,
     }
     digest = hashlib.sha256(json.dumps(fingerprint, sort_keys=True, default=str).encode()).hexdigest()
-    name = f"{settings.environment}-{pipeline.name}-{digest[:16]}"
-    known = client.list_snapshots(name=name, size=1, hydrate=True)
-    if known.items:
-        return known.items[0]
+    name = snapshot_name(deployment.environment, pipeline.name, code, digest)
+    known = _find_snapshot(name)
+    if known is not None:
+        return known
     if pipeline.configuration.execution_mode is not ExecutionMode.CONTINUE_ON_FAILURE:
         raise DeploymentError(
             f"Pipeline {pipeline.name!r} asks for execution mode {pipeline.configuration.execution_mode.value!r}, "
@@ -168,9 +206,27 @@ def _snapshot(
             retries[step_name] = {"retry": {"max_retries": count}}
     configured = pipeline.with_options(
         step_configurations=retries,
-        extra={**extra, "code_digest": code.digest, "environment": settings.environment},
+        extra={
+            **extra,
+            "code_digest": code.digest,
+            "environment": deployment.environment,
+            DEPLOYMENT_KEY: deployment.model_dump(mode="json"),
+        },
     )
     configured.prepare(**arguments)
-    return configured.create_snapshot(
-        name=name, description=f"{pipeline.name} for {settings.environment}, code {code.digest[:12]}"
-    )
+    try:
+        return configured.create_snapshot(
+            name=name, description=f"{pipeline.name} for {deployment.environment}, code {code.digest[:12]}"
+        )
+    except EntityExistsError:
+        # Another deployment of the same made it in the meantime.
+        known = _find_snapshot(name)
+        if known is None:
+            raise
+        return known
+
+
+def _find_snapshot(name: str) -> PipelineSnapshotResponse | None:
+    from zenml.client import Client
+
+    return next(iter(Client().list_snapshots(name=name, size=1, hydrate=True).items), None)

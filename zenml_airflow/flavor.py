@@ -133,8 +133,8 @@ class ManifestAirflowOrchestrator(AirflowOrchestrator):
             "pipeline with `mlops deploy` and trigger its DAG, or run it on the local stack with `mlops run`."
         )
 
+    @staticmethod
     def build_manifest(
-        self,
         snapshot: PipelineSnapshotResponse,
         *,
         environment: str,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from zenml_airflow.dags import task_settings
 from zenml_airflow.processes import server_environment
-from zenml_airflow.settings import load_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -37,7 +37,7 @@ class ZenMLReconcileOperator(BaseOperator):
         from zenml_airflow.reconcile import AirflowState, reconcile
 
         ti = context["ti"]
-        settings = load_settings(self.environment_name)
+        settings = task_settings(self, self.environment_name)
         os.environ.update(server_environment(settings.airflow.connection, settings.state_dir))
 
         def state_of(dag_id: str, run_id: str) -> AirflowState:

@@ -155,6 +155,11 @@ def manifest_path(directory: Path, pipeline: str) -> Path:
     return directory / f"{pipeline}.json"
 
 
+def pipeline_tag(pipeline: str) -> str:
+    """The tag of the DAGs that run a pipeline."""
+    return f"pipeline:{pipeline}"
+
+
 def write_manifest(manifest: Manifest, directory: Path) -> Path:
     """Write a manifest in one move, so that a reader sees the old file or the new one."""
     directory.mkdir(parents=True, exist_ok=True)

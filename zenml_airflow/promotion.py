@@ -13,11 +13,12 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from zenml_airflow.alerts import tell
 from zenml_airflow.approval import REASON_LENGTH, standing
 from zenml_airflow.candidates import StandingCondition
+from zenml_airflow.dags import task_settings
 from zenml_airflow.hooks import ZenMLHook
 from zenml_airflow.operators import server_environment
 from zenml_airflow.promotion_desk import promotion_desk
 from zenml_airflow.promotion_ends import END_KEY, End, say_end
-from zenml_airflow.settings import Settings, load_settings
+from zenml_airflow.settings import Settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -38,7 +39,7 @@ class _PromotionTask(BaseOperator):
 
     def enter(self) -> Settings:
         """Point ZenML at the environment's server, and return the environment's settings."""
-        settings = load_settings(self.environment)
+        settings = task_settings(self, self.environment)
         os.environ.update(server_environment(settings.airflow.connection, settings.state_dir))
         return settings
 
@@ -157,7 +158,7 @@ class PromoteOperator(_PromotionTask):
         return result
 
     def _ended(self, found: Mapping[str, Any], settings: Settings) -> str | None:
-        condition = StandingCondition.parse(standing(found, self.environment))
+        condition = StandingCondition.parse(standing(found, settings))
         verdict = ZenMLHook(settings.airflow.connection).judge(condition)
         return verdict.message if verdict.is_final else None
 

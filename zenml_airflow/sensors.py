@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from zenml_airflow.dags import current_settings, task_settings
 from zenml_airflow.run_dates import context_from_airflow
-from zenml_airflow.settings import load_settings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -62,7 +62,7 @@ class PartitionSensor(BaseSensorOperator):
     ui_color = "#d9e8f5"
 
     def __init__(self, *, environment: str, **kwargs: Any) -> None:
-        airflow = load_settings(environment).airflow
+        airflow = current_settings(environment).airflow
         kwargs.setdefault("timeout", airflow.sensor_timeout_seconds)
         kwargs.setdefault("poke_interval", airflow.sensor_poke_seconds)
         super().__init__(**kwargs)
@@ -70,7 +70,7 @@ class PartitionSensor(BaseSensorOperator):
 
     def execute(self, context: Context) -> None:
         """Succeed at once if the partition is complete, else wait in the triggerer."""
-        settings = load_settings(self.environment)
+        settings = task_settings(self, self.environment)
         day = context_from_airflow(context, settings).partition_date
         url = settings.resolve(f"{settings.storage.landing}/date={day.isoformat()}/{COMPLETION_MARKER}")
         if marker_exists(url):

@@ -40,6 +40,7 @@ PORT_ENVS = {"airflow_port": "MLOPS_AIRFLOW_PORT", "mlflow_port": "MLOPS_MLFLOW_
 SERVICE_ENVS = {**PORT_ENVS, "airflow_database": "MLOPS_AIRFLOW_DATABASE"}
 DEFAULT_ENVIRONMENT = "local"
 _SHARED = "base"
+_ABOVE = Path(__file__).resolve().parents[1]
 
 
 class SettingsError(ValueError):
@@ -254,10 +255,14 @@ class Settings(_Section):
     @property
     def manifests_dir(self) -> Path:
         """Folder that holds this environment's manifests."""
-        below_state = self.airflow.manifests.removeprefix("state:")
-        if below_state != self.airflow.manifests:
-            return self.state_dir / below_state
-        return self.project_root / self.airflow.manifests
+        if self.committed_manifests is None:
+            return self.state_dir / self.airflow.manifests.removeprefix("state:")
+        return self.project_root / self.committed_manifests
+
+    @property
+    def committed_manifests(self) -> str | None:
+        """Folder of the manifests in the checkout, where they are committed; ``None`` where they are not."""
+        return None if self.airflow.manifests.startswith("state:") else self.airflow.manifests
 
     def resolve(self, location: str) -> str:
         """Resolve a storage location: URLs and absolute paths stay, the rest is below the storage root."""
@@ -294,15 +299,47 @@ class Settings(_Section):
             ) from None
 
 
-def project_root() -> Path:
-    """Find the checkout: the environment variable, else the folder above this package."""
+def project_root(dag_file: str | Path | None = None) -> Path:
+    """Find the checkout: the environment variable, else the one that a DAG file lies in, else the folder above.
+
+    Args:
+        dag_file: The DAG file that asks. In a Git bundle each version of it has its own ``configs/`` beside it.
+
+    Raises:
+        SettingsError: If there is none.
+    """
     named = os.environ.get(PROJECT_ROOT_ENV)
-    root = Path(named).resolve() if named else Path(__file__).resolve().parents[1]
-    if not (root / "configs" / "base.yaml").is_file():
+    if named:
+        root = Path(named).resolve()
+    else:
+        above = Path(dag_file).resolve().parents if dag_file else ()
+        root = next((folder for folder in above if _is_checkout(folder)), _ABOVE)
+    if not _is_checkout(root):
         raise SettingsError(
-            f"No configs/base.yaml in {root}: run inside a checkout, or set {PROJECT_ROOT_ENV} to one."
+            f"No configs/base.yaml in {root}: run inside a checkout, or set {PROJECT_ROOT_ENV} to one. In a Git "
+            "bundle a DAG file takes the one of its own version: `settings = dag_settings(__file__)`."
         )
     return root
+
+
+def _is_checkout(folder: Path) -> bool:
+    return (folder / "configs" / "base.yaml").is_file()
+
+
+def _state_dir(root: Path) -> Path:
+    """Folder of everything that a local run writes.
+
+    Raises:
+        SettingsError: If it would lie in one version of a bundle, where the next version does not find it.
+    """
+    named = os.environ.get(STATE_DIR_ENV)
+    if named:
+        return Path(named).resolve()
+    if root != _ABOVE and not os.environ.get(PROJECT_ROOT_ENV):
+        raise SettingsError(
+            f"{root.name}/ is a checkout that Airflow made: set {STATE_DIR_ENV} to a folder that outlives it."
+        )
+    return root / ".state"
 
 
 def settings_files(root: Path, environment: str) -> tuple[Path, Path]:
@@ -321,26 +358,27 @@ def settings_files(root: Path, environment: str) -> tuple[Path, Path]:
     return folder / f"{_SHARED}.yaml", folder / f"{environment}.yaml"
 
 
-def load_settings(environment: str | None = None) -> Settings:
+def load_settings(environment: str | None = None, *, dag_file: str | Path | None = None) -> Settings:
     """Read the settings of an environment.
 
     Args:
         environment: Name of the environment; by default the one that the process was started for.
+        dag_file: The DAG file that asks, see :func:`project_root`.
 
     Raises:
         SettingsError: If a file is missing, is not YAML, or breaks the schema; all problems at once.
     """
-    root = project_root()
+    root = project_root(dag_file)
     name = environment or os.environ.get(ENVIRONMENT_ENV) or DEFAULT_ENVIRONMENT
     shared, path = settings_files(root, name)
     merged = _merge(_read_yaml(shared), _read_yaml(path))
     named = {key: os.environ[variable] for key, variable in SERVICE_ENVS.items() if os.environ.get(variable)}
     merged = _merge(merged, {"services": named})
-    state, dags = os.environ.get(STATE_DIR_ENV), os.environ.get(DAGS_DIR_ENV)
+    dags = os.environ.get(DAGS_DIR_ENV)
     computed = {
         "environment": name,
         "project_root": root,
-        "state_dir": Path(state).resolve() if state else root / ".state",
+        "state_dir": _state_dir(root),
         "dags_dir": Path(dags).resolve() if dags else root / "dags",
     }
     try:

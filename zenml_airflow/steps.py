@@ -10,11 +10,11 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from zenml_airflow.context import CONTEXT_ENV, SHARD_COUNTS, RunContext
+from zenml_airflow.dags import task_settings
 from zenml_airflow.enums import Launcher
 from zenml_airflow.guards import TaskStart, ask_guards
 from zenml_airflow.links import MLflowRunLink, ZenMLRunLink
 from zenml_airflow.run_dates import context_from_airflow
-from zenml_airflow.settings import load_settings
 from zenml_airflow.shards import shards_key
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class ZenMLSteps(BaseOperator):
             ask_guards(self.start)
         except Exception as refusal:
             raise AirflowFailException(str(refusal)) from refusal
-        settings = load_settings(self.environment_name)
+        settings = task_settings(self, self.environment_name)
         run_context = context_from_airflow(context, settings)
         if self.run_params is not None:
             run_context = run_context.model_copy(update={"params": dict(self.run_params)})

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TaskGroup
 
+from zenml_airflow.dags import current_settings
 from zenml_airflow.enums import Granularity, Launcher
 from zenml_airflow.launchers import DockerOptions, KubernetesOptions, LauncherOptions, SubprocessOptions
-from zenml_airflow.manifest import Manifest, ManifestError, manifest_path, read_manifest
+from zenml_airflow.manifest import Manifest, ManifestError, manifest_path, pipeline_tag, read_manifest
 from zenml_airflow.operators import ZenMLInProcessOperator, ZenMLSteps, ZenMLSubprocessOperator
 from zenml_airflow.plan import TaskPlan, plan_tasks
-from zenml_airflow.settings import Settings, load_settings
+from zenml_airflow.settings import Settings
 from zenml_airflow.shards import ZenMLShardsOperator
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 class ZenMLTaskGroup(TaskGroup):
     """A task group that holds the tasks of a deployed pipeline, or of a part of it.
+
+    Its DAG gets the tag ``pipeline:NAME``, by which a pipeline's DAG is found.
 
     The tasks come from the manifest that ``mlops deploy`` wrote; a missing, stale or damaged manifest is an import
     error of the DAG file.
@@ -66,7 +69,7 @@ class ZenMLTaskGroup(TaskGroup):
         settings: Settings | None = None,
         **kwargs: Any,
     ) -> None:
-        settings = settings or load_settings()
+        settings = settings or current_settings()
         own = manifest_path(settings.manifests_dir, pipeline)
         found = read_manifest(Path(manifest) if manifest else own, pipeline)
         _check_current(found, settings, own=manifest is None)
@@ -81,6 +84,7 @@ class ZenMLTaskGroup(TaskGroup):
         )
         kwargs.setdefault("tooltip", f"ZenML snapshot {found.snapshot_name}")
         super().__init__(group_id=group_id or pipeline, **kwargs)
+        self.dag.tags.add(pipeline_tag(pipeline))
         with self:
             self._place(plan, found, options, settings, connection, list(outlets), run_params)
 

@@ -85,3 +85,26 @@ def test_a_folder_without_configs_is_no_project(monkeypatch, tmp_path):
 def test_an_unscheduled_pipeline_is_named(project):
     with pytest.raises(SettingsError, match="monitoring"):
         load_settings("local").schedule("monitoring")
+
+
+def test_a_dag_file_in_a_bundle_reads_the_configuration_of_its_own_version(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLOPS_PROJECT_ROOT", raising=False)
+    monkeypatch.setenv("MLOPS_STATE_DIR", str(tmp_path / "state"))
+    for version, retries in (("v1", 3), ("v2", 7)):
+        shutil.copytree(ROOT / "configs", tmp_path / version / "configs")
+        (tmp_path / version / "configs" / "lab.yaml").write_text(f"airflow: {{retries: {retries}}}\n")
+    found = {v: load_settings("lab", dag_file=tmp_path / v / "dags" / "a.py") for v in ("v1", "v2")}
+    assert [found[v].airflow.retries for v in ("v1", "v2")] == [3, 7]
+    assert found["v1"].manifests_dir == tmp_path / "v1" / "dags" / "manifests"
+    assert found["v1"].state_dir == found["v2"].state_dir == tmp_path / "state"
+    monkeypatch.setenv("MLOPS_PROJECT_ROOT", str(tmp_path / "v2"))
+    assert load_settings("lab", dag_file=tmp_path / "v1" / "dags" / "a.py").airflow.retries == 7
+
+
+def test_a_bundle_needs_a_state_folder_that_outlives_its_versions(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLOPS_PROJECT_ROOT", raising=False)
+    monkeypatch.delenv("MLOPS_STATE_DIR")
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    with pytest.raises(SettingsError, match="MLOPS_STATE_DIR"):
+        load_settings("local", dag_file=tmp_path / "dags" / "a.py")
+    assert load_settings("local", dag_file=ROOT / "dags" / "a.py").state_dir == ROOT / ".state"

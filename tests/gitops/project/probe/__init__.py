@@ -1,0 +1,1 @@
+"""Two steps that say which version of them ran."""

@@ -1,0 +1,3 @@
+"""Changed by the suite to deploy another version."""
+
+VERSION = 1
