@@ -8,6 +8,7 @@ import sqlite3
 import pytest
 from stack_files import ROOT
 
+from mlops import local_airflow
 from mlops.local_airflow import UnfitStackError, import_pools, services_environment
 from mlops.services import prepare
 from zenml_airflow.settings import PROJECT_ROOT_ENV, STATE_DIR_ENV, load_settings
@@ -53,8 +54,13 @@ def test_an_executor_that_one_machine_has_not_is_refused_with_the_way_out(settin
     assert "name LocalExecutor in airflow.executor" in str(error.value)
 
 
-def test_a_git_bundle_needs_its_provider(settings):
+def test_a_git_bundle_needs_its_provider(settings, monkeypatch):
     asked = settings(("bundle: {kind: local}", "bundle: {kind: git, tracking_ref: main, connection: git_dags}"))
+    monkeypatch.setattr(local_airflow, "GIT_PROVIDER", "airflow.providers.standard")
+    told = services_environment(asked)
+    (bundle,) = json.loads(told["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
+    assert bundle["kwargs"]["tracking_ref"] == "main"
+    monkeypatch.setattr(local_airflow, "GIT_PROVIDER", "airflow.providers.nowhere")
     with pytest.raises(UnfitStackError, match="apache-airflow-providers-git"):
         services_environment(asked)
 
