@@ -13,7 +13,7 @@ SBOM_GROUPS := image-airflow image-mlflow image-pipeline
 export GIT_COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 export LOCK_DIGEST ?= $(shell sha256sum uv.lock 2>/dev/null | cut -d' ' -f1)
 
-.PHONY: help setup demo test conformance services-test runbook-test bench check up down status logs password clean lock format \
+.PHONY: help setup demo test conformance services-test runbook-test browser-test bench check up down status logs password clean lock format \
 	images sbom compose-secrets compose-up compose-down compose-test
 
 help: ## Show this list
@@ -31,8 +31,8 @@ setup: $(if $(findstring .venv-uv,$(UV)),.venv-uv/bin/uv) ## Install the locked 
 demo: setup ## Train, gate, promote and backfill daily batch inference in a real Airflow
 	@$(RUN) mlops demo --source '$(SOURCE)'
 
-test: setup ## Run every test but the conformance, services and runbook suites
-	$(RUN) pytest -m 'not conformance and not services and not runbook' -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+test: setup ## Run every test but those of the suites below
+	$(RUN) pytest -m 'not conformance and not services and not runbook and not browser' -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 conformance: setup ## Play every row of docs/state-semantics.md on a real Airflow (needs PostgreSQL)
 	$(RUN) pytest -m conformance
@@ -42,6 +42,10 @@ services-test: setup ## Run the main job on two Celery workers and a ZenML serve
 
 runbook-test: setup ## Carry out every procedure of docs/runbook.md (needs PostgreSQL, MariaDB)
 	$(RUN) pytest -m runbook
+
+browser-test: setup ## Promote and roll back a model in Airflow's UI (needs Chromium; root on Debian installs it)
+	@$(RUN) python tests/browser/chromium.py
+	$(RUN) pytest -m browser
 
 bench: setup ## Measure the bridge against stock ZenML and plain Airflow; writes benchmarks/results.md
 	$(RUN) python -m benchmarks
