@@ -17,7 +17,9 @@ from mlops.audit_cli import audit_app
 from mlops.backfill import backfill
 from mlops.config_cli import config_app
 from mlops.data_cli import data_app
+from mlops.doctor_cli import doctor
 from mlops.github_cli import github_app
+from mlops.lineage_cli import impact, trace
 from mlops.models_cli import models_app, promote, rollback
 from mlops.models_compare import candidate, compare, current
 from mlops.policy_cli import policy_app
@@ -43,6 +45,9 @@ app.add_typer(github_app, name="github")
 app.command()(backfill)
 app.command()(promote)
 app.command()(rollback)
+app.command()(trace)
+app.command()(doctor)
+app.command()(impact)
 
 
 class CardForm(StrEnum):
