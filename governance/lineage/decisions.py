@@ -14,21 +14,24 @@ from governance.promotion.records import PAST, Record
 from governance.steps.gates import GATES_METADATA
 
 
-def gates_node(version: ModelVersionResponse, origin: Origin | None) -> Node:
-    """The verdicts of the gates on a version; for an imported one, those of the server that trained it."""
+def gates_nodes(version: ModelVersionResponse, origin: Origin | None) -> Iterator[Node]:
+    """The verdicts of the gates on a version; for an imported one, first those of the server that trained it."""
     recorded: Any = version.run_metadata.get(GATES_METADATA)
     verdicts = recorded.get("verdicts", []) if isinstance(recorded, dict) else []
-    if origin is not None and origin.gates:
-        verdicts = [{"gate": name, "passed": passed} for name, passed in origin.gates.items()]
-    if not verdicts:
-        return missing(Kind.GATES, "gates", "The version has no verdicts of gates.")
+    there = [] if origin is None else [{"gate": name, "passed": said} for name, said in origin.gates.items()]
+    if there:
+        yield _gates(there, State.IMPORTED)
+    if verdicts:
+        yield _gates(verdicts, State.RECORDED)
+    if not there and not verdicts:
+        yield missing(Kind.GATES, "gates", "The version has no verdicts of gates.")
+
+
+def _gates(verdicts: list[Any], state: State) -> Node:
     failed = sorted({str(one.get("gate")) for one in verdicts if one.get("passed") is not True})
     said = f"failed: {', '.join(failed)}" if failed else f"all {len(verdicts)} verdicts passed"
     return Node(
-        kind=Kind.GATES,
-        title=f"gates: {said}",
-        state=State.IMPORTED if origin is not None and origin.gates else State.RECORDED,
-        facts={"passed": not failed, "verdicts": verdicts},
+        kind=Kind.GATES, title=f"gates: {said}", state=state, facts={"passed": not failed, "verdicts": verdicts}
     )
 
 
@@ -43,7 +46,7 @@ def approval_nodes(version: ModelVersionResponse) -> Iterator[Node]:
             kind=Kind.APPROVAL,
             title=f"{word} for {one.stage} by {one.by}",
             state=State.IMPORTED if SERVER_LINK in one.links else State.RECORDED,
-            facts=facts(at=one.at, reason=one.reason, **one.links),
+            facts=facts(**one.links) | facts(at=one.at, reason=one.reason),
         )
 
 
@@ -57,7 +60,8 @@ def transition_nodes(model: str, number: int, stage: str | None, records: Iterab
         yield Node(
             kind=Kind.TRANSITION,
             title=f"{moved}, {into}: {record.state.value}, by {plan.actor}",
-            facts=facts(
+            facts=facts(**plan.links)
+            | facts(
                 transition=plan.id,
                 at=plan.at,
                 reason=plan.reason or None,
@@ -67,7 +71,6 @@ def transition_nodes(model: str, number: int, stage: str | None, records: Iterab
                 environment=plan.environment,
                 ended=end.at if end else None,
                 detail=end.detail if end else None,
-                **plan.links,
             ),
         )
     if stage is not None and not any(record.done for record in mine):

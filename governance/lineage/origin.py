@@ -59,8 +59,13 @@ class Origin:
             children=tuple(node for hop in hops for node in _hop(hop)),
         )
 
-    def run_node(self, data: Node) -> Node:
-        """The training run, which is on another server."""
+    def run_node(self, lock: str | None, data: Node) -> Node:
+        """The training run, which is on another server.
+
+        Args:
+            lock: Digest of the dependency lock that it ran with, if it is recorded.
+            data: What it was trained on.
+        """
         run = self._run
         if not run:
             return missing(Kind.ZENML_RUN, "training run", "The import brought no evidence of it.").model_copy(
@@ -88,7 +93,7 @@ class Origin:
             title=f"training run {run.get('name', '')} on another server",
             state=State.IMPORTED,
             facts=facts(run=run.get("id"), **known),
-            children=(started, code, data),
+            children=(started, code, _lock(lock), data),
         )
 
 
@@ -96,6 +101,14 @@ def origin_of(version: ModelVersionResponse) -> Origin | None:
     """Where a version comes from; ``None`` if nothing says that it was imported."""
     recorded: Any = version.run_metadata.get(ORIGIN_METADATA)
     return Origin(recorded) if isinstance(recorded, dict) else None
+
+
+def _lock(digest: str | None) -> Node:
+    if digest is None:
+        return missing(Kind.LOCK, "dependency lock", "The import does not say which one the run had.")
+    return Node(
+        kind=Kind.LOCK, title=f"dependency lock {digest[:12]}", state=State.IMPORTED, facts=facts(sha256=digest)
+    )
 
 
 def _server(hop: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from zenml.models import ModelVersionResponse, PipelineRunResponse
 
 from governance.lineage.auditing import AuditTrail
 from governance.lineage.code import code_node
-from governance.lineage.decisions import approval_nodes, gates_node, transition_nodes
+from governance.lineage.decisions import approval_nodes, gates_nodes, transition_nodes
 from governance.lineage.nodes import Kind, Node, State, facts, missing
 from governance.lineage.origin import Origin, origin_of
 from governance.promotion.records import history
@@ -111,7 +111,7 @@ class Lineage:
             facts=facts(version_id=found.id, stage=stage_of(found) or "none", created=found.created),
             children=(
                 *((origin.node(),) if origin else ()),
-                gates_node(found, origin),
+                *gates_nodes(found, origin),
                 *approval_nodes(found),
                 *transition_nodes(model, number, stage_of(found), history(model)),
                 *self._training(found, origin),
@@ -123,7 +123,8 @@ class Lineage:
         recorded: Any = version.run_metadata.get(TRAINING_METADATA)
         made: dict[str, Any] = recorded if isinstance(recorded, dict) else {}
         if origin is not None:
-            yield origin.run_node(self._data(made, None, origin))
+            lock = (made.get("provenance") or {}).get("lock_digest")
+            yield origin.run_node(lock, self._data(made, None, origin))
             return
         run = producer(version)
         run_id = made.get("zenml_run_id") if run is None else str(run.id)
