@@ -17,7 +17,9 @@ from mlops.backfill import backfill
 from mlops.bundle_cli import export, import_
 from mlops.config_cli import config_app
 from mlops.data_cli import data_app
+from mlops.doctor_cli import doctor
 from mlops.github_cli import github_app
+from mlops.lineage_cli import impact, trace
 from mlops.models_cli import models_app, promote, rollback
 from mlops.models_compare import candidate, compare, current
 from mlops.policy_cli import policy_app
@@ -49,6 +51,9 @@ app.command()(promote)
 app.command()(rollback)
 app.command()(export)
 app.command("import")(import_)
+app.command()(trace)
+app.command()(doctor)
+app.command()(impact)
 
 
 class CardForm(StrEnum):

@@ -33,7 +33,7 @@ def decide(action: str, settings: Settings, spec: PipelineSpec, assessment: Asse
     """
     from governance.audit import Outcome, record
 
-    commit = _deployment(settings, spec.name).commit
+    commit = deployment_facts(settings, spec.name).commit
     record(
         action,
         f"pipeline:{spec.name}",
@@ -50,7 +50,7 @@ def deployment_subjects(settings: Settings, spec: PipelineSpec) -> list[Subject]
 
     pipeline = load_pipeline(settings, spec)
     pipeline.prepare(**pipeline_arguments(settings, spec))
-    return [describe_pipeline(pipeline, _defaults(settings)), _deployment(settings, spec.name)]
+    return [describe_pipeline(pipeline, _defaults(settings)), deployment_facts(settings, spec.name)]
 
 
 def active_stack_subject(settings: Settings) -> Subject:
@@ -64,7 +64,7 @@ def deployment_extra(settings: Settings, pipeline: str) -> dict[str, Any]:
     """What a snapshot records of its deployment, so that the run-start guard can judge it again."""
     from mlops.runtime import stack_file
 
-    facts = _deployment(settings, pipeline).model_dump(mode="json", exclude={"pipeline"})
+    facts = deployment_facts(settings, pipeline).model_dump(mode="json", exclude={"pipeline"})
     # Also part of the snapshot's identity: other defaults make another snapshot.
     resources = stack_file(settings).settings.resources
     return {DEPLOYMENT_KEY: {"facts": facts, "defaults": _defaults(settings), "resources": resources}}
@@ -125,7 +125,8 @@ def dag_subjects(settings: Settings) -> tuple[list[Subject], list[str]]:
     return subjects, problems
 
 
-def _deployment(settings: Settings, pipeline: str) -> DeploymentFacts:
+def deployment_facts(settings: Settings, pipeline: str) -> DeploymentFacts:
+    """What a deployment of a pipeline would be made from: commit, image, dependency lock."""
     from zenml_airflow.deploy import code_state
 
     airflow = settings.airflow

@@ -276,18 +276,20 @@ def load_pipeline(settings: Settings, spec: PipelineSpec) -> Pipeline:
     return pipeline.with_options(settings={RESOURCE_SETTINGS_KEY: ResourceSettings.model_validate(asked)})
 
 
-def provenance(settings: Settings) -> Any:
+def provenance(settings: Settings, pipeline: str) -> Any:
     """The code that a snapshot or a run is made from, as the pipelines record it."""
-    from zenml_airflow.deploy import code_state
+    from mlops.policies import deployment_facts
     from zenml_pipelines.config import Provenance
 
-    git = code_state(settings)
-    return Provenance(git_commit=git.commit, git_dirty=git.dirty)
+    facts = deployment_facts(settings, pipeline)
+    return Provenance(
+        git_commit=facts.commit, git_dirty=facts.dirty, lock_digest=facts.lock_digest, image=facts.image
+    )
 
 
 def pipeline_arguments(settings: Settings, spec: PipelineSpec) -> dict[str, Any]:
     """The arguments that a pipeline is compiled or run with."""
-    return {"config": spec.build_config(settings.model_dump()), "provenance": provenance(settings)}
+    return {"config": spec.build_config(settings.model_dump()), "provenance": provenance(settings, spec.name)}
 
 
 def deploy_all(settings: Settings, progress: Callable[[str], None], names: list[str] | None = None) -> None:
@@ -378,6 +380,8 @@ def run_inline(settings: Settings, name: str, day: date | None, params: dict[str
     )
     apply_stack(settings)
     arguments = pipeline_arguments(settings, spec)
+    # The steps run in this process, whatever Airflow's tasks would run in.
+    arguments["provenance"] = arguments["provenance"].model_copy(update={"image": None})
     with run_context(context), active_stack(stack_id(settings, scheduled=False)):
         decide("run", settings, spec, judge_deployment(settings, spec)).enforce(
             f"Running {name!r} in {settings.environment!r}"

@@ -89,7 +89,10 @@ class QuarantineManifest(PartitionManifest):
 
 
 class PredictionManifest(PartitionManifest):
-    """What a predictions partition holds, and everything needed to trace it back."""
+    """What a predictions partition holds, and everything needed to trace it back.
+
+    Manifests from before ``input_rows`` (rows of each input file) and ``input_location`` were recorded lack both.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -100,6 +103,8 @@ class PredictionManifest(PartitionManifest):
     decision_threshold: float
     quarantine: StoredFile
     input_files: dict[str, str]
+    input_rows: dict[str, int] = {}
+    input_location: str | None = None
     model_name: str
     model_version: int
     model_version_id: UUID

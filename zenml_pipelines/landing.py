@@ -44,7 +44,8 @@ class PartitionRef(BaseModel):
         day: The day.
         location: Folder of the partition below the storage root, or a URL.
         rows: Number of rows.
-        files: sha256 of each Parquet file, by name.
+        files: sha256 of each Parquet file, by name, in the order in which they are read.
+        rows_by_file: Rows of each file, so that a row's number tells its file when that is gone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +54,7 @@ class PartitionRef(BaseModel):
     location: str
     rows: int
     files: dict[str, str]
+    rows_by_file: dict[str, int] = {}
 
 
 def find_partition(day: date, location: str, resolved: str, schema: FeatureSchema) -> PartitionRef:
@@ -83,7 +85,7 @@ def find_partition(day: date, location: str, resolved: str, schema: FeatureSchem
     files = dict(sorted(marker.files.items()))
     partition = PartitionRef(day=day, location=place, rows=marker.rows, files=files)
     check_digests(partition, resolved)
-    rows = 0
+    counts = {}
     for name in partition.files:
         with fs.open(f"{folder}/{name}", "rb") as source:
             try:
@@ -91,12 +93,13 @@ def find_partition(day: date, location: str, resolved: str, schema: FeatureSchem
             except pa.ArrowInvalid as error:
                 raise SchemaBrokenError(f"{place}/{name} is no readable Parquet file: {error}") from error
             check_file_schema(footer.schema_arrow, schema, f"{place}/{name}")
-            rows += footer.metadata.num_rows
+            counts[name] = footer.metadata.num_rows
+    rows = sum(counts.values())
     if rows != marker.rows:
         raise IncompletePartitionError(
             f"{place} holds {rows} rows, its marker says {marker.rows}: the producer must deliver the day again."
         )
-    return partition
+    return partition.model_copy(update={"rows_by_file": counts})
 
 
 def check_digests(partition: PartitionRef, resolved: str) -> None:

@@ -21,6 +21,7 @@ import hashlib
 import io
 import os
 import posixpath
+from contextlib import suppress
 from datetime import date
 from typing import Any, Final
 from uuid import uuid4
@@ -218,6 +219,16 @@ class PartitionStore:
             ) from None
         content: dict[str, Any] = json.loads(payload)
         return content
+
+    def days(self) -> list[date]:
+        """The days of which a run was current once, in order."""
+        found = set()
+        for folder in (self.root, self.absolute(_RUNS)):
+            for path in _children(self.fs, folder):
+                key, _, value = posixpath.basename(path.rstrip("/")).partition("=")
+                with suppress(ValueError):
+                    found |= {date.fromisoformat(value)} if key == "date" else set()
+        return sorted(found)
 
     def history(self, day: date) -> list[dict[str, Any]]:
         """Manifests of every run that was current once, in order of publication."""

@@ -98,6 +98,26 @@ def test_every_fed_row_lies_in_exactly_one_place(settings):
         assert_each_row_once(settings, day)
 
 
+def test_a_prediction_is_traced_through_airflow_to_its_row_and_back(main_job, settings):
+    day = DEMO_DAYS[2]
+    encounter = int(read_predictions(settings.resolve(settings.storage.predictions), day)["encounter_id"].iloc[5])
+    # --strict: no link of the chain may be missing or changed.
+    report = json.loads(main_job.mlops("trace", encounter, "--date", day, "--json", "--strict").stdout)
+    (tree,) = report["trees"]
+    nodes = [tree]
+    for node in nodes:
+        nodes += node["children"]
+    airflow = {node["facts"].get("dag") for node in nodes if node["kind"] == "airflow_run"}
+    assert airflow == {"readmission_batch_inference", "readmission_training"}
+    assert {node["state"] for node in nodes if node["kind"] in {"source_row", "training_data", "lock"}} == {
+        "recorded"
+    }
+    (source,) = (node["facts"] for node in nodes if node["kind"] == "source_row")
+    impact = json.loads(main_job.mlops("impact", "--file", source["sha256"], "--list", "--json").stdout)
+    assert [day["date"] for day in impact["days"]] == [day.isoformat()]
+    assert encounter in impact["days"][0]["encounter_ids"]
+
+
 def test_backfill_of_eight_days_four_at_a_time(main_job, settings, api):
     main_job.mlops("data", "feed", "--from", BACKFILL_DAYS[0], "--to", BACKFILL_DAYS[-1])
     known = {run["id"] for run in main_job.zenml_runs("batch_inference")}

@@ -204,6 +204,8 @@ def publish_predictions(
         decision_threshold=config.decision_threshold,
         quarantine=checked_partition.quarantine,
         input_files=partition.files,
+        input_rows=partition.rows_by_file,
+        input_location=partition.location,
         model_name=champion.model_name,
         model_version=champion.version,
         model_version_id=champion.version_id,

@@ -1,0 +1,177 @@
+"""What `mlops impact` answers: every prediction that came of a file, a model version or a run."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict
+
+from governance.lineage import Lineage
+from governance.lineage.records import versions_of_run, versions_trained_on
+from mlops.tracing import stores_of, version_name
+from zenml_pipelines.tracing import forward
+from zenml_pipelines.tracing.partitions import Stores, TraceError
+
+if TYPE_CHECKING:
+    from zenml_airflow.settings import Settings
+
+
+class DayImpact(BaseModel):
+    """Affected predictions of one partition.
+
+    Attributes:
+        date: Day of the partition.
+        current: Whether it is the day's partition, or was replaced since.
+        model: Name of the model that scored it.
+        model_version: Number of the version.
+        zenml_run: The run that published it.
+        affected: Predictions that are affected.
+        predictions: All its predictions.
+        exact: Whether exactly these are affected; if not, the records cannot tell them from the others.
+        encounter_ids: The encounters, if they are asked for.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    date: date
+    current: bool
+    model: str
+    model_version: int
+    zenml_run: str
+    affected: int
+    predictions: int
+    exact: bool
+    encounter_ids: tuple[int, ...] | None = None
+
+
+class Impact(BaseModel):
+    """Every prediction that came of something.
+
+    Attributes:
+        schema_version: Version of this form.
+        asked: What was asked, by option.
+        cause: What that is, in a sentence.
+        affected: Number of affected predictions in the partitions that are current.
+        replaced: The same in partitions that were replaced since.
+        days: The partitions with affected predictions.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = 1
+    asked: dict[str, str]
+    cause: str
+    affected: int
+    replaced: int
+    days: tuple[DayImpact, ...]
+
+
+def impact_of_file(settings: Settings, named: str, *, replaced: bool, ids: bool) -> Impact:
+    """The predictions made from a landing file, or by versions trained on a data file.
+
+    Args:
+        settings: Settings of the environment.
+        named: ``date=DAY/NAME.parquet`` in the landing zone, the location of training data, or a sha256.
+        replaced: List partitions too that were replaced since.
+        ids: List the encounters.
+
+    Raises:
+        TraceError: If nothing was made from such a file.
+    """
+    stores = stores_of(settings)
+    file = forward.landing_file(named, stores)
+    found = forward.affected_by_file(stores, file, replaced=True) if file else []
+    if found:
+        return _impact(stores, {"file": named}, f"landing file {named}", found, replaced=replaced, ids=ids)
+    trained = versions_trained_on(named)
+    if not trained:
+        raise TraceError(
+            f"Nothing was made from {named!r}: no published partition names it among its input files, and no "
+            "model version was trained on it. Name a landing file as date=DAY/NAME.parquet, training data by its "
+            "configured location, or either by its sha256."
+        )
+    found = forward.affected_by_versions(stores, [str(version.id) for version in trained], replaced=True)
+    names = ", ".join(f"{version.model.name} {version.number}" for version in trained)
+    return _impact(stores, {"file": named}, f"data of {names}", found, replaced=replaced, ids=ids)
+
+
+def impact_of_version(settings: Settings, named: str, *, replaced: bool, ids: bool) -> Impact:
+    """The predictions of a model version; one that ZenML has lost is known from the partitions.
+
+    Raises:
+        TraceError: If there is no such version in ZenML and in no partition.
+    """
+    model, number = version_name(settings, named)
+    version = Lineage().version(model, number)
+    stores = stores_of(settings)
+    known = version.facts.get("version id")
+    found = forward.affected_by_versions(
+        stores, [known] if known else [], [] if known else [(model, number)], replaced=True
+    )
+    if not found and not known:
+        raise TraceError(f"Neither ZenML nor any partition has a version {number} of a model {model!r}.")
+    lost = "" if known else ", which ZenML no longer has"
+    cause = f"{model} version {number}{lost}"
+    return _impact(stores, {"model_version": named}, cause, found, replaced=replaced, ids=ids)
+
+
+def impact_of_run(settings: Settings, named: str, *, replaced: bool, ids: bool) -> Impact:
+    """The predictions that a run scored, or that a version scored which it trained.
+
+    Raises:
+        TraceError: If ZenML has no such run, and no partition names it.
+    """
+    run = Lineage().find_run(named)
+    run_id = named if run is None else str(run.id)
+    stores = stores_of(settings)
+    trained = [str(version.id) for version in versions_of_run(run_id)]
+    found = {
+        (one.partition.manifest.zenml_run_id, one.partition.day): one
+        for one in [
+            *forward.affected_by_run(stores, run_id, replaced=True),
+            *(forward.affected_by_versions(stores, trained, replaced=True) if trained else []),
+        ]
+    }
+    if run is None and not found:
+        raise TraceError(
+            f"ZenML has no run {named!r}, and no partition names it. Its id or its full name is needed."
+        )
+    cause = f"run {named}" if run is not None else f"run {named}, which ZenML no longer has"
+    return _impact(stores, {"run": named}, cause, list(found.values()), replaced=replaced, ids=ids)
+
+
+def _impact(
+    stores: Stores,
+    asked: dict[str, str],
+    cause: str,
+    found: list[forward.Affected],
+    *,
+    replaced: bool,
+    ids: bool,
+) -> Impact:
+    days = []
+    for one in sorted(found, key=lambda one: (one.partition.day, not one.partition.current)):
+        if not one.partition.current and not replaced:
+            continue
+        manifest = one.partition.manifest
+        days.append(
+            DayImpact(
+                date=one.partition.day,
+                current=one.partition.current,
+                model=manifest.model_name,
+                model_version=manifest.model_version,
+                zenml_run=manifest.zenml_run_id,
+                affected=one.rows,
+                predictions=manifest.rows,
+                exact=one.exact,
+                encounter_ids=tuple(forward.affected_ids(stores, one)) if ids else None,
+            )
+        )
+    return Impact(
+        asked=asked,
+        cause=cause,
+        affected=sum(one.rows for one in found if one.partition.current),
+        replaced=sum(one.rows for one in found if not one.partition.current),
+        days=tuple(days),
+    )
