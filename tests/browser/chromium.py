@@ -44,7 +44,9 @@ def find_chromium():
 def install_chromium():
     apt = shutil.which("apt-get")
     if apt is None or os.geteuid() != 0:
-        raise NoBrowserError("No Chromium, and only root can install it with apt-get: install it, or set CHROMIUM.")
+        raise NoBrowserError(
+            "No Chromium, and only root can install it with apt-get: install it, or set CHROMIUM."
+        )
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     install = [apt, "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"]
     for command in ([apt, "update", "-qq"], install):

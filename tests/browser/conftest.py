@@ -13,7 +13,7 @@ from promotion_lab import running_lab
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """Airflow with a version in production, three days to score, and a pipeline that trains worse and better ones."""
+    """Airflow with a version in production, days to score, and a pipeline that trains worse and better ones."""
     try:
         find_chromium()
     except NoBrowserError as reason:

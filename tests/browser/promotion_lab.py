@@ -28,7 +28,7 @@ def _write(path, change):
 
 
 def _quick(config):
-    """The shipped configuration with fewer resamples and refits, and open gates: what is tested is what follows."""
+    """The shipped configuration with fewer resamples and open gates: what is tested is what follows."""
     training = config["pipelines"]["training"]
     training["hist_gradient_boosting"] |= FEW_TREES
     training["bootstrap"]["resamples"] = 60
@@ -108,7 +108,9 @@ class PromotionLab:
         self.wait(TRAINING, run)
         return self.until(
             "a promotion run",
-            lambda: next((r["dag_run_id"] for r in self.api.runs(PROMOTION) if r["dag_run_id"] not in before), None),
+            lambda: next(
+                (r["dag_run_id"] for r in self.api.runs(PROMOTION) if r["dag_run_id"] not in before), None
+            ),
         )
 
     def score(self, day):
