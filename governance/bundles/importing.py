@@ -148,10 +148,14 @@ def _finish(
             verdicts=[verdict.record() for verdict in verified.assessment.verdicts],
             links={**origin.links, **ids, "commit": origin.commit},
         )
-    log_metadata(metadata={**_metadata(verified, origin, reason), **remembered(head)}, model_version_id=version.id)
+    log_metadata(
+        metadata={**_metadata(version, verified, origin, reason), **remembered(head)}, model_version_id=version.id
+    )
 
 
-def _metadata(verified: Verified, origin: Origin, reason: str) -> dict[str, MetadataType]:
+def _metadata(
+    version: ModelVersionResponse, verified: Verified, origin: Origin, reason: str
+) -> dict[str, MetadataType]:
     evidence, server = verified.evidence, str(verified.manifest.source)
     # Nobody vouches for what an unsigned bundle says that persons have decided.
     approvals = evidence.approvals if verified.signer else ()
@@ -166,10 +170,16 @@ def _metadata(verified: Verified, origin: Origin, reason: str) -> dict[str, Meta
         a.model_copy(update={"links": {SERVER_LINK: server, "bundle": origin.last.bundle, **a.links}})
         for a in approvals
     ]
+    # What was decided here about a version whose import had been interrupted stays, and is the latest.
+    here: dict[str, Any] = version.run_metadata
     written: dict[str, Any] = {
         **evidence.metadata,
-        APPROVALS_METADATA: [a.model_dump(mode="json") for a in marked],
-        DECISIONS_METADATA: [d.model_dump(mode="json") for d in (*decisions, let_in)],
+        APPROVALS_METADATA: [*(a.model_dump(mode="json") for a in marked), *here.get(APPROVALS_METADATA, [])],
+        DECISIONS_METADATA: [
+            *(d.model_dump(mode="json") for d in decisions),
+            *here.get(DECISIONS_METADATA, []),
+            let_in.model_dump(mode="json"),
+        ],
         ORIGIN_METADATA: origin.model_dump(mode="json", exclude_none=True),
     }
     return {key: value for key, value in written.items() if value != []}
