@@ -24,7 +24,7 @@ from mlops.runtime import HOST, airflow_environment, ensure_password
 from zenml_airflow.settings import PORT_ENVS, Settings
 
 MARKER_ENV = "MLOPS_SERVICE"
-START_TIMEOUT_SECONDS = 120.0
+START_TIMEOUT_SECONDS = 300.0
 STOP_TIMEOUT_SECONDS = 30.0
 
 

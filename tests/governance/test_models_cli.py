@@ -52,6 +52,17 @@ def test_promotion_and_rollback_say_what_they_changed(said):
     assert "nothing to roll back to" in nothing[1]
 
 
+def test_numbers_for_scripts(said):
+    assert answers(said, "models candidate") == [(0, "1\n")]
+    inside, empty = answers(said, "models current")
+    assert inside == (0, "1\n")
+    assert empty[0] == 1
+    assert "No version of 'played' is in staging" in empty[1]
+    (compared,) = answers(said, "models compare")
+    assert compared[0] == 1
+    assert "has no model card" in compared[1]
+
+
 def test_persons_decide_and_take_versions_out(said):
     (rejected,) = answers(said, "models reject")
     assert "played version 2 is rejected for production by user:" in rejected[1]
