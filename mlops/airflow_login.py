@@ -68,7 +68,7 @@ def _credentials(settings: Settings) -> tuple[str, str]:
 
 def _token_for(base_url: str, user: str, password: str) -> str:
     try:
-        response = httpx.post(f"{base_url}/auth/token", json={"username": user, "password": password}, timeout=30)
+        response = httpx.post(f"{base_url}/auth/token", json={"username": user, "password": password}, timeout=60)
     except httpx.HTTPError as error:
         way_out = f"is {URL_ENV} right?" if os.environ.get(URL_ENV) else "run `make up`."
         raise AirflowApiError(f"Airflow does not answer at {base_url}: {way_out} ({error})") from error
