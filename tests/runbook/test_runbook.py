@@ -144,7 +144,7 @@ def fernet(settings):
 def test_rotate_keys(operator, checkout, settings):
     old, old_login = fernet(settings), AirflowApi(settings)
     old_login.request(
-        "POST", "connections", json={"connection_id": "probe", "conn_type": "http", "password": "hidden"}
+        "POST", "connections", json={"connection_id": "probe", "conn_type": "generic", "password": "hidden"}
     )
     assert old.decrypt(connection_password(settings)) == b"hidden"
     operator.follow(ROTATE, 0)
@@ -157,7 +157,7 @@ def test_rotate_keys(operator, checkout, settings):
     operator.follow(ROTATE, 1)
     assert json.loads(path.read_text())["admin"] != before
     assert path.stat().st_mode & 0o777 == 0o600
-    assert AirflowApi(settings).request("GET", "connections/probe")["conn_type"] == "http"
+    assert AirflowApi(settings).request("GET", "connections/probe")["conn_type"] == "generic"
 
 
 def test_backup_and_restore(operator, checkout, settings, tmp_path):

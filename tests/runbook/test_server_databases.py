@@ -44,7 +44,7 @@ def test_dump_and_load(tmp_path, variables, postgres, mariadb):
     def tags(action):
         return json.loads(shell(f"python -c '{TAG}' {action}").strip().splitlines()[-1])
 
-    shell("airflow db migrate\nairflow connections add probe --conn-type http --conn-password hidden")
+    shell("airflow db migrate\nairflow connections add probe --conn-type generic --conn-password hidden")
     assert tags("make") == ["kept"]
     operator.follow(SECTION, 0, **variables)
 
