@@ -1,11 +1,13 @@
 """Bring the services of the compose file into the state that Airflow needs. Running it again changes nothing.
 
 It migrates Airflow's database, checks out the code at the deployed branch, gives Airflow a service account on the
-ZenML server, applies the stacks and deploys the pipelines.
+ZenML server, keeps the logins of the other services in ZenML's secret store, applies the stacks and deploys the
+pipelines.
 """
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +20,7 @@ SERVER = os.environ["ZENML_SERVER_URL"]
 CONNECTION = "zenml_compose"
 ACCOUNT = "airflow"
 KEY = "compose"
-TRACKER_LOGIN = "mlflow"
+STORE_HOST, STORE_PORT, BUCKET = "s3", 9000, "zenml"
 
 
 def main() -> None:
@@ -29,7 +31,8 @@ def main() -> None:
     if key is None or not _works(key):
         key = _new_key()
         _store_key(key)
-    _prepare_tracker(key)
+    _keep_secrets(key)
+    _make_bucket()
     own = {"ZENML_STORE_URL": SERVER, "ZENML_STORE_API_KEY": key, "PYTHONPATH": str(CHECKOUT)}
     _run("mlops", "deploy", "--env", os.environ["MLOPS_ENV"], **own)
 
@@ -105,17 +108,39 @@ def _store_key(key: str) -> None:
     _say(f"stored connection {CONNECTION}")
 
 
-def _prepare_tracker(key: str) -> None:
-    """Keep MLflow's login in ZenML's secret store, where the stack refers to it."""
-    values = {"username": "admin", "password": os.environ["MLFLOW_TRACKING_PASSWORD"]}
+def _keep_secrets(key: str) -> None:
+    """Keep what the stack refers to in ZenML's secret store: the logins of MLflow and of the S3 store."""
+    wanted = {
+        "mlflow": {"username": "admin", "password": os.environ["MLFLOW_TRACKING_PASSWORD"]},
+        "s3": {"key": os.environ["S3_ACCESS_KEY"], "secret": os.environ["S3_SECRET_KEY"]},
+    }
     with httpx.Client(base_url=f"{SERVER}/api/v1", timeout=60) as client:
         token = client.post("/login", data={"grant_type": "zenml-api-key", "password": key}).raise_for_status()
         client.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
-        found = client.get("/secrets", params={"name": TRACKER_LOGIN}).raise_for_status().json()["items"]
-        if found:
-            client.put(f"/secrets/{found[0]['id']}", json={"values": values}).raise_for_status()
-        else:
-            _post(client, "/secrets", name=TRACKER_LOGIN, values=values)
+        for name, values in wanted.items():
+            found = client.get("/secrets", params={"name": name}).raise_for_status().json()["items"]
+            if found:
+                client.put(f"/secrets/{found[0]['id']}", json={"values": values}).raise_for_status()
+            else:
+                _post(client, "/secrets", name=name, values=values)
+
+
+def _make_bucket() -> None:
+    """Make the bucket of the S3-compatible store; without its profile there is no such host."""
+    try:
+        socket.getaddrinfo(STORE_HOST, STORE_PORT)
+    except socket.gaierror:
+        return
+    import s3fs
+
+    store = s3fs.S3FileSystem(
+        key=os.environ["S3_ACCESS_KEY"],
+        secret=os.environ["S3_SECRET_KEY"],
+        endpoint_url=f"http://{STORE_HOST}:{STORE_PORT}",
+    )
+    if not store.exists(BUCKET):
+        store.mkdir(BUCKET)
+        _say(f"created bucket {BUCKET}")
 
 
 def _say(line: str) -> None:
