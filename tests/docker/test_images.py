@@ -13,7 +13,10 @@ IMAGES = {"airflow", "mlflow", "pipeline", "zenml-server"}
 GROUPS = {
     "image-airflow": ({"apache-airflow", "apache-airflow-providers-git"}, {"zenml", "pandas", "scikit-learn"}),
     "image-mlflow": ({"mlflow", "flask-wtf", "psycopg2-binary"}, {"zenml", "apache-airflow"}),
-    "image-pipeline": ({"zenml", "scikit-learn", "skops"}, {"apache-airflow", "apache-airflow-core", "celery"}),
+    "image-pipeline": (
+        {"zenml", "scikit-learn", "skops", "s3fs", "boto3"},
+        {"apache-airflow", "apache-airflow-core", "celery"},
+    ),
 }
 
 
