@@ -68,4 +68,7 @@ class AirflowPages:
         expect(self.page.get_by_text(text).first).to_be_visible()
 
     def shoot(self, path):
+        """Take a picture once texts and data have arrived."""
+        self.page.wait_for_load_state("networkidle")
+        expect(self.page.get_by_test_id("skeleton")).to_have_count(0)
         self.page.screenshot(path=str(path))

@@ -45,7 +45,7 @@ def install_chromium():
     apt = shutil.which("apt-get")
     if apt is None or os.geteuid() != 0:
         raise NoBrowserError(
-            "No Chromium, and only root can install it with apt-get: install it, or set CHROMIUM."
+            "No Chromium, and only root with apt-get can install it: install one, or set CHROMIUM."
         )
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     install = [apt, "install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"]

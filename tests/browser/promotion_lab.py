@@ -28,7 +28,7 @@ def _write(path, change):
 
 
 def _quick(config):
-    """The shipped configuration with fewer resamples and open gates: what is tested is what follows."""
+    """The shipped configuration with fewer resamples and refits, and open gates: what follows them is tested."""
     training = config["pipelines"]["training"]
     training["hist_gradient_boosting"] |= FEW_TREES
     training["bootstrap"]["resamples"] = 60
@@ -64,6 +64,8 @@ class PromotionLab:
         self.commit("the first model")
         self.checkout = make_checkout(root / "state")
         self.checkout.environment["MLOPS_PROJECT_ROOT"] = str(self.project)
+        # The browser and a training keep two cores busy; a task gives up on Airflow's API after 5 s by default.
+        self.checkout.environment["AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT"] = "60"
         self.mlops = self.checkout.mlops
 
     def commit(self, message):
@@ -106,12 +108,11 @@ class PromotionLab:
         before = {run["dag_run_id"] for run in self.api.runs(PROMOTION)}
         run = self.api.trigger(TRAINING, conf)
         self.wait(TRAINING, run)
-        return self.until(
-            "a promotion run",
-            lambda: next(
-                (r["dag_run_id"] for r in self.api.runs(PROMOTION) if r["dag_run_id"] not in before), None
-            ),
-        )
+
+        def started():
+            return next((r["dag_run_id"] for r in self.api.runs(PROMOTION) if r["dag_run_id"] not in before), None)
+
+        return self.until("a promotion run", started)
 
     def score(self, day):
         """Have Airflow run a day; return the run."""
