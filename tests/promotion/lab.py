@@ -149,10 +149,12 @@ class Lab:
             self.api.wait_for_dag(dag_id, timeout=600)
 
     def stop(self):
-        if getattr(self, "clerk", None):
-            self.clerk.stdin.close()
-            self.clerk.wait(timeout=600)
-        self._python(SERVE, "stop")
+        try:
+            if getattr(self, "clerk", None):
+                self.clerk.kill()
+                self.clerk.wait()
+        finally:
+            self._python(SERVE, "stop")
 
     def ask(self, *command):
         """Have the clerk do something in ZenML, see `desk_clerk.py`."""
