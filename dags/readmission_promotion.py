@@ -24,7 +24,8 @@ is the newest version whose run completed and whose gates passed.
 
 settings = dag_settings(__file__)
 model, env = settings.pipelines["training"]["model_name"], settings.environment
-limit = {"execution_timeout": timedelta(minutes=15)}
+paused = settings.airflow.promotion.start_paused
+assets = {"production": Asset("readmission_production_model")}
 
 with DAG(
     dag_id="readmission_promotion",
@@ -40,12 +41,7 @@ with DAG(
         ),
         "target": Param("production", enum=["staging", "production"], description="Stage that it is to enter."),
     },
-    **dag_arguments(
-        settings,
-        "promotion",
-        assets=[Asset("readmission_candidate")],
-        paused=settings.airflow.promotion.start_paused,
-    ),
+    **dag_arguments(settings, "promotion", assets=[Asset("readmission_candidate")], paused=paused),
 ) as dag:
     candidate = CandidateSensor(
         task_id="candidate",
@@ -54,17 +50,12 @@ with DAG(
         stage="{{ params.target }}",
         version="{{ params.version or '' }}",
     )
-    version = {"version": "{{ ti.xcom_pull(task_ids='candidate')['version'] }}"}
-    comparison = ZenMLTaskGroup("champion_challenger", run_params=version, settings=settings)
-    decision = PromotionDecisionOperator(task_id="decision", environment=env, candidate=candidate.output, **limit)
-    approval = PromotionApprovalOperator(task_id="approval", environment=env, assessed=decision.output, **limit)
+    chosen = {"version": "{{ ti.xcom_pull(task_ids='candidate')['version'] }}"}
+    comparison = ZenMLTaskGroup("champion_challenger", run_params=chosen, settings=settings)
+    decision = PromotionDecisionOperator(task_id="decision", environment=env, candidate=candidate.output)
+    approval = PromotionApprovalOperator(task_id="approval", environment=env, assessed=decision.output)
     promote = PromoteOperator(
-        task_id="promote",
-        environment=env,
-        assessed=decision.output,
-        answer=approval.output,
-        assets={"production": Asset("readmission_production_model")},
-        **limit,
+        task_id="promote", environment=env, assessed=decision.output, answer=approval.output, assets=assets
     )
-    notice = PromotionNoticeOperator(task_id="notice", told_by=["decision", "approval", "promote"], **limit)
+    notice = PromotionNoticeOperator(task_id="notice", environment=env)
     candidate >> comparison >> decision >> approval >> promote >> notice

@@ -18,6 +18,7 @@ from zenml_airflow.alerts import tell
 from zenml_airflow.candidate_sensor import look_together
 from zenml_airflow.candidates import StandingCondition
 from zenml_airflow.dags import current_settings, task_settings
+from zenml_airflow.processes import enter_zenml
 from zenml_airflow.promotion_ends import End, say_end
 from zenml_airflow.promotion_settings import AskFor
 from zenml_airflow.zenml_api import ServerError, ZenMLApiError
@@ -32,6 +33,9 @@ REASON = "reason"
 
 REASON_LENGTH = 10
 """Characters that a reason has at least, as the audit log demands."""
+
+TASK_LIMIT = timedelta(minutes=15)
+"""How long a task of a promotion may work; how long it waits is said elsewhere."""
 
 GRACE = timedelta(minutes=15)
 """Airflow ends a trigger that has outlived its time-out by this; the trigger answers by itself before."""
@@ -115,6 +119,7 @@ class PromotionApprovalOperator(HITLOperator):
         airflow = current_settings(environment).airflow
         self.environment = environment
         self.assessed = assessed
+        kwargs.setdefault("execution_timeout", TASK_LIMIT)
         kwargs.setdefault("response_timeout", timedelta(seconds=airflow.promotion.approval.timeout_seconds))
         # The DAG's own params come in here; the form has this one only.
         kwargs["params"] = {
@@ -139,7 +144,8 @@ class PromotionApprovalOperator(HITLOperator):
         Raises:
             AirflowFailException: If nobody is named who may answer.
         """
-        airflow, found = task_settings(self, self.environment).airflow, self.assessed
+        settings, found = task_settings(self, self.environment), self.assessed
+        airflow = settings.airflow
         why = found["asks_approval"]
         if not why and airflow.promotion.approval.ask is AskFor.POLICY:
             self.log.info("No policy demands that a person approves this.")
@@ -151,6 +157,7 @@ class PromotionApprovalOperator(HITLOperator):
         self.assigned_users = [{"id": user, "name": name} for user, name in users.items()]
         self.subject = f"{found['model']} version {found['version']} to {found['target']}?"
         self.body = _body(found, why)
+        enter_zenml(settings)
         tell(
             f"Approval wanted: {self.subject} {found['reason']} "
             f"{self.generate_link_to_ui_from_context(context=context)}"

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zenml_airflow.settings import Settings
 
 
 def server_environment(zenml_conn_id: str | None, state_dir: Path | None = None) -> dict[str, str]:
@@ -21,6 +25,11 @@ def server_environment(zenml_conn_id: str | None, state_dir: Path | None = None)
 
     own = {"ZENML_CONFIG_PATH": str(state_dir / f"zenml-{zenml_conn_id}")} if state_dir else {}
     return {**ZenMLHook(zenml_conn_id).get_environment(), **own}
+
+
+def enter_zenml(settings: Settings) -> None:
+    """Point ZenML, in this process, at the server of the environment; at the local store where it names none."""
+    os.environ.update(server_environment(settings.airflow.connection, settings.state_dir))
 
 
 def step_environment() -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +10,11 @@ from airflow.sdk import Asset, AssetAlias, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from zenml_airflow.alerts import tell
-from zenml_airflow.approval import REASON_LENGTH, standing
+from zenml_airflow.approval import REASON_LENGTH, TASK_LIMIT, standing
 from zenml_airflow.candidates import StandingCondition
 from zenml_airflow.dags import task_settings
 from zenml_airflow.hooks import ZenMLHook
-from zenml_airflow.operators import server_environment
+from zenml_airflow.processes import enter_zenml
 from zenml_airflow.promotion_desk import promotion_desk
 from zenml_airflow.promotion_ends import END_KEY, End, say_end
 from zenml_airflow.settings import Settings
@@ -34,13 +33,14 @@ class _PromotionTask(BaseOperator):
     ui_color = "#e6dcf7"
 
     def __init__(self, *, environment: str, **kwargs: Any) -> None:
+        kwargs.setdefault("execution_timeout", TASK_LIMIT)
         super().__init__(**kwargs)
         self.environment = environment
 
     def enter(self) -> Settings:
         """Point ZenML at the environment's server, and return the environment's settings."""
         settings = task_settings(self, self.environment)
-        os.environ.update(server_environment(settings.airflow.connection, settings.state_dir))
+        enter_zenml(settings)
         return settings
 
 
@@ -167,22 +167,17 @@ class PromoteOperator(_PromotionTask):
         raise AirflowSkipException(text)
 
 
-class PromotionNoticeOperator(BaseOperator):
-    """Tells people how the run ended; a failed one is told by the DAG's own callback.
+class PromotionNoticeOperator(_PromotionTask):
+    """Tells people how the run ended; a failed one is told by the DAG's own callback."""
 
-    Args:
-        told_by: Ids of the tasks with which the run may end.
-    """
-
-    ui_color = "#e6dcf7"
-
-    def __init__(self, *, told_by: Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(trigger_rule="none_failed", **kwargs)
-        self.told_by = list(told_by)
 
     def execute(self, context: Context) -> dict[str, str]:
         """Tell, and return how the run ended."""
-        ends = [end for end in context["ti"].xcom_pull(task_ids=self.told_by, key=END_KEY) if end]
+        self.enter()
+        before = sorted(self.get_flat_relative_ids(upstream=True))
+        ends = [end for end in context["ti"].xcom_pull(task_ids=before, key=END_KEY) if end]
         if not ends:
             self.log.info("There was no candidate.")
             return {"end": "no candidate", "text": "No candidate came in time."}

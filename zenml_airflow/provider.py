@@ -23,12 +23,19 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {
                 "integration-name": name,
-                "python-modules": _modules("operators", "shards", "docker", "kubernetes"),
+                "python-modules": _modules("operators", "shards", "docker", "kubernetes", "approval", "promotion"),
             }
         ],
-        "sensors": [{"integration-name": name, "python-modules": _modules("sensors", "zenml_sensors")}],
+        "sensors": [
+            {"integration-name": name, "python-modules": _modules("sensors", "zenml_sensors", "candidate_sensor")}
+        ],
         "hooks": [{"integration-name": name, "python-modules": _modules("hooks")}],
-        "triggers": [{"integration-name": name, "python-modules": _modules("sensors", "triggers")}],
+        "triggers": [
+            {
+                "integration-name": name,
+                "python-modules": _modules("sensors", "triggers", "candidate_sensor", "approval"),
+            }
+        ],
         "extra-links": ["zenml_airflow.links.ZenMLRunLink", "zenml_airflow.links.MLflowRunLink"],
         "connection-types": [
             {

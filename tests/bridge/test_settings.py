@@ -54,6 +54,9 @@ def test_the_process_environment_names_environment_state_and_ports(project, monk
         ("airflow: {schedules: {training: {end_date: 2020-01-01}}}", "lies before start_date"),
         ("services: {airflow_port: 70000}", "services.airflow_port"),
         ("- a list", "must hold a mapping"),
+        ("airflow: {promotion: {accept: [good]}}", "airflow.promotion.accept"),
+        ("airflow: {promotion: {approval: {timeout_seconds: 0}}}", "approval.timeout_seconds"),
+        ("airflow: {promotion: {approval: {approvers: {production: nobody}}}}", r"\['nobody'\] are to approve"),
         ("a: [", "not valid YAML"),
     ],
 )

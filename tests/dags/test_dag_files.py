@@ -54,7 +54,7 @@ def manifests(tmp_path_factory):
     from zenml_airflow.settings import load_settings
 
     state = tmp_path_factory.mktemp("state")
-    for pipeline in ("training", "batch_inference"):
+    for pipeline in ("training", "batch_inference", "champion_challenger"):
         digest = load_settings("local").deployed_digest(pipeline)
         write_manifest(manifest(pipeline, config_digest=digest), state / "manifests")
     return state
@@ -96,10 +96,11 @@ def test_every_dag_says_what_an_operator_needs(path, manifests):
     for dag in parsed(path, manifests)["dags"]:
         assert dag["tags"]
         assert dag["doc"].lstrip().startswith("###")
-        assert dag["timetable"] == "CronDataIntervalTimetable"
+        by_event = dag["id"] == "readmission_promotion"
+        assert dag["timetable"] == ("AssetTriggeredTimetable" if by_event else "CronDataIntervalTimetable")
         assert dag["catchup"] is False
         assert dag["max_active_runs"] <= 4
-        assert dag["paused"] is False
+        assert dag["paused"] is by_event
         assert dag["timeout"]
         for name, task in dag["tasks"].items():
             assert task["owner"] == "ml-platform", name
@@ -158,6 +159,30 @@ def test_pipeline_granularity_is_one_task_that_keeps_the_strictest_retry(manifes
     assert task["retries"] == 0
     assert task["timeout"] == 180
     assert task["outlets"] == ["readmission_predictions"]
+
+
+def test_a_promotion_asks_between_the_comparison_and_the_stage(manifests):
+    (dag,) = parsed(ROOT / "dags" / "readmission_promotion.py", manifests)["dags"]
+    upstream = {name: task["upstream"] for name, task in dag["tasks"].items()}
+    assert "champion_challenger.gate" in upstream["decision"]
+    assert upstream["champion_challenger.load"] == ["candidate"]
+    assert upstream["approval"] == ["decision"]
+    assert upstream["promote"] == ["approval", "decision"]
+    assert upstream["notice"] == ["promote"]
+    (training,) = parsed(ROOT / "dags" / "readmission_training.py", manifests)["dags"]
+    assert training["tasks"]["training.gate"]["outlets"] == ["readmission_candidate"]
+
+
+def test_a_promotion_may_have_a_schedule_too(manifests, tmp_path):
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    config = tmp_path / "configs" / "local.yaml"
+    text = config.read_text()
+    added = "  schedules:\n    promotion: {cron: '0 6 * * 1', start_date: 2026-01-01}\n"
+    assert text.count("  schedules:\n") == 1
+    config.write_text(text.replace("  schedules:\n", added))
+    path = ROOT / "dags" / "readmission_promotion.py"
+    (dag,) = parsed(path, manifests, MLOPS_PROJECT_ROOT=str(tmp_path))["dags"]
+    assert dag["timetable"] == "AssetOrTimeSchedule"
 
 
 def test_a_missing_manifest_is_an_import_error_with_the_way_out(tmp_path):

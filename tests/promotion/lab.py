@@ -144,14 +144,17 @@ class Lab:
 
         os.environ.update({name: value for name, value in self.environment.items() if name.startswith("MLOPS_")})
         self.api = AirflowApi(load_settings("local"))
+        self.api._client.timeout = 600
         for dag_id in (*stories, "crowd"):
             self.api.wait_for_dag(dag_id, timeout=600)
 
     def stop(self):
-        if getattr(self, "clerk", None):
-            self.clerk.stdin.close()
-            self.clerk.wait(timeout=60)
-        self._python(SERVE, "stop")
+        try:
+            if getattr(self, "clerk", None):
+                self.clerk.kill()
+                self.clerk.wait()
+        finally:
+            self._python(SERVE, "stop")
 
     def ask(self, *command):
         """Have the clerk do something in ZenML, see `desk_clerk.py`."""
