@@ -230,5 +230,7 @@ def version_name(settings: Settings, named: str) -> tuple[str, int]:
     match = _VERSION.match(named)
     if match is None:
         raise TraceError(f"--model-version wants MODEL/NUMBER or NUMBER, found {named!r}.")
+    if match["model"] is not None:
+        return match["model"], int(match["number"])
     config: Any = get_pipeline("batch_inference").build_config(settings.model_dump())
-    return match["model"] or config.model_name, int(match["number"])
+    return config.model_name, int(match["number"])

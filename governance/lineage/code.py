@@ -72,8 +72,10 @@ def _extra(run: PipelineRunResponse) -> Mapping[str, Any]:
 
 
 def _provenance(run: PipelineRunResponse) -> Mapping[str, Any]:
-    """What the pipeline was told of its code: a parameter of its steps, so ZenML keeps it with the run."""
-    for step in run.steps.values():
+    """What the pipeline was told of its code: a parameter of its steps, which ZenML keeps with the snapshot."""
+    if run.snapshot is None:
+        return {}
+    for step in run.snapshot.step_configurations.values():
         found: Any = (step.config.parameters or {}).get(_PROVENANCE)
         if found is not None:
             content = found if isinstance(found, dict) else found.model_dump(mode="json")
