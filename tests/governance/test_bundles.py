@@ -43,6 +43,7 @@ from zenml_airflow.candidates import CandidateCondition
 from zenml_airflow.conditions import Outcome, judge
 from zenml_airflow.zenml_api import read_local
 
+pytestmark = pytest.mark.timeout(1800)
 WHY = "Because the test asks for it."
 
 
@@ -531,7 +532,7 @@ def test_killed_after_any_single_write_the_next_import_finishes_and_nothing_is_t
         assert [e.outcome.value for e in done][:1] == ["done"]
         assert len(done) == 1
         forget_imported()
-    assert (died, unfinished) == (8, 4)
+    assert (died, unfinished) == (9, 5)
     assert verify(log.lines()).whole
 
 

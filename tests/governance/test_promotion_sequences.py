@@ -203,5 +203,5 @@ def sequences(count):
     return case
 
 
-TestFewSequences = sequences(FEW)
+TestFewSequences = pytest.mark.timeout(1800)(sequences(FEW))
 TestAllSequences = pytest.mark.promotion(pytest.mark.timeout(3600)(sequences(SEQUENCES)))
