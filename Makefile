@@ -52,6 +52,10 @@ runbook-test: setup ## Carry out every procedure of docs/runbook.md (needs Postg
 gitops-test: setup ## Have an Airflow follow a Git repository through releases, rollbacks and bad commits (needs PostgreSQL)
 	$(RUN) pytest -m gitops
 
+browser-test: setup ## Promote and roll back a model in Airflow's UI (needs Chromium; root on Debian installs it)
+	@$(RUN) python tests/browser/chromium.py
+	$(RUN) pytest -m browser
+
 bench: setup ## Measure the bridge against stock ZenML and plain Airflow; writes benchmarks/results.md
 	$(RUN) python -m benchmarks
 

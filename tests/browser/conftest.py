@@ -1,0 +1,32 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+
+from airflow_pages import opened
+from chromium import NoBrowserError, find_chromium
+from promotion_lab import running_lab
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """Airflow with a version in production, days to score, and a pipeline that trains worse and better ones."""
+    try:
+        find_chromium()
+    except NoBrowserError as reason:
+        if os.environ.get("REQUIRE_SERVICES") == "1":
+            raise
+        pytest.skip(str(reason))
+    with pytest.MonkeyPatch.context() as patch, running_lab(tmp_path_factory.mktemp("promotion")) as made:
+        made.connect(patch)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def pages(lab, tmp_path_factory):
+    """Airflow's UI in a browser, with the local admin logged in."""
+    with opened(lab.api.base_url, "admin", lab.password, tmp_path_factory.mktemp("profile")) as window:
+        yield window
