@@ -69,6 +69,7 @@ class AirflowPages:
 
     def shoot(self, path):
         """Take a picture once texts and data have arrived."""
-        self.page.wait_for_load_state("networkidle")
+        # An open page asks Airflow again and again, so the network is never idle for good: one look is enough.
+        self.page.wait_for_load_state("load")
         expect(self.page.get_by_test_id("skeleton")).to_have_count(0)
         self.page.screenshot(path=str(path))

@@ -1,6 +1,6 @@
 """From a worse and a better candidate to a version in production and back, as the people involved see it.
 
-Set WRITE_SCREENSHOTS=1 to renew the pictures of `docs/promotion.md`.
+Set WRITE_SCREENSHOTS=1 to write a picture of each step to `docs/images/`.
 """
 
 import json
@@ -50,6 +50,7 @@ def test_the_better_one_waits_for_a_person_who_approves_it_in_the_ui(lab, pages,
     pages.answer("Approve")
     lab.wait(PROMOTION, run)
     pages.open_run(PROMOTION, run)
+    pages.sees("promote")
     shoot("approved")
     assert lab.production() == 3
     entered = json.loads(lab.mlops("models", "history", MODEL, "--json").stdout)
@@ -61,7 +62,7 @@ def test_the_better_one_waits_for_a_person_who_approves_it_in_the_ui(lab, pages,
 def test_the_next_day_is_scored_with_it(lab, pages, shoot):
     run = lab.score(DAYS[0])
     assert lab.scored_by(DAYS[0]) == 3
-    show_scores(pages, run, 3)
+    show_scores(lab, pages, run, 3)
     shoot("next-day")
 
 
@@ -72,10 +73,13 @@ def test_after_a_rollback_the_next_day_is_scored_with_the_old_one(lab, pages, sh
     run = lab.score(DAYS[1])
     assert lab.scored_by(DAYS[1]) == 1
     assert lab.scored_by(DAYS[0]) == 3
-    show_scores(pages, run, 1)
+    show_scores(lab, pages, run, 1)
     shoot("rolled-back")
 
 
-def show_scores(pages, run, version):
-    pages.open_task(SCORING, run, "batch_inference.load_partition", "xcom")
-    pages.sees(f'"model_version": {version}')
+def show_scores(lab, pages, run, version):
+    """Open what the task of a day returned, which names the version."""
+    task = "batch_inference.load_partition"
+    assert lab.returned(SCORING, run, task)["metadata"]["batch_summary"]["model_version"] == version
+    pages.open_task(SCORING, run, task, "xcom")
+    pages.sees("return_value")
