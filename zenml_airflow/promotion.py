@@ -116,7 +116,8 @@ class PromoteOperator(_PromotionTask):
     def __init__(self, *, assessed: Any, answer: Any, assets: Mapping[str, Asset], **kwargs: Any) -> None:
         # An outlet is updated whenever its task succeeds; which stage it is, a run's parameter says.
         self.alias = AssetAlias(f"promoted_by_{kwargs['task_id']}")
-        super().__init__(outlets=[self.alias], **kwargs)
+        # Airflow shows and schedules only on assets that some DAG names; the alias alone names none.
+        super().__init__(inlets=[*assets.values()], outlets=[self.alias], **kwargs)
         self.assessed = assessed
         self.answer = answer
         self.assets = dict(assets)
