@@ -127,7 +127,7 @@ def test_a_version_that_failed_its_gates_fails_the_run_that_names_it(lab):
     _, tasks = lab.wait_end("named", run)
     assert tasks["candidate"] == "failed"
     assert tasks["promote"] == "upstream_failed"
-    assert "['floor'] failed" in lab.api.failure("named", run)
+    assert "ended as failed" in lab.api.failure("named", run)
 
 
 def test_waiting_sensors_hold_no_worker(lab):
