@@ -219,8 +219,8 @@ class Lab:
             return next((one for one in known if self.tasks(story, one).get("approval") == "deferred"), None)
 
         found = self.wait(f"{story} asks", asked)
-        # A person reads first. If the answer comes within the same loop of the scheduler, that takes the end of the
-        # task that asked for the end of the one that goes on, and marks it as failed.
+        # A person reads first. If the answer comes within the same loop of the scheduler, that takes the end of
+        # the task that asked for the end of the one that goes on, and marks it as failed.
         time.sleep(10)
         return found
 
