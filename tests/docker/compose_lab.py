@@ -105,7 +105,7 @@ class Platform:
 
     def containers(self):
         """State and health of every container."""
-        ids = self("ps", "-q", "--all" if "docker-compose" not in self.compose[0] else "-q").split()
+        ids = self("ps", "-q", "--all").split()
         return json.loads(self._run("docker", "inspect", *ids)) if ids else []
 
     def kill_a_worker(self):
