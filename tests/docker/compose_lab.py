@@ -78,7 +78,7 @@ class Platform:
         file = self.repository / path
         assert old in file.read_text()
         file.write_text(file.read_text().replace(old, new))
-        self._git("commit", "--quiet", "--all", "--message", f"{path}: {new.strip()}")
+        self._git("commit", "--quiet", "--all", "--message", f"Change {path}")
 
     def __call__(self, *arguments, **options):
         return self._run(*self.compose, *arguments, **options)
