@@ -1,6 +1,8 @@
 """What ``mlops backfill`` refuses before it asks Airflow, and to whom it gives a password."""
 
+import os
 from datetime import date
+from unittest import mock
 
 import pytest
 from typer.testing import CliRunner
@@ -11,6 +13,13 @@ from mlops.cli import app
 from zenml_airflow.settings import load_settings
 
 TODAY = date(2026, 2, 1)
+
+
+@pytest.fixture(autouse=True)
+def own_environment():
+    """A command points its process at the state folder: here that is the process of the tests."""
+    with mock.patch.dict(os.environ):
+        yield
 
 
 def check(first, last, longest=31):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 from collections import Counter
 from datetime import date
 from pathlib import Path
+from unittest import mock
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -251,7 +253,9 @@ def cli(traced: Traced, monkeypatch):
         monkeypatch.setattr("mlops.runtime.enter", lambda _: settings)
         from mlops.cli import app
 
-        return CliRunner().invoke(app, [str(one) for one in arguments], env={"COLUMNS": "300"})
+        # A command points its process at the state folder: here that is the process of the tests.
+        with mock.patch.dict(os.environ):
+            return CliRunner().invoke(app, [str(one) for one in arguments], env={"COLUMNS": "300"})
 
     return call
 

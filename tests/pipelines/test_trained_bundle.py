@@ -22,6 +22,7 @@ import json, sys
 from pathlib import Path
 import pandas as pd
 from zenml.client import Client
+from zenml.utils import source_utils
 from governance.bundles import Rules, import_bundle
 from governance.cards import render_markdown
 from governance.cards.records import recorded_card
@@ -29,6 +30,7 @@ from governance.promotion import promote
 from zenml_pipelines.champion import champion_profile, find_champion, load_model
 from zenml_pipelines.scoring import score
 
+source_utils.set_custom_source_root(str(Path.cwd()))
 bundle, rows = sys.argv[1:]
 packages = ("governance", "zenml_pipelines")
 rules = Rules(allowed_signers=Path("none"), packages=packages, models=("generated_model",))

@@ -4,7 +4,7 @@ import uuid
 
 import psycopg2
 import pytest
-from lab import Lab
+from promotion_airflow import Lab
 
 SERVER = "postgresql://postgres@127.0.0.1:5432/postgres"
 """SQLite lets one component write at a time; with dozens of tasks at once, requests time out."""

@@ -1,7 +1,7 @@
 """Every end of a promotion, on a real Airflow: questions answered through its API as its UI does."""
 
 import pytest
-from lab import PRODUCTION, WAITING
+from promotion_airflow import PRODUCTION, WAITING
 
 from mlops.airflow_api import AirflowApiError
 
