@@ -8,8 +8,9 @@ from typing import Any
 from zenml.models import ModelVersionResponse
 
 from governance.lineage.nodes import Kind, Node, State, facts, missing
-from governance.lineage.origin import SERVER_LINK, Origin
+from governance.lineage.origin import Origin
 from governance.promotion.approvals import approvals
+from governance.promotion.origins import SERVER_LINK
 from governance.promotion.records import PAST, Record
 from governance.steps.gates import GATES_METADATA
 

@@ -7,16 +7,12 @@ here as plain data, and only what is recorded is shown.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from zenml.models import ModelVersionResponse
 
 from governance.lineage.nodes import Kind, Node, State, facts, missing
-
-ORIGIN_METADATA: Final = "imported"
-"""Key of the metadata of an imported version."""
-SERVER_LINK: Final = "source_server"
-"""Link of a decision that was made on another server and came with a bundle."""
+from governance.promotion.origins import ORIGIN_METADATA
 
 
 @dataclass(frozen=True)
