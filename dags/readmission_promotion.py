@@ -50,7 +50,7 @@ with DAG(
         stage="{{ params.target }}",
         version="{{ params.version or '' }}",
     )
-    chosen = {"version": "{{ ti.xcom_pull(task_ids='candidate')['version'] }}"}
+    chosen = {"version": "{{ ti.xcom_pull(task_ids='candidate')['version'] }}", "stage": "{{ params.target }}"}
     comparison = ZenMLTaskGroup("champion_challenger", run_params=chosen, settings=settings)
     decision = PromotionDecisionOperator(task_id="decision", environment=env, candidate=candidate.output)
     approval = PromotionApprovalOperator(task_id="approval", environment=env, assessed=decision.output)

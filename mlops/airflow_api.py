@@ -138,6 +138,21 @@ class AirflowApi:
         found = self.request("GET", "backfills", params={"dag_id": dag_id, "limit": 200})["backfills"]
         return [one for one in found if one["completed_at"] is None]
 
+    def wait_closed(self, dag_id: str, number: int) -> bool:
+        """Wait until the scheduler, which looks every half minute, has closed a backfill whose runs have ended.
+
+        Until then Airflow refuses another one of the DAG.
+
+        Returns:
+            Whether it has, within :data:`CLOSING_SECONDS`.
+        """
+        deadline = time.monotonic() + CLOSING_SECONDS
+        while any(one["id"] == number for one in self.active_backfills(dag_id)):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(1)
+        return True
+
     def _end_backfills(self, dag_id: str, *, timeout: float = 300) -> None:
         """End what is left of the active backfills of a DAG, without cancelling one that has runs.
 

@@ -84,12 +84,15 @@ def days_to_run(api: AirflowApi, body: dict[str, Any], zone: ZoneInfo) -> list[d
     return sorted(datetime.fromisoformat(one["logical_date"]).astimezone(zone).date() for one in planned)
 
 
-def follow_days(api: AirflowApi, dag_id: str, days: list[date], before: dict[str, Any], timeout: float) -> None:
-    """Wait until the days of a backfill have run.
+def follow_days(
+    api: AirflowApi, dag_id: str, number: int, days: list[date], before: dict[str, Any], timeout: float
+) -> None:
+    """Wait until the days of a backfill have run and Airflow would take another one.
 
     Args:
         api: Airflow.
         dag_id: The DAG.
+        number: Id of the backfill.
         days: The days.
         before: When each run, by its id, had ended before the backfill began.
         timeout: Seconds to wait.
@@ -114,6 +117,10 @@ def follow_days(api: AirflowApi, dag_id: str, days: list[date], before: dict[str
         if done != said:
             console.print(f"{done} of {len(days)} days are done", highlight=False)
             said = done
+    if not api.wait_closed(dag_id, number):
+        console.print(
+            f"Airflow has not closed backfill {number} yet, and takes no other until then.", highlight=False
+        )
     failed = sorted(run["dag_run_id"] for run in runs if run["state"] == "failed")
     if failed:
         raise AirflowApiError(
@@ -192,7 +199,7 @@ def _carry_out(
     number = api.create_backfill(body)
     console.print(f"backfill {number} of {dag_id}: {len(days)} days, {days[0]} to {days[-1]}", highlight=False)
     if timeout is not None:
-        follow_days(api, dag_id, days, before, timeout)
+        follow_days(api, dag_id, number, days, before, timeout)
 
 
 def _backfillable(api: AirflowApi, dag_id: str, *, starting: bool) -> dict[str, Any]:

@@ -40,6 +40,10 @@ __all__ = [
 ]
 
 
+SILENCE_SECONDS = 5.0
+"""How long the output of ended steps is still waited for, after its last line."""
+
+
 class ZenMLInProcessOperator(ZenMLSteps):
     """Runs steps in the process that Airflow's worker forked for the task."""
 
@@ -81,6 +85,7 @@ class ZenMLSubprocessOperator(ZenMLSteps):
         self.python = options.python
         self.stop_grace_seconds = options.stop_grace_seconds
         self._child: subprocess.Popen[str] | None = None
+        self._lines = 0
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run the steps and return what ZenML recorded: run id, statuses, small metadata.
@@ -141,7 +146,7 @@ class ZenMLSubprocessOperator(ZenMLSteps):
         finally:
             # Whatever the steps left running goes with them.
             self._signal_group(signal.SIGKILL)
-            reader.join(timeout=5)
+            self._read_to_the_end(reader)
             self._child = None
 
     def _wait_for_end(self, child: subprocess.Popen[str]) -> None:
@@ -154,8 +159,16 @@ class ZenMLSubprocessOperator(ZenMLSteps):
         from zenml_airflow.entrypoint import RESULT_MARK
 
         for line in output:
+            self._lines += 1
             if not line.startswith(RESULT_MARK):
                 self.log.info("%s", line.rstrip())
+
+    def _read_to_the_end(self, reader: threading.Thread) -> None:
+        """Wait for the output's end; where something left the group and holds it open, for a silence."""
+        read = -1
+        while reader.is_alive() and read != self._lines:
+            read = self._lines
+            reader.join(timeout=SILENCE_SECONDS)
 
     def _signal_group(self, number: signal.Signals) -> None:
         if self._child is None:

@@ -226,7 +226,7 @@ class ChampionChallengerConfig(_Config):
     Attributes:
         raw_data: Location of the source CSV, whose labels are known.
         model_name: Name of the model in ZenML's Model Control Plane.
-        stage: Stage of the champion.
+        stage: Stage of the champion; a run may name another.
         version: Number of the challenger; a run may name it. By default the newest version that is in no stage.
         seed: Seed of the bootstrap.
         bootstrap: How intervals are made.
@@ -244,12 +244,12 @@ class ChampionChallengerConfig(_Config):
     rules: ContestRules
 
     def with_params(self, params: Mapping[str, Any]) -> ChampionChallengerConfig:
-        """The configuration with a run's ``version`` applied.
+        """The configuration with a run's ``version`` and ``stage`` applied.
 
         Raises:
             ConfigError: If a parameter is unknown or its value is not accepted.
         """
-        return _override(self, params, frozenset({"version"}))
+        return _override(self, params, frozenset({"version", "stage"}))
 
 
 class Provenance(_Config):

@@ -257,7 +257,10 @@ def test_a_step_that_raises_fails_both_runs_and_publishes_nothing(lab, failures,
     assert lab.run(combination, FAILS)["state"] == "failed"
     task = task_of(combination, "load")
     assert lab.tasks(combination, FAILS)[task] == ("failed", 2)
-    assert "load was told to fail, time 2" in lab.log(combination, FAILS, task, 2)
+    # A try that a full machine ends before its step begins has no time of its own.
+    times = len(lab.journal(combination, FAILS, "load"))
+    log = lab.log(combination, FAILS, task, 2)
+    assert f"load was told to fail, time {times}" in log, log[-4000:]
     (run,) = lab.zenml_runs(combination, FAILS)
     assert run["status"] == "failed"
     assert run["steps"]["load"] == "failed"

@@ -35,7 +35,8 @@ def test_a_new_version_is_shown_while_a_run_in_flight_finishes_on_the_old(lab):
     assert [lab.said(new, step)["version"] for step in ("first", "second")] == [2, 2]
     assert lab.run_version(old) == lab.deployed
     assert lab.run_version(new) == second
-    assert lab.newest_version() == (2, second)
+    # Airflow writes a DAG anew half a minute after it last did, at the soonest.
+    wait("Airflow shows the new version", lambda: lab.newest_version() == (2, second))
 
 
 def test_git_revert_rolls_the_deployment_back_without_a_deployment(lab):

@@ -60,14 +60,16 @@ def test_the_list_says_what_is_deployed_and_what_was_dirty(lab, mlops, snapshots
 
 
 def test_the_difference_of_two_snapshots_names_what_was_changed(lab, mlops, snapshots):
-    (dirty,) = (row["name"] for row in snapshots if row["dirty"])
-    (clean,) = (row["name"] for row in snapshots if row["deployed"])
+    (dirty_row,) = (row for row in snapshots if row["dirty"])
+    (clean_row,) = (row for row in snapshots if row["deployed"])
+    dirty, clean = dirty_row["name"], clean_row["name"]
+    moved = {"commit"} if dirty_row["commit"] != clean_row["commit"] else set()
     done = mlops("snapshots", "diff", clean, dirty, "--json")
     assert done.returncode == 0, done.err
     found = json.loads(done.out)["differences"]
     assert set(found) == {"code"}
     assert found["code"]["dirty"] == [False, True]
-    assert set(found["code"]) == {"dirty", "digest"}
+    assert set(found["code"]) == {"dirty", "digest"} | moved
     assert "differ" in mlops("snapshots", "diff", clean, clean).out
     if clean != lab.first["snapshot"]:
         changed = json.loads(mlops("snapshots", "diff", lab.first["snapshot"], clean, "--json").out)["differences"]

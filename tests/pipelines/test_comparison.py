@@ -175,6 +175,8 @@ def test_the_pipeline_first_without_a_champion_then_against_one(small_workspace,
     with pytest.raises(Exception, match="not compared with itself"):
         play(small_workspace, pipeline_config, version=1)
     small_workspace.train(training, estimator="logistic_regression")
+    staged = play(small_workspace, pipeline_config, version=2, stage="staging")
+    assert staged.run_metadata[COMPARISON_METADATA]["verdict"] == "no champion"
     run = play(small_workspace, pipeline_config, version=2)
     version = Client().get_model_version("contested", 2)
     found = version.run_metadata[COMPARISON_METADATA]

@@ -11,7 +11,9 @@ def compare() -> None:
     """Record the verdict that the version plans; the model is named as the DAG is."""
     context, client = get_run_context(), Client()
     version = client.get_model_version(context.dag_id, int(context.params["version"]))
-    champion = next(iter(client.list_model_versions(model=context.dag_id, stage="production").items), None)
+    champion = next(
+        iter(client.list_model_versions(model=context.dag_id, stage=context.params["stage"]).items), None
+    )
     planned = version.run_metadata["planned"]
     gain = {"better": 0.05, "worse": -0.05}.get(planned, 0.0)
     difference = {
