@@ -15,7 +15,8 @@ SBOM_GROUPS := image-airflow image-mlflow image-pipeline
 export GIT_COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 export LOCK_DIGEST ?= $(shell sha256sum uv.lock 2>/dev/null | cut -d' ' -f1)
 
-.PHONY: help setup demo test conformance services-test promotion-test browser-test gitops-test runbook-test bench check \
+.PHONY: help setup demo test conformance services-test promotion-test browser-test gitops-test runbook-test \
+	operations-test bench check \
 	up down status logs password clean lock format \
 	images sbom compose-secrets compose-up compose-down compose-test
 
@@ -55,6 +56,10 @@ gitops-test: setup ## Have an Airflow follow a Git repository through releases, 
 browser-test: setup ## Promote and roll back a model in Airflow's UI (needs Chromium; root on Debian installs it)
 	@$(RUN) python tests/browser/chromium.py
 	$(RUN) pytest -m browser
+
+operations-test: setup ## Run the promotion, runbook, gitops and browser tests, two files at a time
+	@$(RUN) python tests/browser/chromium.py
+	$(RUN) pytest -m 'promotion or runbook or gitops or browser' -n $(WORKERS) --dist loadfile
 
 bench: setup ## Measure the bridge against stock ZenML and plain Airflow; writes benchmarks/results.md
 	$(RUN) python -m benchmarks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mlops.sentences import sentences
+from mlops.sentences import errors, sentences
 
 if TYPE_CHECKING:
     from governance.audit import Entry
     from governance.audit.log import AuditLog
+    from zenml_airflow.settings import Settings
 
 audit_app = typer.Typer(
     no_args_is_help=True,
@@ -26,6 +27,12 @@ audit_app = typer.Typer(
     help="The audit log: every decision on pipelines and models, each entry bound to the one before it.",
 )
 Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
+First = Annotated[
+    datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day, UTC; all by default.")
+]
+Last = Annotated[
+    datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, UTC; all by default.")
+]
 console = Console(soft_wrap=True)
 
 
@@ -44,7 +51,7 @@ def show(
     with sentences():
         entries = [
             entry
-            for entry in _entries(_log(environment).lines())
+            for entry in _entries(_log(environment)[1].lines())
             if (action is None or entry.action == action) and (subject is None or subject in entry.subject)
         ][-last:]
         if as_json:
@@ -83,7 +90,7 @@ def verify(
 
         heads: dict[str, Head] = {}
         if file is None:
-            log = _log(environment)
+            log = _log(environment)[1]
             if not offline:
                 from governance.audit.heads import remembered_heads
 
@@ -113,12 +120,8 @@ def verify(
 
 @audit_app.command()
 def export(
-    start: Annotated[
-        datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day, UTC; all by default.")
-    ] = None,
-    end: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, UTC; all by default.")
-    ] = None,
+    start: First = None,
+    end: Last = None,
     out: Annotated[
         Path | None, typer.Option(help="File to write, which must not exist; the standard output by default.")
     ] = None,
@@ -131,35 +134,96 @@ def export(
     For example: `mlops audit export --from 2026-01-01 --to 2026-12-31 --out audit-2026.jsonl`
     """
     with sentences():
-        first = start.replace(tzinfo=UTC) if start else datetime.min.replace(tzinfo=UTC)
-        after = end.replace(tzinfo=UTC) + timedelta(days=1) if end else datetime.max.replace(tzinfo=UTC)
-        if first >= after:
-            raise ValueError(f"--from {first.date()} is after --to {(after - timedelta(days=1)).date()}.")
-        entries = list(_entries(_log(environment).lines()))
-        places = [place for place, entry in enumerate(entries) if first <= entry.at < after]
-        chosen = entries[places[0] : places[-1] + 1] if places else []
-        lines = b"".join(entry.line() + b"\n" for entry in chosen)
+        from governance.audit.report import consecutive, export_bytes
+
+        first, last = _days(start, end)
+        chosen = consecutive(list(_entries(_log(environment)[1].lines())), first, last)
+        lines = export_bytes(chosen)
         if out is None:
             sys.stdout.write(lines.decode())
             return
-        try:
-            with out.open("xb") as file:
-                file.write(lines)
-        except FileExistsError:
-            raise ValueError(f"{out} exists already: name another file.") from None
+        _write_new(out, lines)
         console.print(f"wrote {len(chosen)} entries to {out}", highlight=False)
 
 
-def _log(environment: str) -> AuditLog:
+@audit_app.command()
+def report(
+    out: Annotated[Path, typer.Option(help="Page to write, which must not exist.", dir_okay=False)],
+    start: First = None,
+    end: Last = None,
+    pdf: Annotated[
+        Path | None, typer.Option("--pdf", help="Also print it to this file with Chromium.", dir_okay=False)
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask ZenML nothing: a cut end stays unseen, some versions unnamed.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the number of rows of each chapter as JSON.")
+    ] = False,
+    environment: Environment = "local",
+) -> None:
+    """Write what was trained, gated, approved, promoted, scored and waived in some days as one page to read.
+
+    The page needs no other file. It begins with what was found about the whole log; of a broken log it tells what
+    stands before the break, and the command exits with 1.
+
+    For example: `mlops audit report --from 2026-01-01 --out audit-2026.html`
+    """
+    with sentences():
+        first, last = _days(start, end)
+        settings, log = _log(environment)
+        from governance.audit.report import to_html
+        from mlops.audit_report import make_report
+        from mlops.chromium import find_chromium, print_to_pdf
+
+        if pdf is not None:
+            find_chromium()
+            if pdf.exists():
+                raise ValueError(f"{pdf} exists already: name another file.")
+        made = make_report(settings, log, first, last, offline=offline)
+        _write_new(out, to_html(made).encode())
+        if pdf is not None:
+            print_to_pdf(out, pdf)
+        found = made.verification
+        if as_json:
+            chapters = {name.name.lower(): {"rows": rows, "bad": bad} for name, rows, bad in made.summary}
+            answer = {"whole": found.whole, "entries": made.entries, "sha256": made.digest, "chapters": chapters}
+            sys.stdout.write(json.dumps(answer, indent=2) + "\n")
+        else:
+            listed = ", ".join(f"{rows} {name.name.lower()}" for name, rows, _ in made.summary if rows)
+            console.print(f"wrote {out}: {made.entries} entries ({listed or 'nothing happened'})", highlight=False)
+        if not found.whole:
+            errors.print(
+                f"[red]Broken[/red]: entry {found.broken}: {escape(found.problem or '')}.", highlight=False
+            )
+            raise typer.Exit(1)
+
+
+def _days(start: datetime | None, end: datetime | None) -> tuple[date, date]:
+    first, last = start.date() if start else date.min, end.date() if end else date.max
+    if first > last:
+        raise ValueError(f"--from {first} is after --to {last}.")
+    return first, last
+
+
+def _write_new(out: Path, content: bytes) -> None:
+    try:
+        with out.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise ValueError(f"{out} exists already: name another file.") from None
+
+
+def _log(environment: str) -> tuple[Settings, AuditLog]:
     from mlops.runtime import enter
 
-    enter(environment)
+    settings = enter(environment)
     from governance.audit import configured_log
 
     log = configured_log()
     if log is None:
         raise RuntimeError("This environment has no audit log: name its place as `storage.audit` in configs/.")
-    return log
+    return settings, log
 
 
 def _entries(lines: Iterable[bytes]) -> Iterator[Entry]:

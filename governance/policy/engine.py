@@ -70,7 +70,9 @@ class Verdict(BaseModel):
 
     def record(self) -> dict[str, Any]:
         """The verdict as plain data, for the audit log and for metadata."""
+        waiver = {} if self.waiver is None else {"waiver": self.waiver.model_dump(mode="json")}
         return {
+            **waiver,
             "policy": self.policy,
             "subject": self.subject,
             "mode": self.mode.value,

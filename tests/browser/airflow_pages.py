@@ -3,8 +3,9 @@
 from contextlib import contextmanager
 from urllib.parse import quote
 
-from chromium import FLAGS, find_chromium
 from playwright.sync_api import expect, sync_playwright
+
+from mlops.chromium import FLAGS, find_chromium
 
 PATIENCE = 90_000
 """Milliseconds that a page may take: two cores share Airflow, its tasks and the browser."""

@@ -1,44 +1,14 @@
-"""The Chromium that the tests drive: found, or installed where that is possible.
+"""Install a Chromium for the tests where there is none and that is possible.
 
-`python tests/browser/chromium.py` installs one with apt if there is none, as root on Debian, and prints its path.
+`python tests/browser/chromium.py` installs one with apt, as root on Debian, and prints its path.
 """
 
 import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-USUAL = Path("/usr/bin/chromium")
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-
-class NoBrowserError(RuntimeError):
-    """There is no Chromium to drive."""
-
-
-def find_chromium():
-    named = os.environ.get("CHROMIUM")
-    if named:
-        found = shutil.which(named)
-        if found is None:
-            raise NoBrowserError(f"CHROMIUM names {named!r}, which is no program.")
-        return found
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None and USUAL.is_file():
-        found = str(USUAL)
-    if found is None:
-        raise NoBrowserError(f"No Chromium: none of {', '.join(NAMES)} is in PATH. Install one, or set CHROMIUM.")
-    return found
+from mlops.chromium import NoBrowserError, find_chromium
 
 
 def install_chromium():

@@ -7,19 +7,25 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
 from airflow_pages import opened
-from chromium import NoBrowserError, find_chromium
 from promotion_lab import running_lab
 
+from mlops.chromium import NoBrowserError, find_chromium
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """Airflow with a version in production, days to score, and a pipeline that trains worse and better ones."""
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Path of the browser."""
     try:
-        find_chromium()
+        return find_chromium()
     except NoBrowserError as reason:
         if os.environ.get("REQUIRE_SERVICES") == "1":
             raise
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="module")
+def lab(chromium, tmp_path_factory):
+    """Airflow with a version in production, days to score, and a pipeline that trains worse and better ones."""
     with pytest.MonkeyPatch.context() as patch, running_lab(tmp_path_factory.mktemp("promotion")) as made:
         made.connect(patch)
         yield made

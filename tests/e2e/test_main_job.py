@@ -252,6 +252,16 @@ def test_every_decision_of_the_main_job_is_in_the_audit_log_and_zenml_remembers_
     assert verified["checkpoints"] > 10
 
 
+def test_the_audit_report_tells_of_the_training_and_of_every_partition(main_job, settings, tmp_path):
+    page = tmp_path / "report.html"
+    told = json.loads(main_job.mlops("audit", "report", "--out", page, "--json").stdout)
+    assert told["whole"]
+    assert told["chapters"]["trained"] == {"rows": 1, "bad": 0}
+    store = PartitionStore(str(settings.resolve(settings.storage.predictions)))
+    assert told["chapters"]["scored"]["rows"] == sum(len(store.history(day)) for day in store.days())
+    assert "version readmission_risk/1" in page.read_text()
+
+
 def test_manifests_hold_no_path_and_no_credential(main_job, settings):
     files = sorted(settings.manifests_dir.glob("*.json"))
     assert [path.stem for path in files] == ["batch_inference", "champion_challenger", "training"]

@@ -12,7 +12,7 @@ from gitops_lab import running_lab
 from platform_lab import MissingServiceError
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory):
     """Airflow with the first version deployed, all DAGs on."""
     before = dict(os.environ)

@@ -33,7 +33,7 @@ def free_ports(count):
             probe.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def database():
     """A database of its own for Airflow's metadata."""
     try:
@@ -51,7 +51,7 @@ def database():
     connection.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory, database):
     """Airflow with every story begun: a version in production but where none is needed, and a candidate."""
     made = Lab(tmp_path_factory.mktemp("promotion"), free_ports(2), database)
