@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +13,7 @@ import typer
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
-from mlops.sentences import sentences
+from mlops.sentences import errors, sentences
 
 if TYPE_CHECKING:
     from mlops.airflow_api import AirflowApi
@@ -85,7 +87,13 @@ def days_to_run(api: AirflowApi, body: dict[str, Any], zone: ZoneInfo) -> list[d
 
 
 def follow_days(
-    api: AirflowApi, dag_id: str, number: int, days: list[date], before: dict[str, Any], timeout: float
+    api: AirflowApi,
+    dag_id: str,
+    number: int,
+    days: list[date],
+    before: dict[str, Any],
+    timeout: float,
+    out: Console,
 ) -> None:
     """Wait until the days of a backfill have run and Airflow would take another one.
 
@@ -96,6 +104,7 @@ def follow_days(
         days: The days.
         before: When each run, by its id, had ended before the backfill began.
         timeout: Seconds to wait.
+        out: Where progress is told.
 
     Raises:
         AirflowApiError: If a day failed, or they have not ended in time.
@@ -115,12 +124,10 @@ def follow_days(
     for runs in api.follow(poll, timeout=timeout, expected=len(days)):
         done = sum(run["state"] == "success" for run in runs)
         if done != said:
-            console.print(f"{done} of {len(days)} days are done", highlight=False)
+            out.print(f"{done} of {len(days)} days are done", highlight=False)
             said = done
     if not api.wait_closed(dag_id, number):
-        console.print(
-            f"Airflow has not closed backfill {number} yet, and takes no other until then.", highlight=False
-        )
+        out.print(f"Airflow has not closed backfill {number} yet, and takes no other until then.", highlight=False)
     failed = sorted(run["dag_run_id"] for run in runs if run["state"] == "failed")
     if failed:
         raise AirflowApiError(
@@ -141,6 +148,9 @@ def backfill(
         bool, typer.Option("--wait", help="Wait until the days have run; exit with 1 if one failed.")
     ] = False,
     timeout: Annotated[int, typer.Option("--timeout", min=1, help="Seconds that --wait waits.")] = 6 * 3600,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON; the days' progress goes to stderr.")
+    ] = False,
     environment: Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")] = "local",
 ) -> None:
     """Run a DAG for a range of past days with Airflow's own backfill.
@@ -162,7 +172,8 @@ def backfill(
             today=datetime.now(ZoneInfo(settings.timezone)).date(),
             longest=settings.airflow.backfill_days,
         )
-        _carry_out(settings, dag, found, reprocess, dry_run=dry_run, timeout=timeout if wait else None)
+        waited = timeout if wait else None
+        _carry_out(settings, dag, found, reprocess, dry_run=dry_run, timeout=waited, as_json=as_json)
 
 
 def _carry_out(
@@ -173,6 +184,7 @@ def _carry_out(
     *,
     dry_run: bool,
     timeout: float | None,
+    as_json: bool,
 ) -> None:
     from mlops.airflow_api import AirflowApi
 
@@ -191,15 +203,23 @@ def _carry_out(
             f"Nothing of {wanted} is left to run: each day has run already, is running, or lies outside the "
             "schedule. --reprocess says which days run again."
         )
+    answer = {"dag": dag_id, "backfill": None, "days": list(map(str, days))}
+    if dry_run and as_json:
+        sys.stdout.write(json.dumps(answer) + "\n")
+        return
     if dry_run:
         console.print("\n".join(map(str, days)), highlight=False)
         console.print(f"{len(days)} of {wanted.days} days would run. Nothing was started.", highlight=False)
         return
     before = {run["dag_run_id"]: run["end_date"] for run in api.runs_of_days(dag_id, days[0], days[-1]).values()}
     number = api.create_backfill(body)
-    console.print(f"backfill {number} of {dag_id}: {len(days)} days, {days[0]} to {days[-1]}", highlight=False)
+    if as_json:
+        sys.stdout.write(json.dumps({**answer, "backfill": number}) + "\n")
+        sys.stdout.flush()
+    else:
+        console.print(f"backfill {number} of {dag_id}: {len(days)} days, {days[0]} to {days[-1]}", highlight=False)
     if timeout is not None:
-        follow_days(api, dag_id, number, days, before, timeout)
+        follow_days(api, dag_id, number, days, before, timeout, errors if as_json else console)
 
 
 def _backfillable(api: AirflowApi, dag_id: str, *, starting: bool) -> dict[str, Any]:

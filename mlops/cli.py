@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from enum import StrEnum
@@ -123,6 +124,8 @@ def up(environment: Environment = "local") -> None:
     """Start Airflow and MLflow on loopback, and wait until they are ready.
 
     Executor, pools, default queue and DAG bundle are those of stacks/ENV.yaml. One machine runs the LocalExecutor.
+
+    For example: `mlops up`, then `mlops status`
     """
     from mlops.local_airflow import services_environment
     from mlops.runtime import deploy_all, enter
@@ -139,7 +142,10 @@ def up(environment: Environment = "local") -> None:
 
 @app.command()
 def down(environment: Environment = "local") -> None:
-    """Stop every process that `mlops up` or `mlops demo` started."""
+    """Stop every process that `mlops up` or `mlops demo` started.
+
+    For example: `mlops down`
+    """
     from mlops.runtime import enter
     from mlops.services import stop
 
@@ -149,22 +155,32 @@ def down(environment: Environment = "local") -> None:
 
 
 @app.command()
-def status(environment: Environment = "local") -> None:
-    """Show the local services."""
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    environment: Environment = "local",
+) -> None:
+    """Show the local services; exit with 3 if one is stopped.
+
+    For example: `mlops status --json`
+    """
     from mlops.runtime import enter
     from mlops.services import show_urls
     from mlops.services import status as service_states
 
     with sentences():
         settings = enter(environment)
-        table = Table("service", "state")
         states = service_states(settings)
-        for name, state in states.items():
-            table.add_row(name, state)
-        console.print(table)
+        if as_json:
+            sys.stdout.write(json.dumps({"services": states}, indent=2) + "\n")
+        else:
+            table = Table("service", "state")
+            for name, state in states.items():
+                table.add_row(name, state)
+            console.print(table)
         if "stopped" in states.values():
             raise typer.Exit(3)
-        show_urls(settings, console.print)
+        if not as_json:
+            show_urls(settings, console.print)
 
 
 @app.command()
@@ -194,7 +210,10 @@ def logs(
 
 @app.command()
 def password(environment: Environment = "local") -> None:
-    """Print the generated password of the local Airflow user `admin`."""
+    """Print the generated password of the local Airflow user `admin`.
+
+    For example: `mlops password`
+    """
     from mlops.runtime import admin_password, enter
 
     with sentences():
@@ -207,6 +226,7 @@ def password(environment: Environment = "local") -> None:
 @app.command()
 def reconcile(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be closed.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     environment: Environment = "local",
 ) -> None:
     """Close ZenML runs that are still open although their Airflow run has ended.
@@ -229,11 +249,15 @@ def reconcile(
         def state_of(dag_id: str, run_id: str) -> AirflowState:
             return AirflowState.of(api.run_state(dag_id, run_id))
 
-        count = 0
+        found = []
         for closed in close_open_runs(state_of, dry_run=dry_run):
-            count += 1
-            console.print(f"{closed.name}: {closed.was} -> {closed.now} ({closed.reason})", highlight=False)
-        console.print(f"{count} runs {'would be closed' if dry_run else 'closed'}")
+            found.append({"run": closed.name, "was": closed.was, "now": closed.now, "reason": closed.reason})
+            if not as_json:
+                console.print(f"{closed.name}: {closed.was} -> {closed.now} ({closed.reason})", highlight=False)
+        if as_json:
+            sys.stdout.write(json.dumps({"dry_run": dry_run, "runs": found}, indent=2, default=str) + "\n")
+        else:
+            console.print(f"{len(found)} runs {'would be closed' if dry_run else 'closed'}")
 
 
 @app.command()
@@ -258,6 +282,8 @@ def demo(
     """Run the main job in a real Airflow: train, gate, promote, feed seven days, backfill them.
 
     Exits with 0 only if Airflow, ZenML and the files on disk agree. Running it again works.
+
+    For example: `mlops demo`, or `mlops demo --source synthetic`
     """
     from mlops.runtime import enter
 

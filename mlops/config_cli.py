@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +28,9 @@ def show(
         str, typer.Argument(metavar="[ENV]", help="Environment, as in configs/ENV.yaml.")
     ] = "local",
     origin: Annotated[bool, typer.Option("--origin", help="Also say where each value comes from.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: by setting, its value and its origin.")
+    ] = False,
 ) -> None:
     """Print every setting of an environment; secrets are masked.
 
@@ -37,7 +41,14 @@ def show(
 
     with sentences():
         settings = load_settings(environment)
-        known = origins(settings) if origin else {}
+        known = origins(settings) if origin or as_json else {}
+        if as_json:
+            found = {
+                ".".join(path): {"value": value, "origin": _origin(known, path)}
+                for path, value in leaves(settings.model_dump(mode="json"))
+            }
+            sys.stdout.write(json.dumps(found, indent=2) + "\n")
+            return
         for path, value in leaves(settings.model_dump(mode="json")):
             where = f"  # {_origin(known, path)}" if origin else ""
             sys.stdout.write(f"{'.'.join(path)} = {value!r}{where}\n")

@@ -47,6 +47,8 @@ def hand_on_secrets(
 
     The secret is a JSON object of variables. The job logs in to AWS with its own OIDC token, so that GitHub keeps
     no key of the platform.
+
+    For example, in a job: `mlops github secrets ml-platform/production`
     """
     with sentences():
         target = os.environ.get(ENVIRONMENT_FILE)

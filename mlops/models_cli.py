@@ -15,7 +15,7 @@ from rich.table import Table
 from mlops.sentences import sentences
 
 if TYPE_CHECKING:
-    from governance.promotion import Preview, Record
+    from governance.promotion import Preview, PromotionResult, Record
     from governance.promotion.origins import Origin
 
 models_app = typer.Typer(
@@ -50,6 +50,7 @@ def promote(
         ),
     ] = False,
     reason: Reason = "",
+    as_json: AsJson = False,
     environment: Environment = "local",
 ) -> None:
     """Put a model version into a stage, if the run that made it completed and its gates passed.
@@ -68,7 +69,10 @@ def promote(
 
         if resume:
             done = finish(model)
-            console.print(done or f"Nothing of {model} was interrupted; nothing changed.", highlight=False)
+            if as_json:
+                _print_json({"finished": done})
+            else:
+                console.print(done or f"Nothing of {model} was interrupted; nothing changed.", highlight=False)
             return
         number = version if version is not None else latest_candidate(model)
         if number is None:
@@ -76,12 +80,15 @@ def promote(
                 f"No version of {model!r} has passed its gates: train one with `mlops run training` first."
             )
         if dry_run:
-            _show_preview(
-                preview_promotion(model, number, to, environment=settings.environment, reason=reason, force=force)
+            preview = preview_promotion(
+                model, number, to, environment=settings.environment, reason=reason, force=force
             )
+            _show_preview(preview, as_json=as_json)
             return
-        done_now = promote_version(model, number, to, environment=settings.environment, reason=reason, force=force)
-        console.print(str(done_now), highlight=False)
+        _show(
+            promote_version(model, number, to, environment=settings.environment, reason=reason, force=force),
+            as_json=as_json,
+        )
 
 
 def rollback(
@@ -92,6 +99,7 @@ def rollback(
     stage: Annotated[str, typer.Option("--stage", help="Stage: staging or production.")] = "production",
     dry_run: DryRun = False,
     reason: Reason = "",
+    as_json: AsJson = False,
     environment: Environment = "local",
 ) -> None:
     """Bring back the version that was in production before, as the recorded history says.
@@ -108,10 +116,9 @@ def rollback(
         from governance.promotion import rollback as bring_back
 
         if dry_run:
-            _show_preview(preview_rollback(model, to, stage, environment=settings.environment))
+            _show_preview(preview_rollback(model, to, stage, environment=settings.environment), as_json=as_json)
             return
-        done = bring_back(model, to, stage, environment=settings.environment, reason=reason)
-        console.print(str(done), highlight=False)
+        _show(bring_back(model, to, stage, environment=settings.environment, reason=reason), as_json=as_json)
 
 
 @models_app.command("list")
@@ -185,48 +192,86 @@ def history(model: ModelName, as_json: AsJson = False, environment: Environment 
 
 @models_app.command()
 def approve(
-    model: ModelName, version: Number, reason: Reason, to: Stage = "production", environment: Environment = "local"
+    model: ModelName,
+    version: Number,
+    reason: Reason,
+    to: Stage = "production",
+    as_json: AsJson = False,
+    environment: Environment = "local",
 ) -> None:
-    """Record that you let a version enter a stage; promotion asks for it where a policy demands it."""
-    _decide(model, version, to, reason, environment, approved=True)
+    """Record that you let a version enter a stage; promotion asks for it where a policy demands it.
+
+    For example: `mlops models approve readmission_risk 3 --reason "Ranks better in every group."`
+    """
+    _decide(model, version, to, reason, environment, approved=True, as_json=as_json)
 
 
 @models_app.command()
 def reject(
-    model: ModelName, version: Number, reason: Reason, to: Stage = "production", environment: Environment = "local"
+    model: ModelName,
+    version: Number,
+    reason: Reason,
+    to: Stage = "production",
+    as_json: AsJson = False,
+    environment: Environment = "local",
 ) -> None:
-    """Record that a version must not enter a stage; a later approval lets it in."""
-    _decide(model, version, to, reason, environment, approved=False)
+    """Record that a version must not enter a stage; a later approval lets it in.
+
+    For example: `mlops models reject readmission_risk 3 --reason "Worse for the oldest patients."`
+    """
+    _decide(model, version, to, reason, environment, approved=False, as_json=as_json)
 
 
 @models_app.command()
-def archive(model: ModelName, version: Number, reason: Reason, environment: Environment = "local") -> None:
-    """Take a version out of its stage, which may be empty then: `mlops rollback` brings another one in."""
+def archive(
+    model: ModelName, version: Number, reason: Reason, as_json: AsJson = False, environment: Environment = "local"
+) -> None:
+    """Take a version out of its stage, which may be empty then: `mlops rollback` brings another one in.
+
+    For example: `mlops models archive readmission_risk 2 --reason "The pilot is over."`
+    """
     with sentences():
         environment = _enter(environment)
         from governance.promotion import archive as leave
 
-        console.print(str(leave(model, version, reason=reason, environment=environment)), highlight=False)
+        _show(leave(model, version, reason=reason, environment=environment), as_json=as_json)
 
 
 @models_app.command()
-def withdraw(model: ModelName, version: Number, reason: Reason, environment: Environment = "local") -> None:
-    """Archive a version for ever: neither promotion nor rollback brings it back."""
+def withdraw(
+    model: ModelName, version: Number, reason: Reason, as_json: AsJson = False, environment: Environment = "local"
+) -> None:
+    """Archive a version for ever: neither promotion nor rollback brings it back.
+
+    For example: `mlops models withdraw readmission_risk 2 --reason "Trained on a withdrawn file."`
+    """
     with sentences():
         environment = _enter(environment)
         from governance.promotion import withdraw as leave
 
-        console.print(str(leave(model, version, reason=reason, environment=environment)), highlight=False)
+        _show(leave(model, version, reason=reason, environment=environment), as_json=as_json)
 
 
-def _decide(model: str, version: int, stage: str, reason: str, environment: str, *, approved: bool) -> None:
+def _decide(
+    model: str, version: int, stage: str, reason: str, environment: str, *, approved: bool, as_json: bool
+) -> None:
     with sentences():
         _enter(environment)
         from governance.promotion import decide
 
         made = decide(model, version, stage, approved=approved, reason=reason)
+        if as_json:
+            _print_json({"model": model, "version": version, **made.model_dump(mode="json")})
+            return
         word = "approved" if made.approved else "rejected"
         console.print(f"{model} version {version} is {word} for {stage} by {made.by}.", highlight=False)
+
+
+def _show(done: PromotionResult, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(done.model_dump(mode="json"))
+    else:
+        console.print(str(done), highlight=False)
 
 
 def _enter(environment: str) -> str:
@@ -235,8 +280,20 @@ def _enter(environment: str) -> str:
     return enter(environment).environment
 
 
-def _show_preview(preview: Preview) -> None:
+def _show_preview(preview: Preview, *, as_json: bool) -> None:
     """Print what would be done; end with 1 if it would be refused."""
+    if as_json:
+        warnings = preview.assessment.warnings if preview.assessment else ()
+        _print_json(
+            {
+                "moves": list(preview.plan.moves),
+                "refusals": list(preview.refusals),
+                "warnings": [warning.record() for warning in warnings],
+            }
+        )
+        if preview.refusals:
+            raise typer.Exit(1)
+        return
     if preview.plan.came_from == preview.plan.stage and not preview.refusals:
         console.print(f"version {preview.plan.version} is in {preview.plan.stage} already: nothing to do")
         return

@@ -23,7 +23,10 @@ console = Console(soft_wrap=True)
 
 
 @policy_app.command("list")
-def list_policies(environment: Environment = "local") -> None:
+def list_policies(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    environment: Environment = "local",
+) -> None:
     """List the policies and what a violation does in an environment.
 
     For example: `mlops policy list --env production`
@@ -31,6 +34,19 @@ def list_policies(environment: Environment = "local") -> None:
     from governance.policy.schema import load_policies
 
     with sentences():
+        if as_json:
+            rows = [
+                {
+                    "policy": policy.id,
+                    "judges": policy.scope,
+                    "mode": policy.mode_in(environment),
+                    "severity": policy.severity,
+                    "title": policy.title,
+                }
+                for policy in load_policies()
+            ]
+            sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+            return
         table = Table("policy", "judges", f"in {environment}", "severity", "title")
         for policy in load_policies():
             table.add_row(policy.id, policy.scope, policy.mode_in(environment), policy.severity, policy.title)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -28,6 +29,7 @@ stack_app = typer.Typer(
     help="The stacks of an environment: validate, plan, apply, diff and export stacks/ENV.yaml.",
 )
 Environment = Annotated[str, typer.Argument(metavar="[ENV]", help="Environment, as in stacks/ENV.yaml.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Prune = Annotated[bool, typer.Option("--prune", help="Delete what the file names no more.")]
 console = Console(soft_wrap=True, highlight=False, markup=False)
 
@@ -57,7 +59,7 @@ def validate(environment: Environment = "local") -> None:
 
 
 @stack_app.command()
-def plan(environment: Environment = "local", prune: Prune = False) -> None:
+def plan(environment: Environment = "local", prune: Prune = False, as_json: AsJson = False) -> None:
     """Show what `mlops stack apply` would change; nothing is changed.
 
     Exits with 0 if nothing would, with 3 if something would, with 1 on an error.
@@ -73,19 +75,24 @@ def plan(environment: Environment = "local", prune: Prune = False) -> None:
 
         changes, _ = plan_stack_file(_checked(settings), os.environ)
         made = [change for change in changes if prune or change.action is not Action.DELETE]
-        _show(changes, prune=prune)
-        counts = ", ".join(f"{sum(c.action is action for c in made)} to {action}" for action in Action)
-        console.print(
-            f"plan {plan_digest(made)[:12]} for {environment}: {counts}"
-            if made
-            else f"{environment}: nothing to change"
-        )
+        if as_json:
+            _print_json(
+                {"environment": environment, "plan": plan_digest(made), "changes": list(map(_plain, made))}
+            )
+        else:
+            _show(changes, prune=prune)
+            counts = ", ".join(f"{sum(c.action is action for c in made)} to {action}" for action in Action)
+            console.print(
+                f"plan {plan_digest(made)[:12]} for {environment}: {counts}"
+                if made
+                else f"{environment}: nothing to change"
+            )
         if made:
             raise typer.Exit(DIFFERENT)
 
 
 @stack_app.command()
-def apply(environment: Environment = "local", prune: Prune = False) -> None:
+def apply(environment: Environment = "local", prune: Prune = False, as_json: AsJson = False) -> None:
     """Make the ZenML server match stacks/ENV.yaml; applying twice changes nothing, and nothing is deleted.
 
     A failure says what is done and what is not; applying again finishes it. The audit log gets who applied which
@@ -101,15 +108,21 @@ def apply(environment: Environment = "local", prune: Prune = False) -> None:
 
         loaded = _checked(settings)
         prepare_stores(settings)
-        count = 0
+        made = []
         for change in apply_and_record(loaded, prune=prune):
-            count += 1
-            console.print(str(change))
-        console.print(f"{environment}: {count} changes made" if count else f"{environment}: nothing to change")
+            made.append(_plain(change))
+            if not as_json:
+                console.print(str(change))
+        if as_json:
+            _print_json({"environment": environment, "changes": made})
+        else:
+            console.print(
+                f"{environment}: {len(made)} changes made" if made else f"{environment}: nothing to change"
+            )
 
 
 @stack_app.command()
-def diff(environment: Environment = "local") -> None:
+def diff(environment: Environment = "local", as_json: AsJson = False) -> None:
     """Find what was changed on the server by hand: it differs from what was applied last, or is gone.
 
     Exits with 0 if nothing was, with 3 if something was, with 1 on an error. `mlops stack apply` repairs it.
@@ -125,14 +138,17 @@ def diff(environment: Environment = "local") -> None:
 
         changes, _ = plan_stack_file(_checked(settings), os.environ)
         drifted = [change for change in changes if change.by_hand or change.action is Action.CREATE]
-        for change in drifted:
-            console.print(f"{'changed by hand' if change.by_hand else 'not there'}: {change.target}")
-            for detail in change.details if change.by_hand else ():
-                console.print(f"      {detail}")
         waiting = len(
             [change for change in changes if change not in drifted and change.action is not Action.DELETE]
         )
-        console.print(f"{environment}: {len(drifted)} drifted, {waiting} others wait to be applied")
+        if as_json:
+            _print_json({"environment": environment, "drifted": list(map(_plain, drifted)), "waiting": waiting})
+        else:
+            for change in drifted:
+                console.print(f"{'changed by hand' if change.by_hand else 'not there'}: {change.target}")
+                for detail in change.details if change.by_hand else ():
+                    console.print(f"      {detail}")
+            console.print(f"{environment}: {len(drifted)} drifted, {waiting} others wait to be applied")
         if drifted:
             raise typer.Exit(DIFFERENT)
 
@@ -167,6 +183,20 @@ def export(
         else:
             for name, value in airflow_variables(loaded.file, str(settings.dags_dir)).items():
                 sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+
+
+def _plain(change: Change) -> dict[str, Any]:
+    return {
+        "action": change.action.value,
+        "kind": change.kind.value,
+        "target": change.target,
+        "details": list(change.details),
+        "by_hand": change.by_hand,
+    }
+
+
+def _print_json(content: Any) -> None:
+    sys.stdout.write(json.dumps(content, indent=2) + "\n")
 
 
 def _checked(settings: Settings) -> LoadedStack:
