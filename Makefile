@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 SOURCE ?= auto
 WORKERS ?= 2
 # Markers of the suites that `make test` leaves to targets of their own.
-SUITES := conformance or services or promotion or browser or gitops or runbook
+SUITES := conformance or services or promotion or browser or gitops or runbook or lineage
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 # Version 1 is `make COMPOSE=docker-compose ...`.
@@ -57,9 +57,9 @@ browser-test: setup ## Promote and roll back a model in Airflow's UI (needs Chro
 	@$(RUN) python tests/browser/chromium.py
 	$(RUN) pytest -m browser
 
-operations-test: setup ## Run the promotion, runbook, gitops and browser tests, two files at a time
+operations-test: setup ## Run the promotion, runbook, gitops, browser and lineage tests, two files at a time
 	@$(RUN) python tests/browser/chromium.py
-	$(RUN) pytest -m 'promotion or runbook or gitops or browser' -n $(WORKERS) --dist loadfile
+	$(RUN) pytest -m 'promotion or runbook or gitops or browser or lineage' -n $(WORKERS) --dist loadfile
 
 bench: setup ## Measure the bridge against stock ZenML and plain Airflow; writes benchmarks/results.md
 	$(RUN) python -m benchmarks

@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict
 from governance.lineage import Lineage
 from governance.lineage.records import versions_of_run, versions_trained_on
 from mlops.tracing import stores_of, version_name
+from zenml_pipelines.partitions import PartitionStore
 from zenml_pipelines.tracing import forward
 from zenml_pipelines.tracing.partitions import Stores, TraceError
+from zenml_pipelines.tracing.shadows import AffectedShadow, affected_shadows
 
 if TYPE_CHECKING:
     from zenml_airflow.settings import Settings
@@ -45,6 +47,28 @@ class DayImpact(BaseModel):
     encounter_ids: tuple[int, ...] | None = None
 
 
+class ShadowImpact(BaseModel):
+    """Affected scores of a challenger, which were never published.
+
+    Attributes:
+        date: Day of the scores.
+        current: Whether they are the day's, or were replaced since.
+        model: Name of the model.
+        model_version: Number of the challenger.
+        zenml_run: The run.
+        affected: Rows that are affected.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    date: date
+    current: bool
+    model: str
+    model_version: int
+    zenml_run: str
+    affected: int
+
+
 class Impact(BaseModel):
     """Every prediction that came of something.
 
@@ -55,6 +79,7 @@ class Impact(BaseModel):
         affected: Number of affected predictions in the partitions that are current.
         replaced: The same in partitions that were replaced since.
         days: The partitions with affected predictions.
+        shadow: What challengers scored in their shadow and is affected too; it counts in no sum.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +90,7 @@ class Impact(BaseModel):
     affected: int
     replaced: int
     days: tuple[DayImpact, ...]
+    shadow: tuple[ShadowImpact, ...] = ()
 
 
 def impact_of_file(settings: Settings, named: str, *, replaced: bool, ids: bool) -> Impact:
@@ -83,7 +109,9 @@ def impact_of_file(settings: Settings, named: str, *, replaced: bool, ids: bool)
     file = forward.landing_file(named, stores)
     found = forward.affected_by_file(stores, file, replaced=True) if file else []
     if found:
-        return _impact(stores, {"file": named}, f"landing file {named}", found, replaced=replaced, ids=ids)
+        shadow = affected_shadows(_shadow_store(settings), found)
+        cause = f"landing file {named}"
+        return _impact(stores, {"file": named}, cause, found, shadow, replaced=replaced, ids=ids)
     trained = versions_trained_on(named)
     if not trained:
         raise TraceError(
@@ -91,9 +119,11 @@ def impact_of_file(settings: Settings, named: str, *, replaced: bool, ids: bool)
             "model version was trained on it. Name a landing file as date=DAY/NAME.parquet, training data by its "
             "configured location, or either by its sha256."
         )
-    found = forward.affected_by_versions(stores, [str(version.id) for version in trained], replaced=True)
+    versions = [str(version.id) for version in trained]
+    found = forward.affected_by_versions(stores, versions, replaced=True)
+    shadow = affected_shadows(_shadow_store(settings), versions=versions)
     names = ", ".join(f"{version.model.name} {version.number}" for version in trained)
-    return _impact(stores, {"file": named}, f"data of {names}", found, replaced=replaced, ids=ids)
+    return _impact(stores, {"file": named}, f"data of {names}", found, shadow, replaced=replaced, ids=ids)
 
 
 def impact_of_version(settings: Settings, named: str, *, replaced: bool, ids: bool) -> Impact:
@@ -106,14 +136,14 @@ def impact_of_version(settings: Settings, named: str, *, replaced: bool, ids: bo
     version = Lineage().version(model, number)
     stores = stores_of(settings)
     known = version.facts.get("version id")
-    found = forward.affected_by_versions(
-        stores, [known] if known else [], [] if known else [(model, number)], replaced=True
-    )
-    if not found and not known:
+    by_id, by_name = ([known], []) if known else ([], [(model, number)])
+    found = forward.affected_by_versions(stores, by_id, by_name, replaced=True)
+    shadow = affected_shadows(_shadow_store(settings), versions=by_id, named=by_name)
+    if not found and not shadow and not known:
         raise TraceError(f"Neither ZenML nor any partition has a version {number} of a model {model!r}.")
     lost = "" if known else ", which ZenML no longer has"
     cause = f"{model} version {number}{lost}"
-    return _impact(stores, {"model_version": named}, cause, found, replaced=replaced, ids=ids)
+    return _impact(stores, {"model_version": named}, cause, found, shadow, replaced=replaced, ids=ids)
 
 
 def impact_of_run(settings: Settings, named: str, *, replaced: bool, ids: bool) -> Impact:
@@ -138,7 +168,12 @@ def impact_of_run(settings: Settings, named: str, *, replaced: bool, ids: bool) 
             f"ZenML has no run {named!r}, and no partition names it. Its id or its full name is needed."
         )
     cause = f"run {named}" if run is not None else f"run {named}, which ZenML no longer has"
-    return _impact(stores, {"run": named}, cause, list(found.values()), replaced=replaced, ids=ids)
+    shadow = affected_shadows(_shadow_store(settings), versions=trained, run_id=run_id)
+    return _impact(stores, {"run": named}, cause, list(found.values()), shadow, replaced=replaced, ids=ids)
+
+
+def _shadow_store(settings: Settings) -> PartitionStore:
+    return PartitionStore(settings.resolve(settings.storage.shadow))
 
 
 def _impact(
@@ -146,6 +181,7 @@ def _impact(
     asked: dict[str, str],
     cause: str,
     found: list[forward.Affected],
+    shadow: list[AffectedShadow],
     *,
     replaced: bool,
     ids: bool,
@@ -174,4 +210,16 @@ def _impact(
         affected=sum(one.rows for one in found if one.partition.current),
         replaced=sum(one.rows for one in found if not one.partition.current),
         days=tuple(days),
+        shadow=tuple(
+            ShadowImpact(
+                date=one.manifest.partition_date,
+                current=one.current,
+                model=one.manifest.model_name,
+                model_version=one.manifest.model_version,
+                zenml_run=one.manifest.zenml_run_id,
+                affected=one.rows,
+            )
+            for one in shadow
+            if one.current or replaced
+        ),
     )

@@ -198,3 +198,11 @@ def _show_impact(found: Impact) -> None:
             console.print(f"{day.date}: {' '.join(map(str, day.encounter_ids))}", highlight=False)
     more = "" if not found.replaced else f"; {found.replaced} more in partitions that were replaced since (--all)"
     console.print(f"{found.affected} predictions are affected{more}", highlight=False)
+    if found.shadow:
+        rows = sum(one.affected for one in found.shadow)
+        challengers = sorted({f"{one.model} {one.model_version}" for one in found.shadow})
+        console.print(
+            f"{rows} scores of challengers ({', '.join(challengers)}) are affected too; they were never published",
+            highlight=False,
+            markup=False,
+        )

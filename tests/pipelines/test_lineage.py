@@ -279,7 +279,7 @@ def test_the_commands_answer(traced: Traced, cli, tmp_path: Path):
     assert told.exit_code == 0
     assert "47 predictions are affected" in told.output
     affected = json.loads(cli("impact", "--run", manifest(traced, HELD_OUT)["zenml_run_id"], "--json").stdout)
-    assert set(affected) == {"schema_version", "asked", "cause", "affected", "replaced", "days"}
+    assert set(affected) == {"schema_version", "asked", "cause", "affected", "replaced", "days", "shadow"}
     assert "encounter_ids" not in affected["days"][0]
     assert cli("trace", encounter, "--dot").output.startswith("digraph lineage {")
 

@@ -11,11 +11,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from lineage_bench import settings_at
 from pipeline_workspace import Workspace, land, settings
 from scipy.stats import ks_2samp, spearmanr
 from zenml.client import Client
 
 from governance.promotion import archive, latest_candidate, promote
+from mlops.impact import impact_of_file, impact_of_run, impact_of_version
 from zenml_pipelines.batch import PREDICTION_SCHEMA
 from zenml_pipelines.config import (
     BatchInferenceConfig,
@@ -303,3 +305,23 @@ def test_scores_of_other_rows_are_not_compared(tmp_path: Path):
     (tmp_path / "champion" / "0.parquet").write_bytes(b"damaged")
     with pytest.raises(PartitionError, match="sha256"):
         measure_agreement(champion, champion, 10)
+
+
+def test_what_is_withdrawn_leads_to_the_shadow_too(
+    workspace: Workspace, shadowed, challenger: int, day_frame: pd.DataFrame
+):
+    land(workspace.landing, DAY, day_frame)
+    run = workspace.infer(DAY, shadowed)
+    place = settings_at(workspace.root)
+    rows = len(read_predictions(workspace.predictions, DAY))
+    by_file = impact_of_file(place, f"date={DAY}/part-000.parquet", replaced=False, ids=False)
+    by_challenger = impact_of_version(place, f"{MODEL}/{challenger}", replaced=False, ids=False)
+    by_run = impact_of_run(place, str(run.id), replaced=False, ids=False)
+    for found, published in ((by_file, rows), (by_challenger, 0), (by_run, rows)):
+        assert found.affected == published
+        (shadow,) = found.shadow
+        assert (shadow.model_version, shadow.affected, shadow.current) == (challenger, rows, True)
+        assert shadow.zenml_run == str(run.id)
+    champion = int(read_predictions(workspace.predictions, DAY)["model_version"].iloc[0])
+    # The challenger scored the champion's rows, but not with the champion.
+    assert not impact_of_version(place, f"{MODEL}/{champion}", replaced=False, ids=False).shadow

@@ -1,0 +1,97 @@
+"""A month of scored days: random predictions traced to their source rows and back, a withdrawn file to its own."""
+
+from __future__ import annotations
+
+import random
+from datetime import date, timedelta
+
+import pandas as pd
+import pytest
+from lineage_bench import FIRST, nodes, settings_at
+from pipeline_workspace import ARCHIVE, Workspace, settings
+from rich.console import Console
+
+from governance.lineage import State
+from mlops.impact import impact_of_file, impact_of_version
+from mlops.tracing import trace_encounter, trace_prediction
+from zenml_pipelines.data.config import DataConfig
+from zenml_pipelines.data.feed import feed
+from zenml_pipelines.data.fetch import fetch
+from zenml_pipelines.data.schema import CSV_NAME, read_encounters
+from zenml_pipelines.data.synthetic import DEFAULT_SEED
+from zenml_pipelines.partitions import read_predictions
+
+pytestmark = [pytest.mark.lineage, pytest.mark.timeout(1800)]
+DAYS = [date(2026, 1, 5) + timedelta(days=number) for number in range(30)]
+SEED = 20260105
+
+
+@pytest.fixture(scope="module")
+def month(in_production: Workspace, tmp_path_factory: pytest.TempPathFactory):
+    """Thirty days of the published encounters, or of generated ones where they are not here, each scored."""
+    space = in_production.moved(tmp_path_factory.mktemp("month"))
+    source = str(ARCHIVE) if ARCHIVE.is_file() else "synthetic"
+    fetch(source, space.root / "raw", rows=60_000, seed=DEFAULT_SEED, console=Console(stderr=True))
+    config = DataConfig.model_validate(settings()["data"])
+    feed(
+        DAYS[0], DAYS[-1], raw_dir=space.root / "raw", landing=str(space.landing), config=config, force=False,
+        on_day=lambda _: None,
+    )  # fmt: skip
+    for day in DAYS:
+        space.infer(day)
+    return space
+
+
+@pytest.fixture(scope="module")
+def scored(month: Workspace) -> pd.DataFrame:
+    frames = [read_predictions(month.predictions, day).assign(day=day) for day in DAYS]
+    return pd.concat(frames, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def source(month: Workspace) -> pd.DataFrame:
+    return read_encounters(month.root / "raw" / CSV_NAME).set_index("encounter_id")
+
+
+def test_twenty_random_predictions_lead_to_their_source_row_and_back(
+    month: Workspace, scored: pd.DataFrame, source: pd.DataFrame
+):
+    place = settings_at(month.root)
+    for index in random.Random(SEED).sample(range(len(scored)), 20):
+        row = scored.iloc[index]
+        day, encounter = row["day"], int(row["encounter_id"])
+        trees = trace_encounter(place, encounter, None, replaced=False).trees
+        assert trees == trace_prediction(place, f"{day}/{encounter}").trees
+        (tree,) = trees
+        (found,) = nodes(tree, "source_row")
+        assert found.state is State.RECORDED
+        assert found.facts["file"].endswith(f"date={day}/{FIRST}")
+        landed = pd.read_parquet(month.landing / f"date={day}" / FIRST).iloc[found.facts["row"]]
+        assert landed["encounter_id"] == encounter
+        assert landed["num_medications"] == source.loc[encounter, "num_medications"]
+        (version,) = nodes(tree, "model_version")
+        assert version.facts["version id"]
+        (data,) = nodes(version, "training_data")
+        assert data.facts["location"] == "raw/diabetic_data.csv"
+        back = impact_of_file(place, found.facts["sha256"], replaced=False, ids=True)
+        assert [one.date for one in back.days] == [day]
+        assert encounter in back.days[0].encounter_ids
+
+
+def test_a_withdrawn_file_leads_to_exactly_its_predictions(month: Workspace, scored: pd.DataFrame):
+    day = random.Random(SEED).choice(DAYS)
+    place = month.landing / f"date={day}" / FIRST
+    landed = set(pd.read_parquet(place, columns=["encounter_id"])["encounter_id"])
+    place.unlink()
+    found = impact_of_file(settings_at(month.root), f"date={day}/{FIRST}", replaced=True, ids=True)
+    (only,) = found.days
+    assert only.exact
+    assert set(only.encounter_ids) == set(scored.loc[scored["encounter_id"].isin(landed), "encounter_id"])
+    assert found.affected == len(only.encounter_ids) == (scored["day"] == day).sum()
+
+
+def test_a_bad_version_leads_to_the_whole_month(month: Workspace, scored: pd.DataFrame):
+    number = scored["model_version"].unique().item()
+    found = impact_of_version(settings_at(month.root), f"generated_model/{number}", replaced=False, ids=False)
+    assert [one.date for one in found.days] == DAYS
+    assert found.affected == len(scored)
