@@ -88,6 +88,10 @@ class Platform:
         filled = ("python", "/usr/local/bin/entrypoint.py", *command)
         return self("exec", "-T", service, *filled, **options)
 
+    def mlops(self, *arguments, **options):
+        """Run the command line, as its users do."""
+        return self("run", "--rm", "--no-deps", "-T", "mlops", *arguments, "--env", "compose", **options)
+
     def api(self, method, path, body=None):
         """Ask Airflow's API, from within the network of the services."""
         password = (self.secrets / "airflow_admin_password").read_text()

@@ -13,13 +13,6 @@ from compose_lab import ROOT, Platform
 
 DAY = "2026-01-05"
 
-AS_AIRFLOW = """
-import os, sys
-from zenml_airflow.hooks import ZenMLHook
-
-os.environ.update(ZenMLHook("zenml_compose").get_environment())
-os.execvp(sys.argv[1], sys.argv[1:])
-"""
 LIST_STORE = """
 import s3fs
 from zenml.client import Client
@@ -30,7 +23,7 @@ store = s3fs.S3FileSystem(**client.get_secret("s3").secret_values, **config["cli
 print("\\n".join(store.find(config["path"])))
 """
 LATENCY = "metric: single_row_ms\n        judge: value\n        maximum: {}\n"
-CHECKOUT = ("env", "PYTHONPATH=/var/lib/mlops/checkout")
+MODEL = "readmission_risk"
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +45,13 @@ def test_a_day_is_trained_for_and_scored_through_two_workers(platform):
     for path in platform.secrets.iterdir():
         assert path.read_text() not in shown, f"the engine shows {path.name}"
 
-    mlops = (*CHECKOUT, "mlops")
-    platform.inside("worker", *mlops, "data", "fetch", "--source", "synthetic", "--env", "compose")
-    platform.inside("worker", *mlops, "data", "feed", "--from", DAY, "--env", "compose")
+    platform.mlops("data", "fetch", "--source", "synthetic")
+    platform.mlops("data", "feed", "--from", DAY)
     trained = platform.run_dag("readmission_training")
-    promote = ("mlops", "promote", "readmission_risk", "--env", "compose")
-    platform.inside("worker", *CHECKOUT, "python", "-c", AS_AIRFLOW, *promote)
+    refused = platform.mlops("promote", MODEL, "--dry-run", check=False)
+    assert "nobody has approved it for production" in refused
+    platform.mlops("models", "approve", MODEL, "1", "--reason", "Seen in the smoke test.")
+    platform.mlops("promote", MODEL)
     scored = platform.run_dag("readmission_batch_inference", conf={"date": DAY})
     hosts = {task["hostname"] for task in (*trained, *scored) if task["hostname"]}
     assert len(hosts) == 2, f"tasks ran on {hosts}"
@@ -112,8 +106,21 @@ def test_with_one_worker_left_a_run_keeps_its_artifacts_on_the_s3_store(platform
     platform.kill_a_worker()
     tasks = platform.run_dag("readmission_training")
     assert len({task["hostname"] for task in tasks if task["hostname"]}) == 1
+    operate = ("/usr/local/bin/entrypoint.py", "python", "/usr/local/bin/operate.py")
     listed = platform(
-        "run", "--rm", "--no-deps", "-T", "worker", "python", "-c", AS_AIRFLOW, "python", "-c", LIST_STORE
+        *(
+            "run",
+            "--rm",
+            "--no-deps",
+            "-T",
+            "--entrypoint",
+            "python",
+            "mlops",
+            *operate,
+            "python",
+            "-c",
+            LIST_STORE,
+        )
     )
     for part in ("train_model/", "code_uploads/"):
         assert f"zenml/artifacts/{part}" in listed, listed[-2000:]

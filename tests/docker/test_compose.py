@@ -24,10 +24,11 @@ def test_the_services_of_the_platform_are_there():
     assert {
         *("postgres", "mariadb", "redis", "zenml-server", "mlflow", "init"),
         *("api-server", "scheduler", "dag-processor", "triggerer", "worker"),
-        *("s3", "statsd-exporter", "prometheus"),
+        *("s3", "statsd-exporter", "prometheus", "mlops"),
     } == set(SERVICES)
     assert SERVICES["worker"]["scale"] == 2
     assert SERVICES["s3"]["profiles"] == ["s3"]
+    assert SERVICES["mlops"]["profiles"] == ["tools"]
     assert {SERVICES[name]["profiles"][0] for name in ("prometheus", "statsd-exporter")} == {"monitoring"}
 
 
