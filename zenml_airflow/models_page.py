@@ -234,7 +234,7 @@ def _zenml_state(look: Look[Registry]) -> ZenMLState:
 
 
 def _sentence(error: BaseException | None) -> str | None:
-    """What people are told; what another library says goes to the log only, as it may name what a page must not."""
+    """What people are told; the message of another library goes to the log only, as it may hold anything."""
     if error is None:
         return None
     if isinstance(error, ZenMLApiError | ServerError | SettingsError):

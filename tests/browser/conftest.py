@@ -11,15 +11,20 @@ from chromium import NoBrowserError, find_chromium
 from promotion_lab import running_lab
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    """Airflow with a version in production, days to score, and a pipeline that trains worse and better ones."""
+@pytest.fixture(scope="session")
+def chromium():
+    """A browser, before minutes are spent on what it would look at."""
     try:
-        find_chromium()
+        return find_chromium()
     except NoBrowserError as reason:
         if os.environ.get("REQUIRE_SERVICES") == "1":
             raise
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory, chromium):
+    """Airflow with a version in production, days to score, and a pipeline that trains worse and better ones."""
     with pytest.MonkeyPatch.context() as patch, running_lab(tmp_path_factory.mktemp("promotion")) as made:
         made.connect(patch)
         yield made
