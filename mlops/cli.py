@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from mlops.audit_cli import audit_app
 from mlops.backfill import backfill
@@ -27,6 +26,7 @@ from mlops.run_cli import run
 from mlops.sentences import sentences
 from mlops.snapshots_cli import snapshots_app
 from mlops.stack_cli import stack_app
+from mlops.status_cli import status
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,6 +53,7 @@ app.command()(export)
 app.command("import")(import_)
 app.command()(trace)
 app.command()(doctor)
+app.command()(status)
 app.command()(impact)
 
 
@@ -146,25 +147,6 @@ def down(environment: Environment = "local") -> None:
     with sentences():
         count = stop(enter(environment), console.print)
         console.print(f"stopped {count} processes" if count else "nothing was running")
-
-
-@app.command()
-def status(environment: Environment = "local") -> None:
-    """Show the local services."""
-    from mlops.runtime import enter
-    from mlops.services import show_urls
-    from mlops.services import status as service_states
-
-    with sentences():
-        settings = enter(environment)
-        table = Table("service", "state")
-        states = service_states(settings)
-        for name, state in states.items():
-            table.add_row(name, state)
-        console.print(table)
-        if "stopped" in states.values():
-            raise typer.Exit(3)
-        show_urls(settings, console.print)
 
 
 @app.command()

@@ -37,8 +37,8 @@ from zenml_airflow.models_runs import (
     Partitions,
     read_partitions,
     read_questions,
-    shown_days,
 )
+from zenml_airflow.run_dates import due_days
 from zenml_airflow.run_urls import server_link
 from zenml_airflow.settings import Settings, SettingsError, load_settings
 from zenml_airflow.zenml_api import ServerError, ZenMLApiError, reader
@@ -191,7 +191,7 @@ def _partitions(session: Session, settings: Settings, may: May) -> dict[str, tup
     zone, now = ZoneInfo(settings.timezone), utcnow()
 
     def of(pipeline: str) -> Partitions:
-        days = shown_days(settings.schedule(pipeline), zone, now, settings.airflow.models_page.days)
+        days = due_days(settings.schedule(pipeline), zone, now, settings.airflow.models_page.days)
         return read_partitions(session, pipeline, days, zone, may)
 
     return {model: tuple(map(of, pipelines)) for model, pipelines in sorted(_models(settings).items())}

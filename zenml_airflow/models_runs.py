@@ -23,7 +23,6 @@ from sqlalchemy.orm import Session
 from zenml_airflow.manifest import pipeline_tag
 from zenml_airflow.questions import Question
 from zenml_airflow.run_dates import DATE_PARAM
-from zenml_airflow.settings import ScheduleSettings
 
 MOST_RUNS: Final = 2000
 """Runs of one pipeline that are read: weeks of days, each triggered by hand dozens of times."""
@@ -116,21 +115,6 @@ class OpenQuestion(_Part):
     task_id: str
     asked_at: AwareDatetime
     asked: tuple[str, ...]
-
-
-def shown_days(schedule: ScheduleSettings, zone: ZoneInfo, now: datetime, count: int) -> list[date]:
-    """The last days whose run was due, the oldest first: the run of a day is due when the day has ended.
-
-    Args:
-        schedule: The schedule; days before its start or after its end are no partitions.
-        zone: The environment's time zone.
-        now: An aware time.
-        count: How many days, at most.
-    """
-    last = now.astimezone(zone).date() - timedelta(days=1)
-    last = min(last, schedule.end_date or last)
-    first = max(schedule.start_date, last - timedelta(days=count - 1))
-    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
 
 
 def read_partitions(session: Session, pipeline: str, days: Sequence[date], zone: ZoneInfo, may: May) -> Partitions:

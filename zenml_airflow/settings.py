@@ -372,6 +372,11 @@ def _state_dir(root: Path) -> Path:
     return root / ".state"
 
 
+def environments(root: Path) -> list[str]:
+    """Names of the environments that a checkout describes."""
+    return sorted(path.stem for path in (root / "configs").glob("*.yaml") if path.stem != _SHARED)
+
+
 def settings_files(root: Path, environment: str) -> tuple[Path, Path]:
     """The file that every environment shares, and the environment's own, which is merged over it.
 
@@ -379,7 +384,7 @@ def settings_files(root: Path, environment: str) -> tuple[Path, Path]:
         SettingsError: If there is no such environment.
     """
     folder = root / "configs"
-    known = sorted(path.stem for path in folder.glob("*.yaml") if path.stem != _SHARED)
+    known = environments(root)
     if environment not in known:
         raise SettingsError(
             f"No environment {environment!r}: configs/ has no {environment}.yaml that describes one. "

@@ -10,8 +10,9 @@ from lab import describe, gates, versions
 
 from zenml_airflow.latest import Latest
 from zenml_airflow.models_registry import read_registry
-from zenml_airflow.models_runs import DayState, shown_days
+from zenml_airflow.models_runs import DayState
 from zenml_airflow.questions import Question
+from zenml_airflow.run_dates import due_days
 from zenml_airflow.settings import ScheduleSettings, SettingsError, load_settings
 from zenml_airflow.zenml_api import read_local
 
@@ -47,12 +48,12 @@ def test_the_runs_of_a_day_make_its_state(states, day):
 def test_the_days_are_those_that_are_over_and_scheduled(zone, end, days):
     schedule = ScheduleSettings(cron="0 0 * * *", start_date=date(2026, 1, 1), end_date=end)
     now = datetime(2026, 1, 11, 23, 30, tzinfo=UTC)
-    assert [str(day) for day in shown_days(schedule, ZoneInfo(zone), now, 3)] == days
+    assert [str(day) for day in due_days(schedule, ZoneInfo(zone), now, 3)] == days
 
 
 def test_before_the_first_day_there_is_none():
     schedule = ScheduleSettings(cron="0 0 * * *", start_date=date(2026, 2, 1))
-    assert shown_days(schedule, UTC_ZONE, datetime(2026, 2, 1, 12, tzinfo=UTC), 3) == []
+    assert due_days(schedule, UTC_ZONE, datetime(2026, 2, 1, 12, tzinfo=UTC), 3) == []
 
 
 def test_a_question_reads_as_it_is_written():
