@@ -3,7 +3,9 @@
 Set WRITE_SCREENSHOTS=1 to write a picture to `docs/images/`.
 """
 
+import json
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,9 +18,13 @@ WRITE = os.environ.get("WRITE_SCREENSHOTS") == "1"
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1500)]
 
 
+LAST = DAYS[-1] + timedelta(days=1)
+"""Last day of the schedule, of which nothing has landed: its run waits."""
+
+
 def _ends_with_the_days(config):
     """Otherwise the page shows the last 30 days of the shipped schedule, none of which the lab has."""
-    config["airflow"]["schedules"]["batch_inference"]["end_date"] = DAYS[-1]
+    config["airflow"]["schedules"]["batch_inference"]["end_date"] = LAST
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +69,7 @@ def test_it_shows_stages_days_and_the_question(pages, models, tmp_path):
     production = shown.locator(".stage", has_text="production").first
     expect(production).to_contain_text("version 1")
     expect(production).to_contain_text("gates passed")
-    for day, state in zip(DAYS, ("scored", "failed", "missing"), strict=True):
+    for day, state in zip((*DAYS, LAST), ("scored", "failed", "missing", "running"), strict=True):
         expect(shown.get_by_title(f"{day}: {state}")).to_be_visible()
     pages.shoot((IMAGES if WRITE else tmp_path) / "models-page.png")
 
@@ -89,6 +95,20 @@ def test_what_leads_elsewhere_opens_a_window(pages, models):
         models.get_by_role("link", name="JSON").click()
     expect(opened.value.locator("body")).to_contain_text('"environment":"local"')
     opened.value.close()
+
+
+def test_the_command_line_shows_the_same(lab, question):
+    answer = json.loads(lab.mlops("status", "--json").stdout)
+    found = {title: section["rows"] for title, section in answer["sections"].items()}
+    assert {row["state"] for row in found["services"]} <= {"healthy", "running"}
+    dags = {row["dag"]: row for row in found["dags"]}
+    assert (dags[PROMOTION]["state"], dags[PROMOTION]["last run"]) == ("running", question)
+    assert not dags[SCORING]["paused"]
+    assert [row["question"] for row in found["waiting for a person"]] == [f"{MODEL} version 2 to production?"]
+    (model,) = [row for row in found["models"] if row["model"] == MODEL]
+    assert (model["production"], model["newest"]) == (1, 2)
+    (partition,) = found["last partition"]
+    assert (partition["day"], partition["partition"], partition["run"]) == (str(LAST), "none", "running")
 
 
 def test_whoever_has_logged_out_sees_nothing(pages, models):

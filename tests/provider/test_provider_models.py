@@ -1,40 +1,49 @@
 """The models as the page "Models" reads them from a real ZenML server, over plain HTTP."""
 
-import pytest
-from zenml_seed import MODEL
-
 from zenml_airflow.hooks import ZenMLHook
 from zenml_airflow.models_registry import read_registry
 from zenml_airflow.zenml_api import reader
 
-
-@pytest.fixture
-def server(conn_id):
-    return ZenMLHook(conn_id).get_conn()
+MODEL = "lab_page_model"
 
 
-def read(server, questions=None, most=25):
+def seed(admin):
+    """A model with two versions; return their ids and the project's."""
+    project = admin.get("/projects/default").json()["id"]
+
+    def create(path, **body):
+        return admin.post(path, json={"project": project, **body}).raise_for_status().json()["id"]
+
+    model = create("/models", name=MODEL)
+    versions = [create("/model_versions", model=model) for _ in range(2)]
+    body = {"stage": "production", "force": True, "model": model}
+    admin.put(f"/model_versions/{versions[0]}", json=body).raise_for_status()
+    return project, versions
+
+
+def record(admin, project, version, **metadata):
+    body = {
+        "project": project,
+        "resources": [{"id": version, "type": "model_version"}],
+        "values": metadata,
+        "types": dict.fromkeys(metadata, "dict"),
+    }
+    admin.post("/run-metadata", json=body).raise_for_status()
+
+
+def test_the_holders_and_the_newest_version_in_three_questions(zenml_server, conn_id):
+    admin, run, questions = zenml_server.admin, "0f7f4f1e-5b1c-4f59-9d15-3d1c1d0a5c11", []
+    project, (_, second) = seed(admin)
+    failed = {"passed": False, "verdicts": [{"gate": "skill", "passed": False, "evidence": "low"}]}
+    record(admin, project, second, training={"zenml_run_id": run}, gates=failed)
+    server = ZenMLHook(conn_id).get_conn()
     with reader(server) as ask:
 
         def counted(query):
-            if questions is not None:
-                questions.append(query)
+            questions.append(query)
             return ask(query)
 
-        return read_registry(counted, [MODEL], most, server_url=server.url)
-
-
-def test_the_holders_and_the_newest_version_in_three_questions(zenml_server, server, records):
-    first, second = records["versions"]
-    body = {"stage": "production", "force": True, "model": _model_of(zenml_server, first)}
-    zenml_server.admin.put(f"/model_versions/{first}", json=body).raise_for_status()
-    metadata = {
-        "training": {"zenml_run_id": records["completed"]},
-        "gates": {"passed": False, "verdicts": [{"gate": "skill", "passed": False, "evidence": "low"}]},
-    }
-    _record(zenml_server, second, metadata)
-    questions = []
-    found = read(server, questions)
+        found = read_registry(counted, [MODEL], 25, server_url=server.url)
     (model,) = [one for one in found.models if one.name == MODEL]
     assert {stage.value: version and version.number for stage, version in model.stages.items()} == {
         "production": 1,
@@ -42,22 +51,6 @@ def test_the_holders_and_the_newest_version_in_three_questions(zenml_server, ser
     }
     assert model.newest.number == 2
     assert [one.gate for one in model.newest.gates.failed] == ["skill"]
-    assert model.newest.links == {"zenml": f"{server.url}/projects/default/runs/{records['completed']}"}
+    assert model.newest.links == {"zenml": f"{server.url}/projects/default/runs/{run}"}
     assert found.server_url == server.url
     assert len(questions) == 3
-
-
-def _model_of(zenml_server, version):
-    return zenml_server.admin.get(f"/model_versions/{version}").json()["body"]["model"]["id"]
-
-
-def _record(zenml_server, version, metadata):
-    types = {key: "dict" for key in metadata}
-    project = zenml_server.admin.get("/projects/default").json()["id"]
-    body = {
-        "project": project,
-        "resources": [{"id": version, "type": "model_version"}],
-        "values": metadata,
-        "types": types,
-    }
-    zenml_server.admin.post("/run-metadata", json=body).raise_for_status()
