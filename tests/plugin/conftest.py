@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from models_lab import MODEL, AirflowLab
 
 ROOT = Path(__file__).resolve().parents[2]
-MODEL = "plugin_lab_model"
 
 
 @pytest.fixture(scope="session")
@@ -55,8 +55,6 @@ def configured(tmp_path, monkeypatch):
 @pytest.fixture
 def airflow(api, configured):
     """Airflow's database, empty, and the page's own memory with it."""
-    from lab import AirflowLab
-
     from zenml_airflow.models_page import registry
 
     registry.cache_clear()

@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 import pytest
 from airflow.sdk.timezone import utcnow
-from conftest import MODEL
-from lab import OTHER, PIPELINE, PROMOTION, SCORING, describe, gates, versions
+from models_lab import MODEL, OTHER, PIPELINE, PROMOTION, SCORING, describe, gates
+
+from benchmarks.models_page import insert_versions
 
 RUN = "manual__2026-01-05T00:00:00+00:00"
 HOSTILE = "<script>alert(1)</script>"
@@ -29,7 +30,7 @@ def row(shown, model=MODEL):
 @pytest.fixture(scope="module")
 def registered():
     """Three versions: one in production, one that failed its gates, and the newest, which does better."""
-    versions(MODEL, 3)
+    insert_versions(MODEL, 3)
     describe(
         MODEL,
         1,

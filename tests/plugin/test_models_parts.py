@@ -6,8 +6,9 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from lab import describe, gates, versions
+from models_lab import describe, gates
 
+from benchmarks.models_page import insert_versions
 from zenml_airflow.latest import Latest
 from zenml_airflow.models_registry import read_registry
 from zenml_airflow.models_runs import DayState
@@ -134,12 +135,12 @@ def cost(wanted):
 
 def test_a_thousand_versions_cost_as_many_queries_as_three():
     model = "plugin_lab_crowd"
-    versions(model, 3)
+    insert_versions(model, 3)
     describe(model, 1, "production", gates=gates(skill=True))
     describe(model, 2, "staging", gates=gates(skill=True))
     cost(model)
     _, few_questions, few = cost(model)
-    versions(model, 1000)
+    insert_versions(model, 1000)
     found, questions, many = cost(model)
     (shown,) = [one for one in found.models if one.name == model]
     assert shown.newest.number == 1003
@@ -155,10 +156,10 @@ def test_a_thousand_versions_cost_as_many_queries_as_three():
 
 def test_a_configured_model_is_read_beyond_the_limit():
     for number in range(5):
-        versions(f"plugin_lab_other_{number}", 1)
-    versions("plugin_lab_old", 1)
+        insert_versions(f"plugin_lab_other_{number}", 1)
+    insert_versions("plugin_lab_old", 1)
     for number in range(5):
-        versions(f"plugin_lab_other_{number}", 1)
+        insert_versions(f"plugin_lab_other_{number}", 1)
     found = read_registry(read_local, ["plugin_lab_old"], 2)
     assert found.more
     assert found.models[0].name == "plugin_lab_old"

@@ -16,6 +16,7 @@ from sqlalchemy import delete, insert
 
 from zenml_airflow.manifest import pipeline_tag
 
+MODEL = "plugin_lab_model"
 BUNDLE, SCORING, PROMOTION, OTHER = "lab", "lab_scoring", "lab_promotion", "lab_other"
 PIPELINE = "batch_inference"
 ZONE = ZoneInfo("UTC")
@@ -90,34 +91,6 @@ class AirflowLab:
                     responded_at=datetime.now(UTC) if answered else None,
                 )
             )
-
-
-def versions(model, count):
-    """A model with versions in ZenML's local store, written at once: one by one, a thousand take minutes."""
-    from sqlmodel import Session
-    from zenml.client import Client
-    from zenml.zen_stores.schemas import ModelVersionSchema
-
-    client = Client()
-    try:
-        found = client.get_model(model)
-    except KeyError:
-        found = client.create_model(name=model)
-    first = client.list_model_versions(model=found.id, size=1).total + 1
-    with Session(client.zen_store.engine) as session:
-        for number in range(first, first + count):
-            session.add(
-                ModelVersionSchema(
-                    id=uuid.uuid4(),
-                    name=str(number),
-                    number=number,
-                    model_id=found.id,
-                    project_id=client.active_project.id,
-                    user_id=client.active_user.id,
-                    producer_run_id_if_numeric=uuid.uuid4(),
-                )
-            )
-        session.commit()
 
 
 def describe(model, number, stage=None, **metadata):
