@@ -258,7 +258,7 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters["age"] = _age
-    return environment.get_template("models.html")
+    return environment.get_template("models.html.j2")
 
 
 def _age(moment: datetime, now: datetime) -> str:
