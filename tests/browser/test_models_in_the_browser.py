@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(1500)]
 
 
 LAST = DAYS[-1] + timedelta(days=1)
-"""Last day of the schedule, of which nothing has landed: its run waits."""
+"""Last day of the schedule, of which nothing has landed: a run of it waits."""
 
 
 def _ends_with_the_days(config):
@@ -42,11 +42,12 @@ def lab(tmp_path_factory, chromium):
 
 @pytest.fixture(scope="module")
 def question(lab):
-    """A day that was scored, one that failed, one that is missing, and a candidate that waits for a person."""
+    """Days that were scored, failed, are missing and run, and a candidate that waits for a person."""
     lab.score(DAYS[0])
-    body = {"dag_run_id": "given-up", "logical_date": f"{DAYS[1]}T00:00:00+00:00"}
-    lab.api.request("POST", f"dags/{SCORING}/dagRuns", json=body)
-    lab.api.request("PATCH", f"dags/{SCORING}/dagRuns/given-up", json={"state": "failed"})
+    for day in (DAYS[1], LAST):
+        body = {"dag_run_id": f"day-{day}", "logical_date": f"{day}T00:00:00+00:00"}
+        lab.api.request("POST", f"dags/{SCORING}/dagRuns", json=body)
+    lab.api.request("PATCH", f"dags/{SCORING}/dagRuns/day-{DAYS[1]}", json={"state": "failed"})
     run = lab.train(estimator=BETTER)
     lab.until("the question", lambda: lab.open_questions(run) or None)
     return run
