@@ -19,7 +19,9 @@ ROUTE: Final = "zenml-models"
 
 _ICON: Final = (
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24' fill='none' "
-    "stroke='{colour}' stroke-width='1.8' stroke-linejoin='round'%3E%3Cpath d='M12 3l9 5-9 5-9-5z'/%3E"
+    "stroke='{colour}' stroke-width='1.8' stroke-linejoin='round'%3E"
+    # Filled, to stand out from the background of the entry that is open too.
+    "%3Cpath fill='%23fff' d='M12 3l9 5-9 5-9-5z'/%3E"
     "%3Cpath d='M3 12l9 5 9-5'/%3E%3Cpath d='M3 16l9 5 9-5'/%3E%3C/svg%3E"
 )
 

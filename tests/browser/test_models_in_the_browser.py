@@ -69,7 +69,7 @@ def test_it_shows_stages_days_and_the_question(pages, models, tmp_path):
     expect(shown).to_contain_text("Version 2 waits for approval to enter production")
     production = shown.locator(".stage", has_text="production").first
     expect(production).to_contain_text("version 1")
-    expect(production).to_contain_text("gates passed")
+    expect(production).to_contain_text("1 gate passed")
     for day, state in zip((*DAYS, LAST), ("scored", "failed", "missing", "running"), strict=True):
         expect(shown.get_by_title(f"{day}: {state}")).to_be_visible()
     pages.shoot((IMAGES if WRITE else tmp_path) / "models-page.png")
