@@ -83,7 +83,7 @@ up: setup ## Start Airflow and MLflow on loopback
 down: setup ## Stop every process that was started
 	@$(RUN) mlops down
 
-status: setup ## Show the services
+status: setup ## Show services, environments, DAGs, models and the last partition
 	@$(RUN) mlops status
 
 logs: setup ## Print the end of the services' logs

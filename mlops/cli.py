@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from mlops.audit_cli import audit_app
 from mlops.backfill import backfill
@@ -28,6 +27,7 @@ from mlops.run_cli import run
 from mlops.sentences import sentences
 from mlops.snapshots_cli import snapshots_app
 from mlops.stack_cli import stack_app
+from mlops.status_cli import status
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -54,6 +54,7 @@ app.command()(export)
 app.command("import")(import_)
 app.command()(trace)
 app.command()(doctor)
+app.command()(status)
 app.command()(impact)
 
 
@@ -152,35 +153,6 @@ def down(environment: Environment = "local") -> None:
     with sentences():
         count = stop(enter(environment), console.print)
         console.print(f"stopped {count} processes" if count else "nothing was running")
-
-
-@app.command()
-def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    environment: Environment = "local",
-) -> None:
-    """Show the local services; exit with 3 if one is stopped.
-
-    For example: `mlops status --json`
-    """
-    from mlops.runtime import enter
-    from mlops.services import show_urls
-    from mlops.services import status as service_states
-
-    with sentences():
-        settings = enter(environment)
-        states = service_states(settings)
-        if as_json:
-            sys.stdout.write(json.dumps({"services": states}, indent=2) + "\n")
-        else:
-            table = Table("service", "state")
-            for name, state in states.items():
-                table.add_row(name, state)
-            console.print(table)
-        if "stopped" in states.values():
-            raise typer.Exit(3)
-        if not as_json:
-            show_urls(settings, console.print)
 
 
 @app.command()

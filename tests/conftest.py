@@ -14,6 +14,7 @@ _TOGETHER = {
     "tests/e2e/test_main_job.py": "the main job",
     "tests/e2e/test_readme.py": "the main job",
     "tests/provider/test_provider_airflow.py": "a ZenML server",
+    "tests/provider/test_provider_models.py": "a ZenML server",
     "tests/provider/test_provider_server.py": "a ZenML server",
     "tests/provider/test_provider_stacks.py": "a ZenML server",
 }

@@ -21,6 +21,7 @@ from zenml_airflow.dags import current_settings, task_settings
 from zenml_airflow.processes import enter_zenml
 from zenml_airflow.promotion_ends import End, say_end
 from zenml_airflow.promotion_settings import AskFor
+from zenml_airflow.questions import Question
 from zenml_airflow.zenml_api import ServerError, ZenMLApiError
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ class PromotionApprovalOperator(HITLOperator):
         except ValueError as error:
             raise AirflowFailException(str(error)) from None
         self.assigned_users = [{"id": user, "name": name} for user, name in users.items()]
-        self.subject = f"{found['model']} version {found['version']} to {found['target']}?"
+        self.subject = str(Question(found["model"], found["version"], found["target"]))
         self.body = _body(found, why)
         enter_zenml(settings)
         tell(

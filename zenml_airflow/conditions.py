@@ -33,6 +33,7 @@ class Entity(StrEnum):
     """What can be read; the value is the path of ZenML's REST API."""
 
     PIPELINE_RUN = "runs"
+    MODEL = "models"
     MODEL_VERSION = "model_versions"
     ARTIFACT_VERSION = "artifact_versions"
 

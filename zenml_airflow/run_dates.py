@@ -11,7 +11,7 @@ from zenml_airflow.context import RunContext
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings import ScheduleSettings, Settings
 
 DATE_PARAM = "date"
 """DAG run param that names the day of a run without a logical date."""
@@ -56,6 +56,21 @@ def context_from_airflow(context: Context, settings: Settings) -> RunContext:
         environment=settings.environment,
         storage_root=settings.storage_root,
     )
+
+
+def due_days(schedule: ScheduleSettings, zone: ZoneInfo, now: datetime, count: int) -> list[date]:
+    """The last days whose run was due, the oldest first: the run of a day is due when the day has ended.
+
+    Args:
+        schedule: The schedule; days before its start or after its end are no partitions.
+        zone: The environment's time zone.
+        now: An aware time.
+        count: How many days, at most.
+    """
+    last = now.astimezone(zone).date() - timedelta(days=1)
+    last = min(last, schedule.end_date or last)
+    first = max(schedule.start_date, last - timedelta(days=count - 1))
+    return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
 
 
 def _named_day(params: dict[str, Any]) -> date | None:

@@ -47,17 +47,31 @@ def run_links(
         URL by :class:`LinkTarget`. No URL holds a user or a password, although a tracking URI may.
     """
     links: dict[str, str] = {}
-    if server := _public(server_url):
+    if server := server_link(server_url):
         links[LinkTarget.ZENML.value] = f"{server}/projects/{quote(project, safe='')}/runs/{run_id}"
     tracker = tracker or {}
     base, run, experiment = (tracker.get(key) for key in (TRACKER_URL, TRACKER_RUN, TRACKER_EXPERIMENT))
-    if (ui := _public(tracker_ui or base)) and run and experiment:
+    if (ui := server_link(tracker_ui or base)) and run and experiment:
         links[LinkTarget.MLFLOW.value] = f"{ui}/#/experiments/{experiment}/runs/{run}"
     return links
 
 
-def _public(url: Any) -> str | None:
-    """A URL that a browser can open, without user and password; ``None`` for anything else."""
+def mlflow_run_link(ui: str | None, run_id: str) -> dict[str, str]:
+    """URL of an MLflow run of which only the id is known; MLflow finds the experiment by itself.
+
+    Args:
+        ui: Address at which people open MLflow, if there is one.
+        run_id: The run.
+
+    Returns:
+        URL by :class:`LinkTarget`; empty without an address that a browser can open.
+    """
+    base = server_link(ui)
+    return {LinkTarget.MLFLOW.value: f"{base}/#/runs/{quote(run_id, safe='')}"} if base else {}
+
+
+def server_link(url: Any) -> str | None:
+    """The URL of a server that a browser can open, without user and password; ``None`` for anything else."""
     try:
         parts = urlsplit(str(url or ""))
     except ValueError:

@@ -91,6 +91,25 @@ class ScheduleSettings(_Section):
         return self
 
 
+class ModelsPageSettings(_Section):
+    """What the page "Models" of Airflow's UI shows.
+
+    Attributes:
+        partitions: Pipelines whose DAG writes one partition a day; the page shows them with the model that their
+            configuration names as ``model_name``.
+        days: Days of which it shows the partitions.
+        most_models: Models that it shows, at most.
+        fresh_seconds: For how long it does not ask ZenML again.
+        patience_seconds: How long it waits for ZenML before it shows what is known without it.
+    """
+
+    partitions: tuple[str, ...]
+    days: int = Field(gt=0, le=92)
+    most_models: int = Field(gt=0, le=100)
+    fresh_seconds: float = Field(ge=0)
+    patience_seconds: float = Field(gt=0, le=5)
+
+
 class AirflowSettings(_Section):
     """The Airflow side of an environment.
 
@@ -115,6 +134,7 @@ class AirflowSettings(_Section):
         backfill_days: Days of one ``mlops backfill``, at most.
         preload: Import the heavy third-party libraries once in processes that fork tasks.
         promotion: Which candidates go on, and who approves them.
+        models_page: The page "Models" of Airflow's UI.
         schedules: Schedule by pipeline name.
     """
 
@@ -136,7 +156,17 @@ class AirflowSettings(_Section):
     backfill_days: int = Field(gt=0, le=200)
     preload: bool
     promotion: PromotionSettings
+    models_page: ModelsPageSettings
     schedules: dict[str, ScheduleSettings]
+
+    @model_validator(mode="after")
+    def _pages_show_what_is_scheduled(self) -> AirflowSettings:
+        unknown = sorted(set(self.models_page.partitions) - set(self.schedules))
+        if unknown:
+            raise ValueError(
+                f"models_page.partitions names {unknown}, which have no schedule: no day of theirs is ever missing"
+            )
+        return self
 
     @field_validator("launcher_options")
     @classmethod
@@ -342,6 +372,11 @@ def _state_dir(root: Path) -> Path:
     return root / ".state"
 
 
+def environments(root: Path) -> list[str]:
+    """Names of the environments that a checkout describes."""
+    return sorted(path.stem for path in (root / "configs").glob("*.yaml") if path.stem != _SHARED)
+
+
 def settings_files(root: Path, environment: str) -> tuple[Path, Path]:
     """The file that every environment shares, and the environment's own, which is merged over it.
 
@@ -349,7 +384,7 @@ def settings_files(root: Path, environment: str) -> tuple[Path, Path]:
         SettingsError: If there is no such environment.
     """
     folder = root / "configs"
-    known = sorted(path.stem for path in folder.glob("*.yaml") if path.stem != _SHARED)
+    known = environments(root)
     if environment not in known:
         raise SettingsError(
             f"No environment {environment!r}: configs/ has no {environment}.yaml that describes one. "

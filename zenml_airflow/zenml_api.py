@@ -329,7 +329,7 @@ def read_local(query: Query) -> Sequence[Record]:
     """Read records from the store that this process's own ZenML configuration names."""
     with _local:
         from zenml.client import Client
-        from zenml.models import ArtifactVersionFilter, ModelVersionFilter, PipelineRunFilter
+        from zenml.models import ArtifactVersionFilter, ModelFilter, ModelVersionFilter, PipelineRunFilter
 
         client = Client()
         filters = {**query.filters, "project": client.active_project.id}
@@ -340,5 +340,8 @@ def read_local(query: Query) -> Sequence[Record]:
         if query.entity is Entity.ARTIFACT_VERSION:
             found = client.zen_store.list_artifact_versions(ArtifactVersionFilter(**filters), hydrate=hydrate)
             return [artifact.model_dump(mode="json") for artifact in found.items]
+        if query.entity is Entity.MODEL:
+            models = client.zen_store.list_models(ModelFilter(**filters), hydrate=hydrate)
+            return [model.model_dump(mode="json") for model in models.items]
         versions = client.zen_store.list_model_versions(ModelVersionFilter(**filters), hydrate=hydrate)
         return [version.model_dump(mode="json") for version in versions.items]

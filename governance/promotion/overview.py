@@ -11,7 +11,7 @@ from governance.promotion.approvals import Approval, latest_approval
 from governance.promotion.errors import PromotionRefusedError
 from governance.promotion.origins import SERVER_LINK, Origin, origin_of, unfinished
 from governance.promotion.records import history_of, withdrawn_versions
-from governance.promotion.versions import code_of, describe_version, producer, stage_of, versions
+from governance.promotion.versions import code_of, describe_version, in_stage, producer, stage_of, versions
 
 _ALL = 10_000
 
@@ -21,15 +21,19 @@ def overview() -> list[dict[str, Any]]:
     client = Client()
     rows = []
     for model in client.list_models(size=_ALL, sort_by="asc:name"):
-        found = client.list_model_versions(model=model.id, size=_ALL, sort_by="desc:number").items
-        stages = {stage_of(version): int(version.number) for version in found}
+        # A page of one: a model may have thousands of versions.
+        page = client.list_model_versions(model=model.id, size=1, sort_by="desc:number")
+        staging, production = (
+            max(in_stage(model.name, stage.value), default=None)
+            for stage in (ModelStages.STAGING, ModelStages.PRODUCTION)
+        )
         rows.append(
             {
                 "model": model.name,
-                "versions": len(found),
-                "newest": int(found[0].number) if found else None,
-                "staging": stages.get(ModelStages.STAGING.value),
-                "production": stages.get(ModelStages.PRODUCTION.value),
+                "versions": page.total,
+                "newest": int(page.items[0].number) if page.items else None,
+                "staging": staging,
+                "production": production,
             }
         )
     return rows

@@ -14,7 +14,7 @@ from mlops.chromium import NoBrowserError, find_chromium
 
 @pytest.fixture(scope="session")
 def chromium():
-    """Path of the browser."""
+    """A browser, before minutes are spent on what it would look at."""
     try:
         return find_chromium()
     except NoBrowserError as reason:
@@ -24,7 +24,7 @@ def chromium():
 
 
 @pytest.fixture(scope="module")
-def lab(chromium, tmp_path_factory):
+def lab(tmp_path_factory, chromium):
     """Airflow with a version in production, days to score, and a pipeline that trains worse and better ones."""
     with pytest.MonkeyPatch.context() as patch, running_lab(tmp_path_factory.mktemp("promotion")) as made:
         made.connect(patch)

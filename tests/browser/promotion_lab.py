@@ -21,7 +21,7 @@ BETTER = "logistic_regression"
 ENDED = {"success", "failed"}
 
 
-def _write(path, change):
+def rewrite(path, change):
     content = yaml.safe_load(path.read_text()) or {}
     change(content)
     path.write_text(yaml.safe_dump(content, sort_keys=False))
@@ -58,9 +58,9 @@ class PromotionLab:
         self.project = root / "project"
         for part in PARTS:
             shutil.copytree(ROOT / part, self.project / part, ignore=shutil.ignore_patterns("__pycache__"))
-        _write(self.project / "configs" / "base.yaml", _quick)
-        _write(self.project / "configs" / "local.yaml", _asking)
-        _write(self.project / "stacks" / "local.yaml", _untracked)
+        rewrite(self.project / "configs" / "base.yaml", _quick)
+        rewrite(self.project / "configs" / "local.yaml", _asking)
+        rewrite(self.project / "stacks" / "local.yaml", _untracked)
         self.commit("the first model")
         self.checkout = make_checkout(root / "state")
         self.checkout.environment["MLOPS_PROJECT_ROOT"] = str(self.project)
@@ -79,7 +79,7 @@ class PromotionLab:
         self.mlops("data", "feed", "--from", DAYS[0], "--to", DAYS[-1])
         self.mlops("run", "training")
         self.mlops("promote", MODEL, "--reason", "The first version.")
-        _write(
+        rewrite(
             self.project / "configs" / "base.yaml",
             lambda config: config["pipelines"]["training"]["hist_gradient_boosting"].update(STUMP),
         )
