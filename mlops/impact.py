@@ -19,34 +19,6 @@ if TYPE_CHECKING:
     from zenml_airflow.settings import Settings
 
 
-class DayImpact(BaseModel):
-    """Affected predictions of one partition.
-
-    Attributes:
-        date: Day of the partition.
-        current: Whether it is the day's partition, or was replaced since.
-        model: Name of the model that scored it.
-        model_version: Number of the version.
-        zenml_run: The run that published it.
-        affected: Predictions that are affected.
-        predictions: All its predictions.
-        exact: Whether exactly these are affected; if not, the records cannot tell them from the others.
-        encounter_ids: The encounters, if they are asked for.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-    date: date
-    current: bool
-    model: str
-    model_version: int
-    zenml_run: str
-    affected: int
-    predictions: int
-    exact: bool
-    encounter_ids: tuple[int, ...] | None = None
-
-
 class ShadowImpact(BaseModel):
     """Affected scores of a challenger, which were never published.
 
@@ -54,8 +26,8 @@ class ShadowImpact(BaseModel):
         date: Day of the scores.
         current: Whether they are the day's, or were replaced since.
         model: Name of the model.
-        model_version: Number of the challenger.
-        zenml_run: The run.
+        model_version: Number of the version that scored.
+        zenml_run: The run that wrote them.
         affected: Rows that are affected.
     """
 
@@ -67,6 +39,20 @@ class ShadowImpact(BaseModel):
     model_version: int
     zenml_run: str
     affected: int
+
+
+class DayImpact(ShadowImpact):
+    """Affected predictions of one published partition.
+
+    Attributes:
+        predictions: All its predictions.
+        exact: Whether exactly these are affected; if not, the records cannot tell them from the others.
+        encounter_ids: The encounters, if they are asked for.
+    """
+
+    predictions: int
+    exact: bool
+    encounter_ids: tuple[int, ...] | None = None
 
 
 class Impact(BaseModel):
