@@ -58,7 +58,7 @@ def _promote(model: str, number: int) -> None:
     from zenml.models import RunMetadataResource
 
     client = Client()
-    version = client.get_model_version(model, number)
+    version = client.get_model_version(model, str(number))
     verdicts = [{"gate": f"gate_{n}", "passed": True, "evidence": "a sentence " * 10} for n in range(34)]
     client.create_run_metadata(
         metadata={"gates": {"passed": True, "verdicts": verdicts}},

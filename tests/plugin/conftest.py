@@ -12,10 +12,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def database():
-    """Airflow's database, migrated."""
+    """Airflow's database and ZenML's store; ZenML's client is built here, since two threads must not build it."""
     from airflow.utils.db import initdb
+    from zenml.client import Client
 
     initdb()
+    assert Client().active_project.name == "default"
 
 
 @pytest.fixture(scope="session")

@@ -100,7 +100,8 @@ def describe(model, number, stage=None, **metadata):
     from zenml.models import RunMetadataResource
 
     client = Client()
-    version = client.get_model_version(model, number)
+    # By name: once Airflow is imported, ZenML may take a number for a moment, see `zenml_airflow.preload`.
+    version = client.get_model_version(model, str(number))
     if metadata:
         client.create_run_metadata(
             metadata=metadata,

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from airflow.sdk.timezone import utcnow
 from models_lab import MODEL, OTHER, PIPELINE, PROMOTION, SCORING, describe, gates
 
 from benchmarks.models_page import insert_versions
+from zenml_airflow.latest import Latest
 
 RUN = "manual__2026-01-05T00:00:00+00:00"
 HOSTILE = "<script>alert(1)</script>"
@@ -28,7 +30,7 @@ def row(shown, model=MODEL):
 
 
 @pytest.fixture(scope="module")
-def registered():
+def registered(database):
     """Three versions: one in production, one that failed its gates, and the newest, which does better."""
     insert_versions(MODEL, 3)
     describe(
@@ -203,6 +205,35 @@ def test_without_zenml_it_says_so_and_shows_what_airflow_knows(
     assert "http://127.0.0.1:9 does not answer" in html
     assert "what Airflow knows is current" in html
     assert secret not in html + json.dumps(shown)
+
+
+def test_a_zenml_that_takes_its_time_is_not_waited_for(
+    api, airflow, login, yesterday, configured, monkeypatch, registered
+):
+    from zenml_airflow import models_page
+
+    go = threading.Event()
+
+    def read_slowly():
+        assert go.wait(60)
+        return models_page._read_registry()
+
+    latest = Latest(read_slowly, fresh_seconds=0)
+    monkeypatch.setattr(models_page, "registry", lambda: latest)
+    configured(page={"patience_seconds": 0.1})
+    airflow.dag(SCORING, PIPELINE)
+    airflow.run(SCORING, "a", "success", day=yesterday)
+    html = api.get(PAGE, headers=login()).text
+    assert "ZenML is being asked" in html
+    assert '<meta http-equiv="refresh"' in html
+    assert f'title="{yesterday}: scored"' in html
+    go.set()
+    assert latest.look(60).value
+    configured(page={"patience_seconds": 5})
+    html = api.get(PAGE, headers=login()).text
+    assert "ZenML is being asked" not in html
+    assert '<meta http-equiv="refresh"' not in html
+    assert "version 3" in html
 
 
 def test_when_zenml_goes_away_the_last_versions_stay(api, airflow, login, registered, configured, unreachable):
