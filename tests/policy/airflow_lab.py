@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from airflow.sdk import DAG
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.standard.sensors.filesystem import FileSensor
 
 def tell(context): ...
 
@@ -33,6 +34,8 @@ BASH_TASK = (
     "BashOperator(task_id='around', execution_timeout=timedelta(minutes=1),"
     " bash_command='python -m zenml_airflow.entrypoint --code-cache /tmp/x')"
 )
+
+SENSOR_TASK = "FileSensor(task_id='there', filepath='/', timeout=60, poke_interval=1, mode='reschedule')"
 
 
 def dag_file(folder, name, *, arguments=GOOD_ARGUMENTS, task=GOOD_TASK, first=""):

@@ -3,7 +3,7 @@
 import sqlite3
 
 import pytest
-from airflow_lab import BASH_TASK, GOOD_ARGUMENTS, GOOD_TASK, airflow_process, dag_file, parse
+from airflow_lab import BASH_TASK, GOOD_ARGUMENTS, GOOD_TASK, SENSOR_TASK, airflow_process, dag_file, parse
 
 
 @pytest.fixture(scope="module")
@@ -14,6 +14,8 @@ def dags(tmp_path_factory):
     dag_file(folder, "by_default", arguments="tags=['x'], schedule='* * * * *'".replace("schedule", "description"))
     dag_file(folder, "shell", task=BASH_TASK)
     dag_file(folder, "endless", task=GOOD_TASK.replace(", execution_timeout=timedelta(minutes=1)", ""))
+    dag_file(folder, "patient", task=SENSOR_TASK)
+    dag_file(folder, "waiting_for_ever", task=SENSOR_TASK.replace("timeout=60, ", ""))
     dag_file(folder, "lane", task=GOOD_TASK.replace("'nothing'", "'nothing', pool='fast_lane'"))
     dag_file(folder, "liar", task=BASH_TASK, first="import os\nos.environ['MLOPS_ENV'] = 'local'\n")
     text = (
@@ -32,8 +34,8 @@ def in_staging(dags):
 
 
 def test_a_dag_that_keeps_the_policies_is_scheduled(in_staging):
-    assert in_staging["dags"] == ["kept"]
-    assert "kept" not in in_staging["errors"]
+    assert in_staging["dags"] == ["kept", "patient"]
+    assert not {"kept", "patient"} & in_staging["errors"].keys()
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,7 @@ def test_a_dag_that_keeps_the_policies_is_scheduled(in_staging):
         ("hasty", ["dag-schedule (dag:hasty): it runs every 60 s"]),
         ("shell", ["task-operator (task:shell.around)", "BashOperator", "ZenMLTaskGroup"]),
         ("endless", ["task-limit (task:endless.nothing)", "execution_timeout"]),
+        ("waiting_for_ever", ["task-limit (task:waiting_for_ever.there): it may take 604800 s"]),
         ("lane", ["task-operator", "pool 'fast_lane'"]),
         # What the DAG file says of its environment comes too late.
         ("liar", ["in environment 'staging'", "task-operator"]),
@@ -68,6 +71,8 @@ def test_a_task_that_was_stored_before_the_policy_is_not_started(tmp_path):
     home = tmp_path / "airflow"
     folder = dag_file(tmp_path / "dags", "shell", task=BASH_TASK)
     dag_file(folder, "kept")
+    # Airflow stores no sensor's limit: what is not known must not stop it.
+    dag_file(folder, "patient", task=SENSOR_TASK)
     own = {
         "AIRFLOW__CORE__DAGS_FOLDER": str(folder),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path / 'airflow.db'}",
@@ -80,10 +85,12 @@ def test_a_task_that_was_stored_before_the_policy_is_not_started(tmp_path):
 
     airflow("local", "db", "migrate")
     airflow("local", "dags", "reserialize")
-    for dag in ("shell", "kept"):
+    for dag in ("shell", "kept", "patient"):
         airflow("staging", "dags", "trigger", dag, "--run-id", "one")
     airflow("staging", "scheduler", "--num-runs", "12")
     with sqlite3.connect(tmp_path / "airflow.db") as database:
         found = {row[0]: row[1:] for row in database.execute("select dag_id, state, pool from task_instance")}
     assert found["kept"] == ("success", "default_pool")
+    assert found["patient"][1] == "default_pool"
+    assert found["patient"][0] not in {"scheduled", None}
     assert found["shell"] == ("scheduled", "refused_by_policy")
