@@ -19,7 +19,7 @@ from zenml.client import Client
 
 client = Client()
 config = client.get_stack_component("artifact_store", "s3").configuration
-store = s3fs.S3FileSystem(**client.get_secret("s3").secret_values, **config["client_kwargs"])
+store = s3fs.S3FileSystem(**client.get_secret("s3").secret_values, client_kwargs=config["client_kwargs"])
 print("\\n".join(store.find(config["path"])))
 """
 LATENCY = "metric: single_row_ms\n        judge: value\n        maximum: {}\n"
