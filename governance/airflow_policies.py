@@ -104,19 +104,22 @@ def describe_task(task: Any) -> TaskFacts:
         operator=f"{module}.{task.task_type}",
         pool=task.pool,
         limit_seconds=min((_seconds(limit) for limit in limits if limit is not None), default=None),
-        limit_known=any(limit is not None for limit in limits) or not _stored_sensor(task),
+        limit_known=not _stored_sensor(task),
         text=" ".join(str(getattr(task, field, "")) for field in task.template_fields),
     )
 
 
 def _stored_sensor(task: Any) -> bool:
     """Whether a task is a sensor as Airflow stored it: its ``timeout`` is not among the fields that are kept."""
+    from airflow.serialization.definitions.baseoperator import SerializedBaseOperator
+    from airflow.serialization.definitions.mappedoperator import SerializedMappedOperator
     from airflow.ti_deps.deps.ready_to_reschedule import ReadyToRescheduleDep
 
-    if hasattr(task, "timeout"):
-        return False
-    return getattr(task, "_is_sensor", False) or any(
-        isinstance(dep, ReadyToRescheduleDep) for dep in getattr(task, "deps", ())
+    if isinstance(task, SerializedMappedOperator):
+        return task._is_sensor
+    # Of an operator that is not mapped, the rule that only sensors obey is all that tells.
+    return isinstance(task, SerializedBaseOperator) and any(
+        isinstance(dep, ReadyToRescheduleDep) for dep in task.deps
     )
 
 

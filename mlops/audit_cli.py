@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mlops.json_output import print_json
 from mlops.sentences import errors, sentences
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def verify(
                 found, where = check(lines, part=True), str(file)
         if as_json:
             report = {"log": where, "whole": found.whole, **found.model_dump(mode="json")}
-            sys.stdout.write(json.dumps(report, indent=2) + "\n")
+            print_json(report)
         elif found.whole:
             text = f"{where}: {found.entries} entries are whole"
             if found.head is not None:
@@ -188,7 +188,7 @@ def report(
         if as_json:
             chapters = {name.name.lower(): {"rows": rows, "bad": bad} for name, rows, bad in made.summary}
             answer = {"whole": found.whole, "entries": made.entries, "sha256": made.digest, "chapters": chapters}
-            sys.stdout.write(json.dumps(answer, indent=2) + "\n")
+            print_json(answer)
         else:
             listed = ", ".join(f"{rows} {name.name.lower()}" for name, rows, _ in made.summary if rows)
             console.print(f"wrote {out}: {made.entries} entries ({listed or 'nothing happened'})", highlight=False)

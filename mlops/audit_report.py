@@ -60,7 +60,7 @@ def make_report(settings: Settings, log: AuditLog, first: date, last: date, *, o
         environment=settings.environment,
         log=log.location,
         heads_asked=not offline,
-        named=_nobody if offline else _version_name,
+        named=None if offline else _version_name,
     )
 
 
@@ -80,10 +80,6 @@ def _published(settings: Settings) -> Iterator[ScoredPartition]:
             zenml_run=manifest.zenml_run_id,
             airflow=f"airflow:{manifest.dag_id}/{manifest.dag_run_id}",
         )
-
-
-def _nobody(_: str) -> None:
-    return None
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from enum import StrEnum
@@ -19,6 +18,7 @@ from mlops.config_cli import config_app
 from mlops.data_cli import data_app
 from mlops.doctor_cli import doctor
 from mlops.github_cli import github_app
+from mlops.json_output import print_json
 from mlops.lineage_cli import impact, trace
 from mlops.models_cli import models_app, promote, rollback
 from mlops.models_compare import candidate, compare, current
@@ -227,7 +227,7 @@ def reconcile(
             if not as_json:
                 console.print(f"{closed.name}: {closed.was} -> {closed.now} ({closed.reason})", highlight=False)
         if as_json:
-            sys.stdout.write(json.dumps({"dry_run": dry_run, "runs": found}, indent=2, default=str) + "\n")
+            print_json({"dry_run": dry_run, "runs": found})
         else:
             console.print(f"{len(found)} runs {'would be closed' if dry_run else 'closed'}")
 

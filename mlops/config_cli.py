@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlops.json_output import print_json
 from mlops.sentences import sentences
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def show(
                 ".".join(path): {"value": value, "origin": _origin(known, path)}
                 for path, value in leaves(settings.model_dump(mode="json"))
             }
-            sys.stdout.write(json.dumps(found, indent=2) + "\n")
+            print_json(found)
             return
         for path, value in leaves(settings.model_dump(mode="json")):
             where = f"  # {_origin(known, path)}" if origin else ""

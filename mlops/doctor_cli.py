@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import Annotated
 
 import typer
@@ -11,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mlops.json_output import print_json
 from mlops.sentences import sentences
 
 console = Console(soft_wrap=True)
@@ -36,7 +35,7 @@ def doctor(
         findings = examine(settings)
         if as_json:
             content = [finding.model_dump(mode="json") for finding in findings]
-            sys.stdout.write(json.dumps({"schema_version": 1, "findings": content}, indent=2) + "\n")
+            print_json({"schema_version": 1, "findings": content})
         else:
             table = Table("check", "state", "found", "what to do")
             for finding in findings:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from zenml_airflow.settings import Settings
 
 
-class ShadowImpact(BaseModel):
-    """Affected scores of a challenger, which were never published.
+class _ScoresImpact(BaseModel):
+    """Affected scores of a day.
 
     Attributes:
         date: Day of the scores.
@@ -41,7 +41,11 @@ class ShadowImpact(BaseModel):
     affected: int
 
 
-class DayImpact(ShadowImpact):
+class ShadowImpact(_ScoresImpact):
+    """Affected scores of a challenger, which were never published."""
+
+
+class DayImpact(_ScoresImpact):
     """Affected predictions of one published partition.
 
     Attributes:

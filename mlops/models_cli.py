@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from operator import itemgetter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mlops.json_output import print_json
 from mlops.sentences import sentences
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ def promote(
         if resume:
             done = finish(model)
             if as_json:
-                _print_json({"finished": done})
+                print_json({"finished": done})
             else:
                 console.print(done or f"Nothing of {model} was interrupted; nothing changed.", highlight=False)
             return
@@ -133,7 +132,7 @@ def list_models(as_json: AsJson = False, environment: Environment = "local") -> 
 
         rows = overview()
         if as_json:
-            _print_json(rows)
+            print_json(rows)
             return
         table = Table("model", "versions", "newest", "staging", "production")
         for row in rows:
@@ -155,7 +154,7 @@ def show(model: ModelName, as_json: AsJson = False, environment: Environment = "
 
         rows = version_rows(model)
         if as_json:
-            _print_json(rows)
+            print_json(rows)
             return
         keys = ("version", "stage", "gates", "decision", "withdrawn", "commit", "run", "from", "created")
         table = Table(*keys)
@@ -179,7 +178,7 @@ def history(model: ModelName, as_json: AsJson = False, environment: Environment 
 
         records = recorded(model)
         if as_json:
-            _print_json([{**record.model_dump(mode="json"), "state": record.state.value} for record in records])
+            print_json([{**record.model_dump(mode="json"), "state": record.state.value} for record in records])
             return
         table = Table("no.", "at (UTC)", "what", "state", "by", "approved by", "why", "run")
         rows = [(record.plan.at, _history_row(record)) for record in records]
@@ -261,7 +260,7 @@ def _decide(
 
         made = decide(model, version, stage, approved=approved, reason=reason)
         if as_json:
-            _print_json({"model": model, "version": version, **made.model_dump(mode="json")})
+            print_json({"model": model, "version": version, **made.model_dump(mode="json")})
             return
         word = "approved" if made.approved else "rejected"
         console.print(f"{model} version {version} is {word} for {stage} by {made.by}.", highlight=False)
@@ -269,7 +268,7 @@ def _decide(
 
 def _show(done: PromotionResult, *, as_json: bool) -> None:
     if as_json:
-        _print_json(done.model_dump(mode="json"))
+        print_json(done.model_dump(mode="json"))
     else:
         console.print(str(done), highlight=False)
 
@@ -284,7 +283,7 @@ def _show_preview(preview: Preview, *, as_json: bool) -> None:
     """Print what would be done; end with 1 if it would be refused."""
     if as_json:
         warnings = preview.assessment.warnings if preview.assessment else ()
-        _print_json(
+        print_json(
             {
                 "moves": list(preview.plan.moves),
                 "refusals": list(preview.refusals),
@@ -335,7 +334,3 @@ def _import_rows(number: int, origin: Origin) -> list[tuple[str, ...]]:
     texts = (origin.imported_by, "", f"bundle {last.bundle[:12]}, {signed}", run)
     rows.append(("", f"{origin.imported_at:%Y-%m-%d %H:%M:%S}", escape(what), "done", *map(escape, texts)))
     return rows
-
-
-def _print_json(content: Any) -> None:
-    sys.stdout.write(json.dumps(content, indent=2, default=str) + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import redirect_stdout
 from typing import Annotated
@@ -11,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from mlops.json_output import print_json
 from mlops.sentences import sentences
 
 policy_app = typer.Typer(
@@ -45,7 +45,7 @@ def list_policies(
                 }
                 for policy in load_policies()
             ]
-            sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+            print_json(rows)
             return
         table = Table("policy", "judges", f"in {environment}", "severity", "title")
         for policy in load_policies():
@@ -123,7 +123,7 @@ def check(
         elif as_json:
             verdicts = [verdict.record() for verdict in assessment.verdicts]
             report = {"environment": environment, "verdicts": verdicts, "problems": problems}
-            sys.stdout.write(json.dumps(report, indent=2) + "\n")
+            print_json(report)
         else:
             for verdict in assessment.verdicts:
                 if not verdict.passed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mlops.json_output import print_json
 from mlops.run_cli import Date, Params, Wait, key_values, start_in_airflow
 from mlops.sentences import sentences
 
@@ -62,7 +62,7 @@ def list_snapshots(
         settings = _enter(environment)
         rows = _rows(settings, pipeline, commit, state, limit)
         if as_json:
-            _print_json(rows)
+            print_json(rows)
             return
         keys = ("name", "pipeline", "commit", "code", "stack", "created", "deployed")
         table = Table()
@@ -87,7 +87,7 @@ def show(name: Name, as_json: AsJson = False, environment: Environment = "local"
 
         facts = facts_of(snapshot)
         if as_json:
-            _print_json({"name": snapshot.name, "id": snapshot.id, "created": snapshot.created, **facts})
+            print_json({"name": snapshot.name, "id": snapshot.id, "created": snapshot.created, **facts})
             return
         console.print(f"[bold]{escape(str(snapshot.name))}[/bold]  {snapshot.id}", highlight=False)
         for section, content in facts.items():
@@ -110,7 +110,7 @@ def diff(before: Name, after: Name, as_json: AsJson = False, environment: Enviro
 
         found = differences(facts_of(old), facts_of(new))
         if as_json:
-            _print_json({"before": old.name, "after": new.name, "differences": found})
+            print_json({"before": old.name, "after": new.name, "differences": found})
             return
         if not found:
             console.print("They do not differ in code, stack, image, policies, steps or settings.")
@@ -243,7 +243,3 @@ def _cell(key: str, row: dict[str, Any]) -> str:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _print_json(content: Any) -> None:
-    sys.stdout.write(json.dumps(content, indent=2, default=str) + "\n")

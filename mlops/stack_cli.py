@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import sys
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from mlops.sentences import sentences
+from mlops.json_output import print_json
+from mlops.sentences import errors, sentences
 
 if TYPE_CHECKING:
     from stacks.load import LoadedStack
@@ -73,12 +73,10 @@ def plan(environment: Environment = "local", prune: Prune = False, as_json: AsJs
         from stacks.apply import plan_stack_file
         from stacks.plan import Action, plan_digest
 
-        changes, _ = plan_stack_file(_checked(settings), os.environ)
+        changes, _ = plan_stack_file(_checked(settings, as_json=as_json), os.environ)
         made = [change for change in changes if prune or change.action is not Action.DELETE]
         if as_json:
-            _print_json(
-                {"environment": environment, "plan": plan_digest(made), "changes": list(map(_plain, made))}
-            )
+            print_json({"environment": environment, "plan": plan_digest(made), "changes": list(map(_plain, made))})
         else:
             _show(changes, prune=prune)
             counts = ", ".join(f"{sum(c.action is action for c in made)} to {action}" for action in Action)
@@ -106,7 +104,7 @@ def apply(environment: Environment = "local", prune: Prune = False, as_json: AsJ
         settings = enter(environment)
         from mlops.stack_changes import apply_and_record
 
-        loaded = _checked(settings)
+        loaded = _checked(settings, as_json=as_json)
         prepare_stores(settings)
         made = []
         for change in apply_and_record(loaded, prune=prune):
@@ -114,7 +112,7 @@ def apply(environment: Environment = "local", prune: Prune = False, as_json: AsJ
             if not as_json:
                 console.print(str(change))
         if as_json:
-            _print_json({"environment": environment, "changes": made})
+            print_json({"environment": environment, "changes": made})
         else:
             console.print(
                 f"{environment}: {len(made)} changes made" if made else f"{environment}: nothing to change"
@@ -136,13 +134,13 @@ def diff(environment: Environment = "local", as_json: AsJson = False) -> None:
         from stacks.apply import plan_stack_file
         from stacks.plan import Action
 
-        changes, _ = plan_stack_file(_checked(settings), os.environ)
+        changes, _ = plan_stack_file(_checked(settings, as_json=as_json), os.environ)
         drifted = [change for change in changes if change.by_hand or change.action is Action.CREATE]
         waiting = len(
             [change for change in changes if change not in drifted and change.action is not Action.DELETE]
         )
         if as_json:
-            _print_json({"environment": environment, "drifted": list(map(_plain, drifted)), "waiting": waiting})
+            print_json({"environment": environment, "drifted": list(map(_plain, drifted)), "waiting": waiting})
         else:
             for change in drifted:
                 console.print(f"{'changed by hand' if change.by_hand else 'not there'}: {change.target}")
@@ -195,12 +193,8 @@ def _plain(change: Change) -> dict[str, Any]:
     }
 
 
-def _print_json(content: Any) -> None:
-    sys.stdout.write(json.dumps(content, indent=2) + "\n")
-
-
-def _checked(settings: Settings) -> LoadedStack:
-    """The stack file, if nothing at all is wrong with it."""
+def _checked(settings: Settings, *, as_json: bool = False) -> LoadedStack:
+    """The stack file, if nothing at all is wrong with it. What policies say of it must not stand among JSON."""
     from mlops.runtime import checked_stack
     from mlops.stack_changes import disagreements
     from stacks.load import judge_stacks
@@ -211,7 +205,8 @@ def _checked(settings: Settings) -> LoadedStack:
     if problems:
         raise StackFileError(problems)
     for verdict in judge_stacks(loaded).warnings:
-        console.print(f"policy {verdict.policy} ({verdict.mode}, {verdict.subject}): {verdict.message}")
+        line = f"policy {verdict.policy} ({verdict.mode}, {verdict.subject}): {verdict.message}"
+        (errors if as_json else console).print(line, markup=False, highlight=False, soft_wrap=True)
     return loaded
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mlops.json_output import print_json
 from mlops.sentences import sentences
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def status(
         if as_json:
             content = {title: section.model_dump(mode="json") for title, section in found.items()}
             answer = {"schema_version": 1, "environment": settings.environment, "sections": content}
-            sys.stdout.write(json.dumps(answer, indent=2, default=str) + "\n")
+            print_json(answer)
         else:
             for title, section in found.items():
                 _show(title, section)

@@ -143,7 +143,7 @@ class VersionNames:
         self,
         entries: Iterable[Entry],
         partitions: Iterable[ScoredPartition],
-        ask: Callable[[str], str | None],
+        ask: Callable[[str], str | None] | None,
     ) -> None:
         self._known = {item.version_id: f"{item.model}/{item.version}" for item in partitions}
         self._ask = ask
@@ -156,7 +156,7 @@ class VersionNames:
         if version_id is None:
             return None
         if version_id not in self._known:
-            self._known[version_id] = self._ask(version_id) or version_id
+            self._known[version_id] = (self._ask and self._ask(version_id)) or version_id
         return self._known[version_id]
 
 

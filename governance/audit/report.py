@@ -63,7 +63,7 @@ def build_report(
     environment: str,
     log: str,
     heads_asked: bool,
-    named: Callable[[str], str | None] = lambda _: None,
+    named: Callable[[str], str | None] | None = None,
 ) -> AuditReport:
     """Sort what happened in some days into chapters.
 

@@ -111,11 +111,10 @@ class TaskLimitParameters(Parameters):
 @rule
 def task_limit(facts: TaskFacts, parameters: TaskLimitParameters) -> Iterator[str]:
     """No task holds a slot, or waits, without an end."""
-    if not facts.limit_known:
-        # It was judged when its file was parsed.
-        return
     if facts.limit_seconds is None:
-        yield "it has no execution_timeout"
+        # One that is not known was judged when its file was parsed.
+        if facts.limit_known:
+            yield "it has no execution_timeout"
     elif facts.limit_seconds > parameters.maximum_seconds:
         yield f"it may take {facts.limit_seconds:g} s, at most {parameters.maximum_seconds:g} s"
 

@@ -166,7 +166,7 @@ class TaskFacts(_Facts):
         operator: Qualified name of the operator's class.
         pool: Pool that its runs take slots of.
         limit_seconds: Limit of its run time or, for a sensor, of its wait; ``None`` without one.
-        limit_known: Whether ``limit_seconds`` says it; Airflow stores a sensor without the limit of its wait.
+        limit_known: Whether no ``limit_seconds`` means no limit; Airflow stores a sensor without that of its wait.
         text: The templated texts of the task, which could name a command.
     """
 

@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 
 PARSE = """
 import json, sys
@@ -36,6 +39,7 @@ BASH_TASK = (
 )
 
 SENSOR_TASK = "FileSensor(task_id='there', filepath='/', timeout=60, poke_interval=1, mode='reschedule')"
+MAPPED_SENSOR = "FileSensor.partial(task_id='there', poke_interval=1).expand(filepath=['/'])"
 
 
 def dag_file(folder, name, *, arguments=GOOD_ARGUMENTS, task=GOOD_TASK, first=""):
@@ -44,11 +48,15 @@ def dag_file(folder, name, *, arguments=GOOD_ARGUMENTS, task=GOOD_TASK, first=""
     return folder
 
 
+def _variables(environment, home, variables):
+    return {**os.environ, "MLOPS_ENV": environment, "AIRFLOW_HOME": str(home), **variables}
+
+
 def airflow_process(arguments, environment, home, **variables):
     """Run a Python process of an Airflow that was started for an environment; return what it printed."""
     result = subprocess.run(
         [sys.executable, "-W", "ignore", *arguments],
-        env={**os.environ, "MLOPS_ENV": environment, "AIRFLOW_HOME": str(home), **variables},
+        env=_variables(environment, home, variables),
         capture_output=True,
         text=True,
         check=False,
@@ -56,6 +64,31 @@ def airflow_process(arguments, environment, home, **variables):
     )
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
+
+
+@contextmanager
+def airflow_service(arguments, environment, home, **variables):
+    """A service of an Airflow that was started for an environment; nothing of it outlives the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "airflow", *arguments],
+        env=_variables(environment, home, variables),
+        stdout=(home / "service.log").open("w"),
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_until(look, seconds):
+    """What ``look`` answers once its first part is true, or after some seconds."""
+    deadline = time.monotonic() + seconds
+    while not (answer := look())[0] and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return answer
 
 
 def parse(folder, environment):
