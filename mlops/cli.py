@@ -25,6 +25,7 @@ from mlops.models_compare import candidate, compare, current
 from mlops.policy_cli import policy_app
 from mlops.run_cli import run
 from mlops.sentences import sentences
+from mlops.serve_cli import serve
 from mlops.snapshots_cli import snapshots_app
 from mlops.stack_cli import stack_app
 from mlops.status_cli import status
@@ -56,6 +57,7 @@ app.command()(trace)
 app.command()(doctor)
 app.command()(status)
 app.command()(impact)
+app.command()(serve)
 
 
 class CardForm(StrEnum):

@@ -246,6 +246,7 @@ class Settings(_Section):
         dags_dir: Folder of the DAG files that the local Airflow parses.
         data: The ``data`` section, typed by the package that owns it.
         pipelines: The configuration of each pipeline, typed by the package that owns it.
+        serving: The service that scores single requests, typed by the package that owns it.
     """
 
     environment: str
@@ -261,6 +262,7 @@ class Settings(_Section):
     demo: DemoSettings
     data: dict[str, Any]
     pipelines: dict[str, dict[str, Any]]
+    serving: dict[str, Any]
 
     @field_validator("timezone")
     @classmethod

@@ -1,0 +1,63 @@
+"""Which categories a model met in training, to tell a client which of its values the model does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final, Self
+
+import pandas as pd
+
+from zenml_pipelines.contract import DIAGNOSES
+from zenml_pipelines.features import CODES, TEXTS, icd9_group
+
+_MISSING: Final = "missing"
+
+
+class KnownCategories:
+    """The categories that the encoder of a model learned, by the feature's name.
+
+    The features of a row are computed by the model again when it scores. Doing that twice would nearly double the
+    time of a request, so the few rules by which a raw value becomes a category are followed here;
+    ``tests/serving`` compares the result with the model's own features.
+    """
+
+    def __init__(self, known: Mapping[str, frozenset[str]]) -> None:
+        self._known = known
+
+    @classmethod
+    def of(cls, model: Any) -> Self:
+        """Read the encoder of a fitted scikit-learn Pipeline."""
+        known: dict[str, frozenset[str]] = {}
+        for _, transformer, columns in model.named_steps["encode"].transformers_:
+            learned = getattr(transformer, "categories_", None)
+            if learned is not None:
+                known |= {name: frozenset(map(str, values)) for name, values in zip(columns, learned, strict=True)}
+        return cls(known)
+
+    def unknown(self, row: Mapping[str, Any]) -> list[str]:
+        """Names of the columns of a row whose category the model never met, a missing value included.
+
+        The model scores them as it does a missing or a rare value, see :func:`zenml_pipelines.model.build_model`.
+        """
+        found = [name for name in CODES if not self._knows(name, _code(row.get(name)))]
+        found += [name for name in TEXTS if not self._knows(name, _text(row.get(name)))]
+        found += [name for name in DIAGNOSES if not self._knows(f"{name}_group", _group(row.get(name)))]
+        return found
+
+    def _knows(self, feature: str, category: str) -> bool:
+        known = self._known.get(feature)
+        return known is None or category in known
+
+
+def _code(value: int | None) -> str:
+    return _MISSING if value is None else str(value)
+
+
+def _text(value: str | None) -> str:
+    return _MISSING if value is None else value
+
+
+@lru_cache(maxsize=4096)
+def _group(code: str | None) -> str:
+    return str(icd9_group(pd.Series([code], dtype="object")).iloc[0])

@@ -1,0 +1,128 @@
+"""Follows the stage: loads the version that was promoted, and lets it answer in place of the old one."""
+
+from __future__ import annotations
+
+import threading
+from typing import Final, Protocol
+from uuid import UUID
+
+from zenml_pipelines.champion import EmptyStageError
+from zenml_pipelines.serving.metrics import Metrics
+from zenml_pipelines.serving.records import EventLog
+from zenml_pipelines.serving.served import Served
+
+EMPTY_LOOKS: Final = 2
+"""Looks in a row that must find the stage empty: a promotion may empty it for a moment."""
+_MOST_DOUBLINGS: Final = 6
+
+
+class VersionSource(Protocol):
+    """Where versions come from."""
+
+    def current_id(self) -> UUID:
+        """Id of the version in the stage.
+
+        Raises:
+            EmptyStageError: If there is none.
+        """
+
+    def load(self) -> Served:
+        """Load the version in the stage and make it ready."""
+
+
+class ModelSwitch:
+    """Holds the version that answers, and exchanges it in one assignment.
+
+    A request takes :attr:`current` once and keeps it to its end, so that no request sees two versions and none
+    has to wait for a switch. Loading happens in a thread of its own. While the version in the stage cannot be
+    found or loaded, the old one goes on; :attr:`problem` says so. A stage that stays empty means that nobody may
+    score, as for batch inference: then nothing answers.
+    """
+
+    def __init__(self, source: VersionSource, poll_seconds: float, metrics: Metrics, log: EventLog) -> None:
+        self._source, self._poll_seconds = source, poll_seconds
+        self._metrics, self._log = metrics, log
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._failed_looks = self._empty_looks = 0
+        self.current: Served | None = None
+        self.problem: str | None = None
+
+    def load_first(self) -> Served:
+        """Load the version that the service begins with.
+
+        Raises:
+            NoChampionError: If there is none.
+        """
+        served = self._source.load()
+        self._exchange(served)
+        self._metrics.looked.set_to_current_time()
+        return served
+
+    def start(self) -> None:
+        """Begin to follow the stage."""
+        self._thread = threading.Thread(target=self._follow, name="model-switch", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop; a version that is being loaded is not waited for."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join(timeout=1)
+
+    def look(self) -> None:
+        """Look once which version is in the stage, and switch to it. Never raises: see :attr:`problem`."""
+        try:
+            wanted = self._source.current_id()
+        except EmptyStageError as error:
+            self._empty(str(error))
+            return
+        except Exception as error:  # noqa: BLE001 - whatever the store's client raises, the old version goes on
+            self._failed("The version in the stage cannot be found out", error)
+            return
+        self._empty_looks = 0
+        self._metrics.looked.set_to_current_time()
+        if self.current is not None and self.current.version.version_id == wanted:
+            self._well()
+            return
+        try:
+            served = self._source.load()
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the new version, the old one goes on
+            self._metrics.switches.labels("failure").inc()
+            self._failed("The version in the stage cannot be loaded", error)
+            return
+        self._exchange(served)
+        self._well()
+
+    def _follow(self) -> None:
+        while not self._ended.wait(self._poll_seconds * 2 ** min(self._failed_looks, _MOST_DOUBLINGS)):
+            self.look()
+
+    def _exchange(self, served: Served | None) -> None:
+        before, self.current = self.current, served
+        self._metrics.answering(served)
+        if served is not None:
+            self._metrics.switches.labels("success").inc()
+            self._log.serving(served.version, None if before is None else before.version)
+
+    def _empty(self, text: str) -> None:
+        self._metrics.looked.set_to_current_time()
+        self._empty_looks += 1
+        self.problem = text
+        self._metrics.problem.set(1)
+        if self._empty_looks == EMPTY_LOOKS and self.current is not None:
+            self._log.warning("stage_empty", text)
+            self._exchange(None)
+
+    def _failed(self, what: str, error: Exception) -> None:
+        """Take note of a failure. The whole message goes to the log only: it may name hosts and paths."""
+        self._failed_looks += 1
+        self._metrics.problem.set(1)
+        goes_on = "" if self.current is None else f"; version {self.current.version.version} goes on"
+        self.problem = f"{what} ({type(error).__name__}){goes_on}. The log says more."
+        self._log.warning("switch_failed", f"{self.problem} {error}")
+
+    def _well(self) -> None:
+        self._failed_looks = 0
+        self.problem = None
+        self._metrics.problem.set(0)
