@@ -216,6 +216,15 @@ def edge_values(name):
     return [None, *sorted(edges)]
 
 
+def test_a_whole_number_may_be_written_with_a_point(client, rows):
+    """JSON knows one kind of number, and a data frame with gaps writes 5.0 for 5."""
+    text = json.dumps({"rows": [{k: float(v) if isinstance(v, int) else v for k, v in rows[0].items()}]})
+    assert ".0" in text
+    answer = client.post("/v1/score", content=text, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200
+    assert answer.json()["predictions"] == score(client, rows[:1]).json()["predictions"]
+
+
 def test_an_encounter_twice_in_a_request_is_refused(client, rows):
     answer = score(client, [rows[0], rows[1], {**rows[2], ENCOUNTER_ID: rows[0][ENCOUNTER_ID]}])
     assert answer.status_code == 422

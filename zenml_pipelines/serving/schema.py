@@ -9,6 +9,7 @@ Nothing that a client sent appears in an error: an error may end up in a log, an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, NotRequired
 
@@ -34,6 +35,9 @@ Row = dict[str, Any]
 
 REF_TEMPLATE: Final = "#/components/schemas/{model}"
 _LARGEST: Final = 2**63 - 1
+_LARGEST_EXACT: Final = 2**53
+"""Up to here a float is the one integer that it looks like."""
+_NO_INTEGER: Final = "int_type"
 _SHOWN: Final = 20
 _typed_dict: Any = TypedDict
 _STRICT: Final = ConfigDict(extra="forbid", strict=True)
@@ -99,7 +103,7 @@ class RequestContract:
             InvalidRequestError: If the body breaks the contract.
         """
         try:
-            rows: list[Row] = self._adapter.validate_json(body).rows
+            rows = self._rows(body)
         except ValidationError as error:
             found = error.errors(include_url=False, include_input=False, include_context=False)
             raise InvalidRequestError(
@@ -107,6 +111,16 @@ class RequestContract:
             ) from None
         self._refuse_repeated(rows)
         return rows
+
+    def _rows(self, body: bytes) -> list[Row]:
+        """Validate; once more if a number such as ``5.0`` was met, which is an integer in a JSON schema."""
+        try:
+            return list(self._adapter.validate_json(body).rows)
+        except ValidationError as error:
+            kinds = {item["type"] for item in error.errors(include_url=False, include_input=False)}
+            if _NO_INTEGER not in kinds:
+                raise
+        return list(self._adapter.validate_python(json.loads(body, parse_float=_number)).rows)
 
     def json_schema(self) -> dict[str, Any]:
         """The schema of a request, its parts referred to as components of an OpenAPI document."""
@@ -148,6 +162,11 @@ def _field(rule: ColumnRule) -> Any:
         excluded: dict[str, Any] = {"not": {"enum": sorted(TERMINAL_DISPOSITIONS)}}
         kind = Annotated[kind, AfterValidator(_can_come_back), Field(json_schema_extra=excluded)]
     return kind if rule.required else NotRequired[kind | None]
+
+
+def _number(text: str) -> int | float:
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) < _LARGEST_EXACT else value
 
 
 def _can_come_back(disposition: int) -> int:
