@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 
 import pytest
@@ -23,6 +24,7 @@ from zenml_pipelines.serving.metrics import Metrics
 from zenml_pipelines.serving.schema import Problem, RequestContract
 from zenml_pipelines.serving.scorer import OverloadedError, Scorer, ScoringError
 from zenml_pipelines.serving.served import Served
+from zenml_pipelines.serving.server import listen
 
 KEYS = ["a" * 32, "b" * 40]
 
@@ -83,6 +85,14 @@ def test_without_a_key_nothing_but_loopback(host, loopback):
     else:
         with pytest.raises(OpenDoorError, match="--api-key-file"):
             check_reachable(host, ApiKeys([]))
+
+
+def test_an_answer_does_not_wait_for_acknowledgements(config):
+    """Nagle's algorithm and delayed acknowledgements together add 40 ms to an answer of two packets."""
+    with listen(config) as listener, socket.create_connection(listener.getsockname()):
+        connection, _ = listener.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_the_configuration_names_every_problem():

@@ -120,7 +120,7 @@ def test_unknown_categories_are_those_of_the_models_own_features(encounters, row
         for number in range(len(tried))
     ]
     categories = KnownCategories.of(model)
-    assert [set(categories.unknown(row)) for row in tried] == expected
+    assert [set(found) for found in categories.unknown(tried)] == expected
     assert any(expected)
 
 

@@ -166,18 +166,3 @@ def test_a_store_that_does_not_answer_changes_nothing(config):
     switch.look()
     assert switch.problem is None
     assert switch.current is served
-
-
-def test_a_look_that_finds_the_stage_empty_once_changes_nothing(config, put):
-    """Between two steps of a promotion the stage may be empty."""
-    from governance.promotion import archive
-
-    switch = ModelSwitch(StageSource(config), 1, Metrics(), EventLog())
-    served = switch.load_first()
-    archive(MODEL, 1, reason="a test of the service")
-    switch.look()
-    assert switch.current is served
-    put(1)
-    switch.look()
-    assert switch.current is served
-    assert switch.problem is None

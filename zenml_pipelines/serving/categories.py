@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
 import pandas as pd
@@ -12,6 +11,8 @@ from zenml_pipelines.contract import DIAGNOSES
 from zenml_pipelines.features import CODES, TEXTS, icd9_group
 
 _MISSING: Final = "missing"
+_MOST_CODES: Final = 10_000
+"""Diagnoses whose group is remembered; the published encounters have 915."""
 
 
 class KnownCategories:
@@ -24,6 +25,7 @@ class KnownCategories:
 
     def __init__(self, known: Mapping[str, frozenset[str]]) -> None:
         self._known = known
+        self._groups: dict[str | None, str] = {}
 
     @classmethod
     def of(cls, model: Any) -> Self:
@@ -35,19 +37,32 @@ class KnownCategories:
                 known |= {name: frozenset(map(str, values)) for name, values in zip(columns, learned, strict=True)}
         return cls(known)
 
-    def unknown(self, row: Mapping[str, Any]) -> list[str]:
-        """Names of the columns of a row whose category the model never met, a missing value included.
+    def unknown(self, rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+        """For each row the columns whose category the model never met, a missing value included.
 
         The model scores them as it does a missing or a rare value, see :func:`zenml_pipelines.model.build_model`.
         """
+        self._learn_groups({row.get(name) for row in rows for name in DIAGNOSES})
+        return [self._unknown(row) for row in rows]
+
+    def _unknown(self, row: Mapping[str, Any]) -> list[str]:
         found = [name for name in CODES if not self._knows(name, _code(row.get(name)))]
         found += [name for name in TEXTS if not self._knows(name, _text(row.get(name)))]
-        found += [name for name in DIAGNOSES if not self._knows(f"{name}_group", _group(row.get(name)))]
+        found += [name for name in DIAGNOSES if not self._knows(f"{name}_group", self._groups[row.get(name)])]
         return found
 
     def _knows(self, feature: str, category: str) -> bool:
         known = self._known.get(feature)
         return known is None or category in known
+
+    def _learn_groups(self, codes: set[str | None]) -> None:
+        """Group the codes that were not met before, in one call: it takes a millisecond for one or for many."""
+        known = self._groups if len(self._groups) < _MOST_CODES else {}
+        new = list(codes - known.keys())
+        if new:
+            groups = icd9_group(pd.Series(new, dtype="object"))
+            known = {**known, **dict(zip(new, map(str, groups), strict=True))}
+        self._groups = known
 
 
 def _code(value: int | None) -> str:
@@ -56,8 +71,3 @@ def _code(value: int | None) -> str:
 
 def _text(value: str | None) -> str:
     return _MISSING if value is None else value
-
-
-@lru_cache(maxsize=4096)
-def _group(code: str | None) -> str:
-    return str(icd9_group(pd.Series([code], dtype="object")).iloc[0])

@@ -104,7 +104,7 @@ class Served:
                 encounter_id=row[ENCOUNTER_ID],
                 risk=float(risk),
                 decision=Decision.HIGH_RISK if risk >= self.threshold else Decision.LOW_RISK,
-                unknown_categories=self._categories.unknown(row),
+                unknown_categories=unknown,
             )
-            for row, risk in zip(rows, risks, strict=True)
+            for row, risk, unknown in zip(rows, risks, self._categories.unknown(rows), strict=True)
         ]
