@@ -34,6 +34,7 @@ class Benchmark(StrEnum):
     OVERHEAD = "overhead"
     PRELOAD = "preload"
     POLICIES = "policies"
+    SERVING = "serving"
 
 
 @app.command()
@@ -69,6 +70,7 @@ def run(
     * **overhead**: what ZenML adds to a step in a warm process, and from 1 to 20 steps.
     * **preload**: what preloading saves a task, and the memory of a further task.
     * **policies**: how long the deploy-time policies take for fifty pipelines.
+    * **serving**: requests to the service beside the bare model.
 
     Everything happens in a temporary folder, on free ports, on loopback. It takes about 50 minutes on two cores
     that do nothing else; other work on the machine shows in the numbers. A benchmark that runs alone replaces its
@@ -122,6 +124,10 @@ def _measure(
         from benchmarks import policies
 
         yield Benchmark.POLICIES, policies.measure(n, quick=quick, progress=_said("policies"))
+    if Benchmark.SERVING in wanted:
+        from benchmarks import serving
+
+        yield Benchmark.SERVING, serving.measure(n, quick=quick, progress=_said("serving"))
     if not {Benchmark.INFERENCE, Benchmark.BACKFILL} & set(wanted):
         return
     with arena(chosen, _said("prepare")) as ready:

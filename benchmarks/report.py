@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import report_overhead, report_parse, report_policies, report_preload, report_race
+from benchmarks import (
+    report_overhead,
+    report_parse,
+    report_policies,
+    report_preload,
+    report_race,
+    report_serving,
+)
 from benchmarks.markdown import table
 from benchmarks.targets import Verdict, judge
 
@@ -17,6 +24,7 @@ SECTIONS = (
     ("overhead", report_overhead.overhead),
     ("preload", report_preload.preload),
     ("policies", report_policies.policies),
+    ("serving", report_serving.serving),
 )
 BUSY = 0.3
 """Load for each core before a benchmark above which something else was running."""
