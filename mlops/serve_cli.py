@@ -75,6 +75,7 @@ def serve(
 
 def _serve(config: ServingConfig, keys: ApiKeys, tls: Tls | None) -> None:
     from zenml_pipelines.pipelines.deployment import deployment
+    from zenml_pipelines.serving.limits import is_loopback
     from zenml_pipelines.serving.records import EventLog, log_to_stdout
     from zenml_pipelines.serving.server import build_server, listen, run
 
@@ -83,6 +84,10 @@ def _serve(config: ServingConfig, keys: ApiKeys, tls: Tls | None) -> None:
         log_to_stdout()
         app, _ = deployment(config, keys)
         server = build_server(app, config, tls)
+        if tls is None and not is_loopback(config.host):
+            EventLog().warning(
+                "no_tls", "Keys and rows are readable on the network, if nothing in front encrypts."
+            )
         EventLog().listening(_url(config.host, listener.getsockname()[1], tls))
         try:
             with terminable():

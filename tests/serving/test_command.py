@@ -171,6 +171,21 @@ def test_sigterm_lets_requests_finish_and_ends_with_0(environment, rows):
     assert str(rows[0]["encounter_id"]) not in text
 
 
+def test_a_promotion_by_another_process_is_noticed(environment, put, rows):
+    with serving(environment) as (_, port, _):
+        base = f"http://127.0.0.1:{port}"
+        assert ask(base, rows[:1]).json()["model"]["version"] == 1
+        put(2)
+        try:
+            deadline = time.monotonic() + 60
+            while ask(base, rows[:1]).json()["model"]["version"] == 1:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+            assert httpx.get(f"{base}/readyz").json()["model"]["version"] == 2
+        finally:
+            put(1)
+
+
 def test_ctrl_c_ends_it_as_every_command(environment):
     with serving(environment) as (process, port, lines):
         assert httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import socket
 import ssl
@@ -120,4 +119,4 @@ def run(server: Server, listener: socket.socket) -> None:
     Raises:
         KeyboardInterrupt: When it was told to stop.
     """
-    asyncio.run(server.serve(sockets=[listener]))
+    server.run(sockets=[listener])
