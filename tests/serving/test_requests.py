@@ -307,7 +307,9 @@ def test_a_fault_of_ours_tells_nothing(config, rows, logged):
         assert "Marked" not in answer.text
         assert client.get("/healthz").status_code == 200
     text = "\n".join(logged)
-    assert '"event": "failure"' in text
+    (failure,) = (json.loads(line) for line in logged if '"event": "failure"' in line)
+    assert failure["request_id"] == answer.headers["x-request-id"]
+    assert "AttributeError in score:" in failure["text"]
     assert "Marked" not in text
 
 

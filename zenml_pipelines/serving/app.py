@@ -165,26 +165,32 @@ def create_app(service: Service) -> FastAPI:
 
 
 async def _score(request: Request, service: Service, scorer: Scorer) -> Response:
-    config, served = service.config, service.switch.current
+    config = service.config
     record: RequestRecord = request.state.record
-    if served is None:
-        headers = {"Retry-After": str(max(1, round(config.poll_seconds)))}
-        return problem(503, f"No version of {config.model_name} is in {config.stage.value}.", headers)
-    record.version = served.version
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != _JSON:
         return problem(415, f"Send the rows as {_JSON}.")
     length = request.headers.get("content-length")
     try:
         body = await read_body(length, request.stream(), config.most_body_bytes, config.body_seconds)
-        rows = served.contract.parse(body)
-        record.rows = len(rows)
-        predictions = await scorer.score(served, rows)
     except BodyTooLargeError:
         text = f"A body has at most {config.most_body_bytes} bytes: send fewer rows."
         return problem(413, text, {"Connection": "close"})
     except BodyTooSlowError:
         return problem(408, f"The body did not arrive in {config.body_seconds:g} s.", {"Connection": "close"})
+    except ClientDisconnect:
+        # Nobody reads it.
+        return Response(status_code=400)
+    # Taken once the request is complete, so that a slow client is not answered by a version of long ago.
+    served = service.switch.current
+    if served is None:
+        headers = {"Retry-After": str(max(1, round(config.poll_seconds)))}
+        return problem(503, f"No version of {config.model_name} is in {config.stage.value}.", headers)
+    record.version = served.version
+    try:
+        rows = served.contract.parse(body)
+        record.rows = len(rows)
+        predictions = await scorer.score(served, rows)
     except InvalidRequestError as error:
         refusal = InvalidRequest(
             error=str(error), model=served.version, total=error.total, problems=error.problems
@@ -192,9 +198,6 @@ async def _score(request: Request, service: Service, scorer: Scorer) -> Response
         return Response(refusal.model_dump_json(), 422, media_type=_JSON)
     except OverloadedError as error:
         return problem(503, str(error), {"Retry-After": _BUSY_SECONDS})
-    except ClientDisconnect:
-        # Nobody reads it.
-        return Response(status_code=400)
     service.metrics.scored(served, predictions)
     answer = ScoreResponse(
         request_id=record.request_id,

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from zenml_pipelines.serving.limits import ApiKeys, TokenBuckets
 from zenml_pipelines.serving.metrics import Metrics
 from zenml_pipelines.serving.records import EventLog, RequestRecord
+from zenml_pipelines.serving.scorer import ScoringError
 
 API: Final = "/v1/"
 """Below it a key is needed and rates count; probes and Prometheus carry no key."""
@@ -57,7 +58,7 @@ class Guard:
             refusal = self._refusal(scope)
             await (self._app if refusal is None else refusal)(scope, receive, tell)
         except Exception as error:  # noqa: BLE001 - the server would log its message, which may quote a row
-            self._log.failure(record, error)
+            self._log.failure(record, error, str(error) if isinstance(error, ScoringError) else None)
             record.status = 500
             if not started:
                 await problem(500, "The service failed; its log has this request's id.")(scope, receive, tell)

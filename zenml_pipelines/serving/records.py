@@ -63,8 +63,14 @@ class EventLog:
             milliseconds=round(1000 * record.seconds, 2),
         )
 
-    def failure(self, record: RequestRecord, error: BaseException) -> None:
-        """A request met a fault of ours: where, but not the message, which may quote a row."""
+    def failure(self, record: RequestRecord, error: BaseException, text: str | None = None) -> None:
+        """A request met a fault of ours: where, but not the error's message, which may quote a row.
+
+        Args:
+            record: The request.
+            error: What was raised.
+            text: A message that holds no value.
+        """
         frames = traceback.extract_tb(error.__traceback__)
         places = [f"{frame.name}:{frame.lineno}" for frame in frames[-3:]]
         self._write(
@@ -73,6 +79,7 @@ class EventLog:
             request_id=record.request_id,
             route=record.route,
             error=type(error).__name__,
+            text=text,
             places=places,
         )
 

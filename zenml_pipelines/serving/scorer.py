@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -98,8 +99,9 @@ class Scorer:
             found = await asyncio.get_running_loop().run_in_executor(self._pool, jobs[0].served.answer, rows)
         except Exception as error:  # noqa: BLE001 - libraries put values into their messages: only the kind goes on
             if last:
-                failure = ScoringError(f"The model failed with {type(error).__name__}.")
-                _settle(jobs[0], failure)
+                frame = traceback.extract_tb(error.__traceback__)[-1]
+                text = f"The model failed with {type(error).__name__} in {frame.name}:{frame.lineno}."
+                _settle(jobs[0], ScoringError(text))
             return False
         begin = 0
         for job in jobs:
