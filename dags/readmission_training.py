@@ -16,6 +16,7 @@ version if every gate passes. A version enters production by promotion, never by
 * **Trigger by hand** with the param `estimator` to try another one.
 * **A red `quality_gate`** means the model missed a limit: the task's log lists each value beside its limit.
 * **Clear a task** to run it and what follows again; results of earlier tasks are reused.
+* **An alert of `readmission_monitoring`** starts it too, where `retrain_on` in `configs/` names its kind.
 * **A registered version** starts `readmission_promotion`.
 """
 
@@ -37,6 +38,6 @@ with DAG(
             description="Estimator of this run; the configured one by default.",
         )
     },
-    **dag_arguments(settings, "training"),
+    **dag_arguments(settings, "training", assets=[Asset("readmission_retraining")]),
 ) as dag:
     ZenMLTaskGroup("training", outlets=[Asset("readmission_candidate")], settings=settings)

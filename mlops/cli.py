@@ -23,6 +23,7 @@ from mlops.lineage_cli import impact, trace
 from mlops.models_cli import models_app, promote, rollback
 from mlops.models_compare import candidate, compare, current
 from mlops.policy_cli import policy_app
+from mlops.report_cli import report_app
 from mlops.run_cli import run
 from mlops.sentences import sentences
 from mlops.serve_cli import serve
@@ -41,6 +42,7 @@ app.add_typer(stack_app, name="stack")
 app.add_typer(config_app, name="config")
 app.add_typer(policy_app, name="policy")
 app.add_typer(audit_app, name="audit")
+app.add_typer(report_app, name="report")
 models_app.command()(candidate)
 models_app.command()(compare)
 models_app.command()(current)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -101,17 +101,10 @@ def feed(
         from zenml_pipelines.data.feed import feed as feed_days
 
         settings, config = _settings(environment)
-        first = first_day.date()
-        last = (last_day or first_day).date()
-        with _bar(console) as progress:
-            task = progress.add_task("Feeding", total=max((last - first).days + 1, 0))
-
-            def advance(_: FedPartition) -> None:
-                progress.advance(task)
-
+        days = (first_day.date(), (last_day or first_day).date())
+        with _counted(console, "Feeding", *days) as advance:
             fed = feed_days(
-                first,
-                last,
+                *days,
                 raw_dir=settings.state_dir / config.raw,
                 landing=settings.resolve(settings.storage.landing),
                 config=config,
@@ -120,6 +113,50 @@ def feed(
             )
         for partition in fed:
             console.print(f"{partition.day}  {partition.rows:>6,} encounters  {partition.status}")
+
+
+@data_app.command()
+def outcomes(
+    first_day: Annotated[
+        datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day of encounters, inclusive.")
+    ],
+    last_day: Annotated[
+        datetime | None,
+        typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, inclusive; the first day if left out."),
+    ] = None,
+    environment: Environment = "local",
+) -> None:
+    """Deliver what became of the replayed encounters of some days: the labels that monitoring waits for.
+
+    Monitoring reads the outcomes of a day only when `label_delay_days` have passed, however early they come.
+
+    For example:
+
+    `mlops data outcomes --from 2026-01-05 --to 2026-01-11`: a week
+    """
+    with _sentences() as console:
+        from zenml_pipelines.data.outcomes import feed_outcomes
+
+        settings, config = _settings(environment)
+        days = (first_day.date(), (last_day or first_day).date())
+        with _counted(console, "Delivering", *days) as advance:
+            fed = feed_outcomes(
+                *days,
+                raw_dir=settings.state_dir / config.raw,
+                outcomes=settings.resolve(settings.storage.outcomes),
+                config=config,
+                on_day=advance,
+            )
+        for partition in fed:
+            console.print(f"{partition.day}  {partition.rows:>6,} outcomes  {partition.status}")
+
+
+@contextmanager
+def _counted(console: Console, what: str, first: date, last: date) -> Iterator[Callable[[FedPartition], None]]:
+    """A progress bar over days; what it gives is called after each of them."""
+    with _bar(console) as progress:
+        task = progress.add_task(what, total=max((last - first).days + 1, 0))
+        yield lambda _: progress.advance(task)
 
 
 def _settings(environment: str) -> tuple[Settings, DataConfig]:

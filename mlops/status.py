@@ -184,6 +184,24 @@ def _run_of(sources: Sources, pipeline: str, day: date) -> str:
     return ", ".join(str(run["state"]) for run in runs if run) or "none"
 
 
+def alerts(sources: Sources) -> Sequence[Row]:
+    """The alerts that are open on the last day that monitoring looked at."""
+    from zenml_pipelines.monitoring.findings import read_findings
+    from zenml_pipelines.partitions import PartitionStore
+
+    settings = sources.settings
+    store = PartitionStore(settings.resolve(settings.storage.monitoring))
+    days = store.days()
+    if not days:
+        raise StatusError("No day was looked at yet: `mlops run monitoring --date DAY` does it.")
+    found = read_findings(store, days[-1])
+    rows: list[Row] = [
+        {"day": str(found.day), "alert": alert.key, "since": str(alert.opened), "found": alert.evidence}
+        for alert in found.alerts
+    ]
+    return rows or [{"day": str(found.day), "alert": "none", "since": None, "found": None}]
+
+
 SECTIONS: Final[dict[str, Callable[[Sources], Sequence[Row]]]] = {
     "services": services,
     "environments": environments,
@@ -191,6 +209,7 @@ SECTIONS: Final[dict[str, Callable[[Sources], Sequence[Row]]]] = {
     "waiting for a person": questions,
     "models": models,
     "last partition": partitions,
+    "alerts": alerts,
 }
 """The sections by title, in their order on the screen. One more is a function here."""
 

@@ -55,6 +55,8 @@ class RunContext(BaseModel):
         params: The params of the DAG run, or the options of the command line.
         environment: Name of the environment (``local``, ``staging``, ``production``).
         storage_root: Path or fsspec URL that relative storage locations resolve against.
+        updated_days: Of a run that was started by updates of assets, the days of the runs that updated them, in
+            order: Airflow starts one run for all updates that have come together.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -70,6 +72,12 @@ class RunContext(BaseModel):
     params: dict[str, Any] = Field(default_factory=dict)
     environment: str = Field(min_length=1)
     storage_root: str = Field(min_length=1)
+    updated_days: tuple[date, ...] = ()
+
+    @property
+    def covered_days(self) -> tuple[date, ...]:
+        """The calendar days that this run is about: its own, or those whose updates it was started by."""
+        return self.updated_days or (self.partition_date,)
 
     @property
     def partition_date(self) -> date:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -12,6 +14,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from zenml_airflow.settings import ScheduleSettings, Settings
+
+PARTITION_DATE = "partition_date"
+"""Key under which the update of an asset carries the day of the run that updated it."""
 
 DATE_PARAM = "date"
 """DAG run param that names the day of a run without a logical date."""
@@ -24,8 +29,9 @@ class RunDateError(ValueError):
 def context_from_airflow(context: Context, settings: Settings) -> RunContext:
     """Build the run context of an Airflow task.
 
-    A run without a logical date (asset-triggered, or by hand) is for the day that its ``date`` param names, or
-    else for the day on which it was due to run, in the environment's time zone.
+    A run without a logical date (asset-triggered, or by hand) is for the day that its ``date`` param names; else
+    for the newest of the days whose runs updated the assets that started it; else for the day on which it was due
+    to run, in the environment's time zone.
 
     Args:
         context: Airflow's template context.
@@ -39,8 +45,12 @@ def context_from_airflow(context: Context, settings: Settings) -> RunContext:
     params = dict(context["params"])
     start, end = dag_run.data_interval_start, dag_run.data_interval_end
     logical = dag_run.logical_date
+    updated: tuple[date, ...] = ()
     if logical is None:
-        day = _named_day(params) or dag_run.run_after.astimezone(zone).date()
+        day = _named_day(params)
+        if day is None:
+            updated = _updated_days(dag_run.consumed_asset_events or ())
+            day = updated[-1] if updated else dag_run.run_after.astimezone(zone).date()
         logical = datetime.combine(day, time.min, zone)
         start, end = logical, datetime.combine(day + timedelta(days=1), time.min, zone)
     return RunContext(
@@ -55,6 +65,7 @@ def context_from_airflow(context: Context, settings: Settings) -> RunContext:
         params={key: value for key, value in params.items() if value is not None},
         environment=settings.environment,
         storage_root=settings.storage_root,
+        updated_days=updated,
     )
 
 
@@ -71,6 +82,15 @@ def due_days(schedule: ScheduleSettings, zone: ZoneInfo, now: datetime, count: i
     last = min(last, schedule.end_date or last)
     first = max(schedule.start_date, last - timedelta(days=count - 1))
     return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+
+
+def _updated_days(events: Iterable[Any]) -> tuple[date, ...]:
+    """The days that the updates of assets carry, in order, each once; another producer's update carries none."""
+    found = set()
+    for event in events:
+        with suppress(TypeError, ValueError):
+            found.add(date.fromisoformat(str((event.extra or {}).get(PARTITION_DATE))))
+    return tuple(sorted(found))
 
 
 def _named_day(params: dict[str, Any]) -> date | None:

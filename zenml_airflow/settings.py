@@ -60,6 +60,8 @@ class StorageSettings(_Section):
         predictions: Scored partitions.
         quarantine: Rows that were refused.
         shadow: What a challenger made of the same partitions.
+        outcomes: What became of the rows, by the day on which they were scored.
+        monitoring: What monitoring found, by day.
         audit: The audit log: a file, or a folder in an object store; no log by default.
     """
 
@@ -68,6 +70,8 @@ class StorageSettings(_Section):
     predictions: str
     quarantine: str
     shadow: str
+    outcomes: str
+    monitoring: str
     audit: str | None = None
 
 

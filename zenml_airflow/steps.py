@@ -14,7 +14,7 @@ from zenml_airflow.dags import task_settings
 from zenml_airflow.enums import Launcher
 from zenml_airflow.guards import TaskStart, ask_guards
 from zenml_airflow.links import MLflowRunLink, ZenMLRunLink
-from zenml_airflow.run_dates import context_from_airflow
+from zenml_airflow.run_dates import PARTITION_DATE, context_from_airflow
 from zenml_airflow.shards import shards_key
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class ZenMLSteps(BaseOperator):
         self.zenml_conn_id = zenml_conn_id
         self.start = TaskStart(environment_name, pipeline, stack_name, tuple(verdicts))
         self.recorded: dict[str, Any] | None = None
+        self.day: str | None = None
 
     def describe_run(self, context: Context) -> tuple[StepsRequest, RunContext, Settings]:
         """What to run, for which run, in which environment; says so in the log.
@@ -114,7 +115,8 @@ class ZenMLSteps(BaseOperator):
             tracker_url=settings.mlflow_url,
             shard=self.shard,
         )
-        self.log.info("%s: steps %s for %s", self.pipeline, self.steps, run_context.partition_date)
+        self.day = run_context.partition_date.isoformat()
+        self.log.info("%s: steps %s for %s", self.pipeline, self.steps, self.day)
         return request, run_context, settings
 
     def _kept_steps(self, context: Context, run_context: RunContext) -> tuple[str, ...]:
@@ -151,7 +153,7 @@ class ZenMLSteps(BaseOperator):
         for step, count in recorded.get("metadata", {}).get(SHARD_COUNTS, {}).items():
             context["ti"].xcom_push(key=shards_key(step), value=count)
         recorded["metadata"] = _small(recorded.get("metadata", {}))
-        event = {"zenml_run_id": recorded["run_id"], **recorded["metadata"]}
+        event = {"zenml_run_id": recorded["run_id"], **recorded["metadata"], PARTITION_DATE: self.day}
         for outlet in self.outlets or []:
             context["outlet_events"][outlet].extra = event
         self.recorded = recorded

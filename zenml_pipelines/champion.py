@@ -70,7 +70,7 @@ def find_champion(model_name: str, stage: str) -> Champion:
             "the training pipeline and promote a version that passed its gates (`mlops promote "
             f"{model_name}`)."
         ) from None
-    return _described(version)
+    return describe_version(version)
 
 
 def find_challenger(model_name: str, number: int | None) -> Champion:
@@ -86,7 +86,7 @@ def find_challenger(model_name: str, number: int | None) -> Champion:
     client = Client()
     try:
         if number is not None:
-            return _described(client.get_model_version(model_name, number))
+            return describe_version(client.get_model_version(model_name, number))
         newest = client.list_model_versions(model=model_name, sort_by="desc:number", size=_NEWEST).items
     except KeyError:
         raise NoChampionError(f"The model {model_name!r} has no version {number or ''}: train one.") from None
@@ -96,10 +96,15 @@ def find_challenger(model_name: str, number: int | None) -> Champion:
             f"Each of the newest versions of {model_name!r} is in a stage or archived: name the challenger with "
             "the parameter `version`."
         )
-    return _described(client.get_model_version(model_name, free[0].id))
+    return describe_version(client.get_model_version(model_name, free[0].id))
 
 
-def _described(version: ModelVersionResponse) -> Champion:
+def describe_version(version: ModelVersionResponse) -> Champion:
+    """What a run needs to know of a version.
+
+    Raises:
+        NoChampionError: If it lacks the model or its feature schema.
+    """
     model_name = version.model.name
     model = version.get_artifact(MODEL_ARTIFACT)
     schema = version.get_artifact(SCHEMA_ARTIFACT)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from governance.steps.card import CardTexts
 from governance.steps.limits import Limit
 from governance.steps.rules import ChampionRules, ContestRules, LatencyRules, StabilityRules, SubgroupRules
+from zenml_pipelines.monitoring.config import MonitoringRules
 
 GENERIC_PARAMS = frozenset({"date"})
 """Run parameters that any run may carry and that no pipeline configuration reads."""
@@ -252,6 +253,40 @@ class ChampionChallengerConfig(_Config):
         return _override(self, params, frozenset({"version", "stage"}))
 
 
+class MonitoringConfig(_Config):
+    """Configuration of the ``monitoring`` pipeline.
+
+    Attributes:
+        landing: Root of the daily input partitions.
+        predictions: Root of the daily predictions.
+        outcomes: Root of what became of the patients.
+        findings: Root of what monitoring found.
+        model_name: Name of the model in ZenML's Model Control Plane.
+        batch_rows: Rows in memory at once.
+        seed: Seed of the bootstrap.
+        bootstrap: How intervals are made.
+        rules: What is flagged, and what becomes an alert.
+    """
+
+    landing: str = Field(min_length=1)
+    predictions: str = Field(min_length=1)
+    outcomes: str = Field(min_length=1)
+    findings: str = Field(min_length=1)
+    model_name: str = Field(min_length=1)
+    batch_rows: int = Field(gt=0)
+    seed: int
+    bootstrap: BootstrapConfig
+    rules: MonitoringRules
+
+    def with_params(self, params: Mapping[str, Any]) -> MonitoringConfig:
+        """The configuration of a run: monitoring takes no overrides, so this only refuses unknown ones.
+
+        Raises:
+            ConfigError: If the run carries a parameter that would have no effect.
+        """
+        return _override(self, params, frozenset())
+
+
 class Provenance(_Config):
     """Which code a snapshot was made from; filled in at deploy time, recorded with model and predictions.
 
@@ -321,6 +356,24 @@ def build_champion_challenger_config(settings: Mapping[str, Any]) -> ChampionCha
         "subgroups": training["examination"]["subgroups"],
     }
     return _validated(ChampionChallengerConfig, section, "champion_challenger")
+
+
+def build_monitoring_config(settings: Mapping[str, Any]) -> MonitoringConfig:
+    """Build the configuration of monitoring from an environment's settings (``storage``, ``pipelines``).
+
+    Raises:
+        ConfigError: If the settings break the schema; all problems at once.
+    """
+    storage, scoring = settings["storage"], settings["pipelines"]["batch_inference"]
+    section = {
+        **settings["pipelines"]["monitoring"],
+        **{key: storage[key] for key in ("landing", "predictions", "outcomes")},
+        "findings": storage["monitoring"],
+        # What is watched is what is scored; intervals are made as when the model was judged.
+        **{key: scoring[key] for key in ("model_name", "batch_rows")},
+        **{key: settings["pipelines"]["training"][key] for key in ("seed", "bootstrap")},
+    }
+    return _validated(MonitoringConfig, section, "monitoring")
 
 
 def _validated(config_class: type[_C], section: Mapping[str, Any], name: str) -> _C:

@@ -87,6 +87,12 @@ PIPELINES: dict[str, PipelineSpec] = {
             config="zenml_pipelines.config:ChampionChallengerConfig",
             builder="zenml_pipelines.config:build_champion_challenger_config",
         ),
+        PipelineSpec(
+            name="monitoring",
+            pipeline="zenml_pipelines.pipelines.monitoring:monitoring",
+            config="zenml_pipelines.config:MonitoringConfig",
+            builder="zenml_pipelines.config:build_monitoring_config",
+        ),
     )
 }
 

@@ -16,6 +16,7 @@ NO_JSON = {
     "mlops audit export": "JSON lines are all that it prints",
     "mlops card": "a document, in the format that --format names",
     "mlops data feed": "what it did stands in the landing zone's manifests",
+    "mlops data outcomes": "what it did stands in the outcomes' markers",
     "mlops data fetch": "what it did stands in the raw folder's manifest",
     "mlops demo": "a tour for people",
     "mlops deploy": "its result is the manifests, which are JSON",

@@ -54,7 +54,7 @@ def manifests(tmp_path_factory):
     from zenml_airflow.settings import load_settings
 
     state = tmp_path_factory.mktemp("state")
-    for pipeline in ("training", "batch_inference", "champion_challenger"):
+    for pipeline in ("training", "batch_inference", "champion_challenger", "monitoring"):
         digest = load_settings("local").deployed_digest(pipeline)
         write_manifest(manifest(pipeline, config_digest=digest), state / "manifests")
     return state
@@ -96,11 +96,15 @@ def test_every_dag_says_what_an_operator_needs(path, manifests):
     for dag in parsed(path, manifests)["dags"]:
         assert dag["tags"]
         assert dag["doc"].lstrip().startswith("###")
-        by_event = dag["id"] == "readmission_promotion"
-        assert dag["timetable"] == ("AssetTriggeredTimetable" if by_event else "CronDataIntervalTimetable")
+        timetables = {
+            "readmission_promotion": "AssetTriggeredTimetable",
+            "readmission_monitoring": "AssetTriggeredTimetable",
+            "readmission_training": "AssetOrTimeSchedule",
+        }
+        assert dag["timetable"] == timetables.get(dag["id"], "CronDataIntervalTimetable")
         assert dag["catchup"] is False
         assert dag["max_active_runs"] <= 4
-        assert dag["paused"] is by_event
+        assert dag["paused"] is (dag["id"] == "readmission_promotion")
         assert dag["timeout"]
         for name, task in dag["tasks"].items():
             assert task["owner"] == "ml-platform", name
@@ -171,6 +175,13 @@ def test_a_promotion_asks_between_the_comparison_and_the_stage(manifests):
     assert upstream["notice"] == ["promote"]
     (training,) = parsed(ROOT / "dags" / "readmission_training.py", manifests)["dags"]
     assert training["tasks"]["training.gate"]["outlets"] == ["readmission_candidate"]
+
+
+def test_what_monitoring_found_is_announced_behind_it_and_may_start_a_training(manifests):
+    (dag,) = parsed(ROOT / "dags" / "readmission_monitoring.py", manifests)["dags"]
+    assert dag["tasks"]["announce"]["upstream"] == ["monitoring.gate"]
+    assert dag["tasks"]["monitoring.gate"]["outlets"] == []
+    assert dag["tasks"]["announce"]["outlets"] == ["announced_by_announce"]
 
 
 def test_a_promotion_may_have_a_schedule_too(manifests, tmp_path):

@@ -6,7 +6,11 @@ from types import SimpleNamespace
 
 import pendulum
 import pytest
-from airflow.sdk.api.datamodels._generated import DagRun
+from airflow.sdk.api.datamodels._generated import (
+    AssetEventDagRunReference,
+    AssetReferenceAssetEventDagRun,
+    DagRun,
+)
 from airflow.timetables.base import TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
 
@@ -15,7 +19,7 @@ from zenml_airflow.sensors import FileTrigger
 from zenml_airflow.settings import load_settings
 
 
-def dag_run(logical, start=None, end=None, *, run_after=None):
+def dag_run(logical, start=None, end=None, *, run_after=None, events=()):
     return DagRun(
         dag_id="daily",
         run_id="scheduled__x",
@@ -28,7 +32,19 @@ def dag_run(logical, start=None, end=None, *, run_after=None):
         clear_number=2,
         run_type="scheduled",
         state="running",
-        consumed_asset_events=[],
+        consumed_asset_events=[
+            AssetEventDagRunReference(
+                asset=AssetReferenceAssetEventDagRun(name="predictions", uri="predictions", extra={}),
+                extra=extra,
+                source_task_id="publish",
+                source_dag_id="scoring",
+                source_run_id="scheduled__y",
+                source_map_index=-1,
+                source_aliases=[],
+                timestamp=datetime(2026, 6, 1, tzinfo=UTC),
+            )
+            for extra in events
+        ],
         partition_key=None,
     )
 
@@ -65,6 +81,19 @@ def test_a_run_without_a_logical_date_is_for_the_day_that_its_param_names():
     assert context(run, params={"date": "2026-02-01"}).partition_date == date(2026, 2, 1)
     with pytest.raises(RunDateError, match="2026-01-05"):
         context(run, params={"date": "yesterday"})
+
+
+def test_a_run_that_updates_of_assets_started_covers_their_days():
+    late = datetime(2026, 3, 1, tzinfo=UTC)
+    days = [{"partition_date": f"2026-01-{day:02}"} for day in (7, 5, 7)]
+    made = context(dag_run(None, run_after=late, events=days))
+    assert made.partition_date == date(2026, 1, 7)
+    assert made.covered_days == (date(2026, 1, 5), date(2026, 1, 7))
+    # By hand it is for the day that was named, and another producer's update names none.
+    named = context(dag_run(None, run_after=late, events=days), params={"date": "2026-02-01"})
+    assert named.covered_days == (date(2026, 2, 1),)
+    foreign = context(dag_run(None, run_after=late, events=[{"partition_date": "soon"}, {}, {"rows": 3}]))
+    assert foreign.covered_days == (date(2026, 3, 1),)
 
 
 def test_the_attempt_comes_from_airflow():

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -19,6 +20,7 @@ from zenml_pipelines.partitions import PartitionStore, read_predictions, read_qu
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 DEMO_DAYS = [date(2026, 1, 5) + timedelta(days=n) for n in range(7)]
+MONITORING_DAG = "readmission_monitoring"
 BACKFILL_DAYS = [date(2026, 1, 12) + timedelta(days=n) for n in range(8)]
 
 
@@ -154,6 +156,29 @@ def test_running_a_day_again_replaces_that_day_and_nothing_else(main_job, settin
     assert_each_row_once(settings, day)
 
 
+def test_monitoring_follows_the_predictions_by_their_asset(main_job, settings, api):
+    """Days that were scored together may be looked at by one run; in the end each of them was."""
+    store = PartitionStore(settings.resolve(settings.storage.monitoring))
+    deadline = time.monotonic() + 240
+    current = {day: manifest["zenml_run_id"] for day, manifest in partitions(settings).items()}
+    seen = {}
+    while seen != current and time.monotonic() < deadline:
+        seen = {day: store.manifest(day)["predictions_run_id"] for day in store.days() if day in current}
+        time.sleep(1)
+    assert seen == current
+    runs = api.runs(MONITORING_DAG)
+    assert {run["run_type"] for run in runs} == {"asset_triggered"}
+    assert len(runs) <= len(current) + 1
+    for run in main_job.zenml_runs("monitoring"):
+        assert run["status"] == "completed"
+    day = BACKFILL_DAYS[-1]
+    told = json.loads(main_job.mlops("report", "show", "--date", day, "--json").stdout)
+    assert told["own"]["run_id"] == current[day]
+    page = json.loads(main_job.mlops("report", "open", "--date", day, "--json").stdout)["page"]
+    assert str(day) in Path(page).read_text()
+    assert "alerts" in json.loads(main_job.mlops("status", "--json").stdout)["sections"]
+
+
 def test_clearing_a_step_reuses_what_lies_upstream(main_job, settings, api):
     # Another backfill followed within seconds; it must not have cancelled the one that this day belongs to.
     day = BACKFILL_DAYS[3]
@@ -264,7 +289,7 @@ def test_the_audit_report_tells_of_the_training_and_of_every_partition(main_job,
 
 def test_manifests_hold_no_path_and_no_credential(main_job, settings):
     files = sorted(settings.manifests_dir.glob("*.json"))
-    assert [path.stem for path in files] == ["batch_inference", "champion_challenger", "training"]
+    assert [path.stem for path in files] == ["batch_inference", "champion_challenger", "monitoring", "training"]
     for path in files:
         text = path.read_text()
         assert not re.search(r'"(/|file:|[A-Za-z]:\\)', text)

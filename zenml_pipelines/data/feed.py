@@ -79,7 +79,7 @@ class FedPartition:
 
 
 @dataclass(frozen=True)
-class _Replay:
+class Replay:
     """The held-out encounters, and after how many of them each day ends."""
 
     rows: pd.DataFrame
@@ -89,28 +89,37 @@ class _Replay:
 
     @property
     def last_day(self) -> date:
+        """The day of the last encounter."""
         return self.start + timedelta(days=len(self.ends) - 1)
 
     def day_rows(self, day: date) -> pd.DataFrame:
+        """A day's encounters, without what became of them."""
+        return self.labelled_rows(day).drop(columns=LABEL)
+
+    def labelled_rows(self, day: date) -> pd.DataFrame:
+        """A day's encounters with their label."""
         number = (day - self.start).days
         return self.rows.iloc[int(self.ends[number - 1]) if number else 0 : int(self.ends[number])]
 
 
 @dataclass(frozen=True)
-class _Landing:
+class Landing:
     """The landing zone on whatever file system it lies."""
 
     fs: Any
     root: str
 
     def folder(self, day: date) -> str:
+        """Folder of a day on the file system."""
         return f"{self.root.rstrip('/')}/date={day.isoformat()}"
 
     def address(self, day: date) -> str:
+        """Folder of a day as a path or URL."""
         folder = self.folder(day)
         return folder if isinstance(self.fs, LocalFileSystem) else str(self.fs.unstrip_protocol(folder))
 
     def read(self, path: str) -> bytes | None:
+        """Content of a file; ``None`` if there is none."""
         return bytes(self.fs.cat_file(path)) if self.fs.isfile(path) else None
 
     def put(self, path: str, content: bytes) -> None:
@@ -150,7 +159,7 @@ def last_feed_date(raw_dir: Path, config: DataConfig) -> date:
     Raises:
         DataError: If the source data was not fetched.
     """
-    return _replay(raw_dir, config).last_day
+    return replay(raw_dir, config).last_day
 
 
 def feed(
@@ -185,15 +194,13 @@ def feed(
         DataError: If the range is empty or not covered, the source data was not fetched, or a complete
             partition holds something else and ``force`` is not set.
     """
-    if first_day > last_day:
-        raise DataError(f"The first day {first_day} lies after the last day {last_day}; swap them.")
-    replay = _replay(raw_dir, config)
-    _check_range(first_day, last_day, replay)
+    played = replay(raw_dir, config)
+    check_range(first_day, last_day, played)
     days = [first_day + timedelta(days=number) for number in range((last_day - first_day).days + 1)]
     fs, root = fsspec.core.url_to_fs(landing)
     fs.invalidate_cache()
-    zone = _Landing(fs, root)
-    plan = {day: _status(zone, day, replay) for day in days}
+    zone = Landing(fs, root)
+    plan = {day: _status(zone, day, played) for day in days}
     foreign = [day.isoformat() for day, status in plan.items() if status is FeedStatus.REPLACED]
     if foreign and not force:
         raise DataError(
@@ -203,22 +210,34 @@ def feed(
         )
     fed = []
     for day, status in plan.items():
-        rows = replay.day_rows(day)
+        rows = played.day_rows(day)
         if status is not FeedStatus.PRESENT:
-            _write(zone, day, rows, replay.source)
+            _write(zone, day, rows, played.source)
         fed.append(FedPartition(day, len(rows), zone.address(day), status))
         if on_day is not None:
             on_day(fed[-1])
     return fed
 
 
-def _replay(raw_dir: Path, config: DataConfig) -> _Replay:
+def replay(raw_dir: Path, config: DataConfig) -> Replay:
+    """The held-out encounters and their days.
+
+    Raises:
+        DataError: If the source data was not fetched.
+    """
     source = require_source(raw_dir)
-    rows = feed_rows(read_encounters(raw_dir / CSV_NAME), config.holdout_fraction).drop(columns=LABEL)
-    return _Replay(rows, daily_ends(len(rows), config.feed), config.feed.start_date, source.sha256)
+    rows = feed_rows(read_encounters(raw_dir / CSV_NAME), config.holdout_fraction)
+    return Replay(rows, daily_ends(len(rows), config.feed), config.feed.start_date, source.sha256)
 
 
-def _check_range(first_day: date, last_day: date, replay: _Replay) -> None:
+def check_range(first_day: date, last_day: date, replay: Replay) -> None:
+    """Check that a range of days is one, and is replayed.
+
+    Raises:
+        DataError: If not.
+    """
+    if first_day > last_day:
+        raise DataError(f"The first day {first_day} lies after the last day {last_day}; swap them.")
     if first_day < replay.start:
         raise DataError(
             f"{first_day} lies before the first replayed day {replay.start} (data.feed.start_date): begin there."
@@ -241,7 +260,7 @@ def _marker(rows: pd.DataFrame, source: str) -> dict[str, Any]:
     }
 
 
-def _status(zone: _Landing, day: date, replay: _Replay) -> FeedStatus:
+def _status(zone: Landing, day: date, replay: Replay) -> FeedStatus:
     folder = zone.folder(day)
     marker = zone.read(f"{folder}/{MARKER_NAME}")
     if marker is None:
@@ -258,7 +277,7 @@ def _status(zone: _Landing, day: date, replay: _Replay) -> FeedStatus:
     return FeedStatus.REPLACED
 
 
-def _write(zone: _Landing, day: date, rows: pd.DataFrame, source: str) -> None:
+def _write(zone: Landing, day: date, rows: pd.DataFrame, source: str) -> None:
     folder = zone.folder(day)
     content = _parquet(rows)
     zone.clear(folder)

@@ -62,7 +62,7 @@ def training(config: TrainingConfig, provenance: Provenance | None = None) -> No
     risk_model, _, mlflow_run_id = train_model.with_options(model=model, experiment_tracker=tracker)(
         train, run_config
     )
-    metrics, curves = evaluate_model.with_options(model=model, experiment_tracker=tracker)(
+    metrics, curves, _ = evaluate_model.with_options(model=model, experiment_tracker=tracker)(
         risk_model, test, run_config
     )
     examination = examine_model.with_options(model=model)(risk_model, train, test, run_config)

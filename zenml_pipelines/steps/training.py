@@ -33,6 +33,7 @@ from zenml_pipelines.data.split import training_rows
 from zenml_pipelines.evaluation import evaluate
 from zenml_pipelines.examination import examine_encounters, examine_risk_model
 from zenml_pipelines.model import RiskModelMaterializer, build_model, fit_model
+from zenml_pipelines.monitoring.profile import PROFILE_ARTIFACT, Profile, profile_rows
 from zenml_pipelines.scoring import score
 from zenml_pipelines.splitting import labels, split_in_time
 from zenml_pipelines.steps.tracking import start_autologging, tracked_run_id
@@ -183,11 +184,11 @@ def train_model(
 @step(enable_cache=False, extra=_COMPUTE)
 def evaluate_model(
     risk_model: Pipeline, test: pd.DataFrame, run_config: TrainingConfig
-) -> tuple[Annotated[MetricReport, "metrics"], Annotated[Curves, "curves"]]:
+) -> tuple[Annotated[MetricReport, "metrics"], Annotated[Curves, "curves"], Annotated[Profile, PROFILE_ARTIFACT]]:
     """Measure the model on the later, unseen patients; intervals by resampling patients.
 
     Returns:
-        The metrics, and the curves that its card shows.
+        The metrics, the curves that its card shows, and the profile that monitoring compares later days with.
 
     Raises:
         ValueError: If the test part holds one class only.
@@ -206,7 +207,8 @@ def evaluate_model(
 
         mlflow.log_metrics({**report.flat(), "test_rows": report.rows})
     curves = risk_curves(truth, risks)
-    return report, curves
+    profile = profile_rows([test], feature_schema(), [risks])
+    return report, curves, profile
 
 
 @step(enable_cache=False, extra=_COMPUTE)

@@ -1,0 +1,135 @@
+"""A profile: how often each value of each input occurs, and how the risks are distributed.
+
+A version's profile is made of the rows that it was evaluated on. They are the latest ones that it could know, so
+what differs from them came after; the rows it was trained on reach back years and differ on every single day.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from zenml_pipelines.contract import DIAGNOSES, ColumnRule, ColumnType, FeatureSchema
+from zenml_pipelines.features import icd9_group
+
+PROFILE_ARTIFACT: Final = "monitoring_profile"
+"""Name of the profile among the artifacts of a model version."""
+
+RISK_BINS: Final = 200
+"""Number of bins of equal width from 0 to 1 in which risks are counted."""
+
+_GROUPED: Final = "{}_group"
+
+
+class Kind(StrEnum):
+    """How two distributions of an input are compared."""
+
+    NUMERIC = "numeric"
+    CATEGORICAL = "categorical"
+
+
+class FeatureProfile(BaseModel):
+    """One input of the model.
+
+    Attributes:
+        kind: How it is compared.
+        counts: Rows by value; numbers are written as text.
+        missing: Rows without a value.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Kind
+    counts: dict[str, int]
+    missing: int
+
+    @property
+    def present(self) -> int:
+        """Rows with a value."""
+        return sum(self.counts.values())
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return self.present + self.missing
+
+
+class Profile(BaseModel):
+    """What some rows look like, without any of them.
+
+    Attributes:
+        rows: Number of rows.
+        features: The inputs by name.
+        risks: Rows by bin of the risk; their sum is smaller than ``rows`` where rows were refused.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows: int
+    features: dict[str, FeatureProfile]
+    risks: tuple[int, ...]
+
+
+def profile_rows(
+    frames: Iterable[pd.DataFrame], schema: FeatureSchema, risks: Iterable[npt.NDArray[np.float64]]
+) -> Profile:
+    """Count the values of rows that come batch by batch.
+
+    A diagnosis is counted by the block of its code, as the model reads it: there are more codes than rows a day.
+
+    Args:
+        frames: The rows, with the columns of the schema.
+        schema: The contract that stands beside the model; the inputs among its columns are counted.
+        risks: The risks of the rows that were scored.
+    """
+    rules = [rule for rule in schema.columns if rule.feature]
+    counted: dict[str, Counter[str]] = {_name(rule): Counter() for rule in rules}
+    missing: Counter[str] = Counter()
+    rows = 0
+    for frame in frames:
+        rows += len(frame)
+        for rule in rules:
+            values = frame[rule.name]
+            missing[_name(rule)] += int(values.isna().sum())
+            values = values[values.notna()]
+            if rule.type is ColumnType.INTEGER:
+                # A column with gaps comes as floating point.
+                values = values.astype("int64")
+            if rule.name in DIAGNOSES:
+                values = icd9_group(values)
+            counted[_name(rule)].update({str(key): int(n) for key, n in values.value_counts().items()})
+    bins = np.zeros(RISK_BINS, dtype=np.int64)
+    for part in risks:
+        bins += np.bincount(np.minimum((part * RISK_BINS).astype(int), RISK_BINS - 1), minlength=RISK_BINS)
+    features = {
+        _name(rule): FeatureProfile(
+            kind=_kind(rule), counts=dict(sorted(counted[_name(rule)].items())), missing=missing[_name(rule)]
+        )
+        for rule in rules
+    }
+    return Profile(rows=rows, features=features, risks=tuple(int(n) for n in bins))
+
+
+def mean_risk(risks: Iterable[int]) -> float | None:
+    """Mean of binned risks, each taken to lie in the middle of its bin; ``None`` without a row."""
+    counts: npt.NDArray[Any] = np.asarray(tuple(risks), dtype=float)
+    if not counts.sum():
+        return None
+    return float((counts * (np.arange(len(counts)) + 0.5)).sum() / counts.sum() / len(counts))
+
+
+def _name(rule: ColumnRule) -> str:
+    return _GROUPED.format(rule.name) if rule.name in DIAGNOSES else rule.name
+
+
+def _kind(rule: ColumnRule) -> Kind:
+    # An integer without a largest value is a code.
+    numeric = rule.type is ColumnType.INTEGER and rule.maximum is not None
+    return Kind.NUMERIC if numeric else Kind.CATEGORICAL

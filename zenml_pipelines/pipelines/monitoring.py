@@ -1,0 +1,31 @@
+"""The ``monitoring`` pipeline: what became of the days that were scored."""
+
+from zenml import pipeline
+
+from governance.steps.guard import check_run_start
+from governance.steps.hooks import observe_failure, observe_success
+from zenml_pipelines.config import MonitoringConfig, Provenance
+from zenml_pipelines.steps.monitoring import publish_findings, watch_days
+
+
+@pipeline(
+    name="monitoring",
+    enable_cache=False,
+    on_init=check_run_start,
+    on_success=observe_success,
+    on_failure=observe_failure,
+    tags=["team:data-science", "kind:monitoring", "data:de-identified-health"],
+    extra={
+        "owner": "data-science",
+        "purpose": "Tell when scored days, or what became of them, are no longer what the model was judged on.",
+        "data_classification": "de-identified-health",
+    },
+)
+def monitoring(config: MonitoringConfig, provenance: Provenance | None = None) -> None:  # noqa: ARG001
+    """Look at the scored days that the run is for, and publish what was found.
+
+    Args:
+        config: The configuration; a run may override nothing.
+        provenance: The code that the snapshot was made from; ZenML records it with the run.
+    """
+    publish_findings(watch_days(config=config), config=config)
