@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 LINEAGE_METADATA = "lineage"
 """Key of a run's metadata under which a step says what it read and wrote::
 
-    {"inputs": [{"uri": "s3://landing/date=2026-01-05", "rows": 100}],
-     "outputs": [{"uri": "s3://predictions/date=2026-01-05", "rows": 98}],
+    {"inputs": [{"uri": "s3://landing/date=2026-01-05", "rows": 100, "sha256": "6e34…"}],
+     "outputs": [{"uri": "s3://predictions/date=2026-01-05", "rows": 98, "sha256": "b0a1…"}],
      "model": "readmission_risk", "model_version": "3"}
+
+A digest becomes the version of the dataset.
 """
 
 FACET = "zenml_run"
@@ -110,7 +112,7 @@ def _inputs(said: Mapping[str, Any]) -> Iterator[Any]:
 
     for item in said.get("inputs", []):
         namespace, name = _dataset_name(item["uri"])
-        yield InputDataset(namespace=namespace, name=name)
+        yield InputDataset(namespace=namespace, name=name, facets=_version(item))
 
 
 def _outputs(said: Mapping[str, Any]) -> Iterator[Any]:
@@ -122,7 +124,18 @@ def _outputs(said: Mapping[str, Any]) -> Iterator[Any]:
         facets: dict[str, Any] = {}
         if "rows" in item:
             facets["outputStatistics"] = statistics.OutputStatisticsOutputDatasetFacet(rowCount=item["rows"])
-        yield OutputDataset(namespace=namespace, name=name, outputFacets=facets)
+        yield OutputDataset(namespace=namespace, name=name, facets=_version(item), outputFacets=facets)
+
+
+def _version(item: Mapping[str, Any]) -> dict[str, Any]:
+    """The standard facet for which content a dataset had."""
+    from openlineage.client.facet_v2 import dataset_version_dataset
+
+    if "sha256" not in item:
+        return {}
+    return {
+        "version": dataset_version_dataset.DatasetVersionDatasetFacet(datasetVersion=f"sha256:{item['sha256']}")
+    }
 
 
 def _dataset_name(uri: str) -> tuple[str, str]:

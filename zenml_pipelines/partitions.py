@@ -21,6 +21,7 @@ import hashlib
 import io
 import os
 import posixpath
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import date
 from typing import Any, Final
@@ -288,6 +289,12 @@ def file_sha256(fs: Any, path: str) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def digest_of_files(digests: Iterable[str]) -> str:
+    """One digest for the files of a partition: the sha256 of the only file, or of all their sha256 in order."""
+    found = list(digests)
+    return found[0] if len(found) == 1 else hashlib.sha256("".join(found).encode()).hexdigest()
 
 
 def read_predictions(root: str, day: date, columns: list[str] | None = None) -> pd.DataFrame:

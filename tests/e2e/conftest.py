@@ -1,3 +1,9 @@
+import gzip
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 from checkout import REAL_DATA, make_checkout
 
@@ -7,8 +13,41 @@ def main_job(tmp_path_factory):
     """The main job, run once for this folder; services stay up for its tests."""
     checkout = make_checkout(tmp_path_factory.mktemp("main-job") / "state")
     source = str(REAL_DATA) if REAL_DATA.is_file() else "synthetic"
-    result = checkout.mlops("demo", "--source", source)
-    checkout.output = result.stdout
-    yield checkout
-    checkout.mlops("down")
+    with lineage_received() as (url, events):
+        transport = {"type": "http", "url": url, "endpoint": "api/v1/lineage"}
+        checkout.environment["AIRFLOW__OPENLINEAGE__TRANSPORT"] = json.dumps(transport)
+        checkout.lineage_events = events
+        result = checkout.mlops("demo", "--source", source)
+        checkout.output = result.stdout
+        yield checkout
+        checkout.mlops("down")
     assert checkout.processes() == []
+
+
+@contextmanager
+def lineage_received():
+    """A server that takes OpenLineage events: its address, and the events that have come."""
+    events = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self):
+            payload = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.headers.get("Content-Encoding") == "gzip":
+                payload = gzip.decompress(payload)
+            events.append((self.path, json.loads(payload)))
+            self.send_response(201)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", events
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

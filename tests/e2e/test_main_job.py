@@ -62,9 +62,13 @@ def wait_for(api, run_id, states=("success", "failed"), timeout=240):
     raise AssertionError(f"{run_id} did not end: {run}")
 
 
-def partitions(settings):
+def partitions_of(settings, days):
     store = PartitionStore(settings.resolve(settings.storage.predictions))
-    return {day: store.manifest(day) for day in DEMO_DAYS + BACKFILL_DAYS}
+    return {day: store.manifest(day) for day in days}
+
+
+def partitions(settings):
+    return partitions_of(settings, DEMO_DAYS + BACKFILL_DAYS)
 
 
 def landed(settings, day):
@@ -118,6 +122,33 @@ def test_a_prediction_is_traced_through_airflow_to_its_row_and_back(main_job, se
     impact = json.loads(main_job.mlops("impact", "--file", source["sha256"], "--list", "--json").stdout)
     assert [day["date"] for day in impact["days"]] == [day.isoformat()]
     assert encounter in impact["days"][0]["encounter_ids"]
+
+
+def test_openlineage_hears_of_data_digests_and_the_model_version(main_job, settings):
+    day = DEMO_DAYS[2]
+    published = partitions_of(settings, [day])[day]
+    told = [
+        event
+        for path, event in list(main_job.lineage_events)
+        if path == "/api/v1/lineage"
+        and event["eventType"] == "COMPLETE"
+        and event["run"]["facets"].get("zenml_run", {}).get("zenmlRunId") == published["zenml_run_id"]
+        and event.get("outputs")
+    ]
+    assert told
+    facet = told[-1]["run"]["facets"]["zenml_run"]
+    assert (facet["modelName"], facet["modelVersion"]) == ("readmission_risk", str(published["model_version"]))
+    versions = {
+        item["name"].rsplit("/", 2)[-2]: item["facets"]["version"]["datasetVersion"]
+        for item in (*told[-1]["inputs"], *told[-1]["outputs"])
+    }
+    (landed_digest,) = published["input_files"].values()
+    assert versions == {
+        "encounters": f"sha256:{landed_digest}",
+        "predictions": f"sha256:{published['files'][0]['sha256']}",
+        "quarantine": f"sha256:{published['quarantine']['sha256']}",
+    }
+    assert all(item["name"].endswith(f"date={day}") for item in told[-1]["outputs"])
 
 
 def test_backfill_of_eight_days_four_at_a_time(main_job, settings, api):

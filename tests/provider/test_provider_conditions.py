@@ -111,7 +111,7 @@ class Recorded:
         "metadata": {
             "lineage": {
                 "inputs": [{"uri": "/state/landing/date=2026-01-05", "rows": 100}],
-                "outputs": [{"uri": "s3://bucket/predictions/date=2026-01-05", "rows": 98}],
+                "outputs": [{"uri": "s3://bucket/predictions/date=2026-01-05", "rows": 98, "sha256": "b0a1"}],
                 "model": "m",
                 "model_version": 3,
             }
@@ -138,3 +138,5 @@ def test_lineage_names_run_code_model_data_and_rows_as_openlineage_spells_them()
         ("s3://bucket", "predictions/date=2026-01-05"),
     ]
     assert Serde.to_dict(lineage.outputs[0])["outputFacets"]["outputStatistics"]["rowCount"] == 98
+    assert Serde.to_dict(lineage.outputs[0])["facets"]["version"]["datasetVersion"] == "sha256:b0a1"
+    assert "version" not in Serde.to_dict(lineage.inputs[0])["facets"]

@@ -5,7 +5,7 @@ What a step writes lies in a folder private to the run until ``publish_predictio
 partition.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -25,7 +25,7 @@ from zenml_pipelines.batch import (
 from zenml_pipelines.champion import Champion, find_champion, link_run
 from zenml_pipelines.config import BatchInferenceConfig, Provenance
 from zenml_pipelines.landing import PartitionRef, find_partition
-from zenml_pipelines.partitions import PartitionStore
+from zenml_pipelines.partitions import PartitionStore, digest_of_files
 from zenml_pipelines.shards import DayScoring
 
 _IO = {"airflow": {"retries": 2, "timeout_seconds": 900}}
@@ -245,24 +245,28 @@ def summarize(
     )
     summary = BatchSummary.of(published, manifest)
     log_metadata(
-        metadata={"batch_summary": summary.model_dump(mode="json"), "lineage": _lineage(summary, config, context)},
+        metadata={
+            "batch_summary": summary.model_dump(mode="json"),
+            "lineage": _lineage(published, config, context),
+        },
         run_id_name_or_prefix=get_step_context().pipeline_run.id,
     )
     return summary
 
 
-def _lineage(summary: BatchSummary, config: BatchInferenceConfig, context: RunContext) -> dict[str, Any]:
+def _lineage(published: PredictionManifest, config: BatchInferenceConfig, context: RunContext) -> dict[str, Any]:
     """What the run read and wrote, as the bridge hands it to OpenLineage and to asset events."""
 
-    def dataset(location: str, rows: int) -> dict[str, Any]:
-        return {"uri": context.resolve(f"{location}/date={summary.partition_date.isoformat()}"), "rows": rows}
+    def dataset(location: str, rows: int, digests: Iterable[str]) -> dict[str, Any]:
+        uri = context.resolve(f"{location}/date={published.partition_date.isoformat()}")
+        return {"uri": uri, "rows": rows, "sha256": digest_of_files(digests)}
 
     return {
-        "inputs": [dataset(config.landing, summary.rows_in)],
+        "inputs": [dataset(config.landing, published.rows_in, published.input_files.values())],
         "outputs": [
-            dataset(config.predictions, summary.scored),
-            dataset(config.quarantine, summary.quarantined),
+            dataset(config.predictions, published.scored, [file.sha256 for file in published.files]),
+            dataset(config.quarantine, published.quarantined, [published.quarantine.sha256]),
         ],
-        "model": summary.model_name,
-        "model_version": str(summary.model_version),
+        "model": published.model_name,
+        "model_version": str(published.model_version),
     }
