@@ -45,6 +45,37 @@ profile = champion_profile("generated_model", "production")[0] is not None
 columns = len(champion.feature_schema.columns)
 print("ANSWER" + json.dumps([list(map(float, risks)), shown, card, profile, columns]))
 """
+SCORED = """
+import json, os, sys
+from datetime import date
+from pathlib import Path
+sys.path.insert(0, os.environ["HELPERS"])
+import pandas as pd
+from zenml.utils import source_utils
+source_utils.set_custom_source_root(str(Path.cwd()))
+from lineage_bench import settings_at
+from pipeline_workspace import Workspace, land, settings
+from mlops.tracing import trace_encounter
+from zenml_airflow.context import cli_context, run_context
+from zenml_pipelines.config import build_batch_inference_config, build_monitoring_config
+from zenml_pipelines.monitoring.findings import read_findings
+from zenml_pipelines.partitions import PartitionStore
+from zenml_pipelines.pipelines.monitoring import monitoring
+
+root, rows = Path(sys.argv[1]), pd.read_parquet(sys.argv[2])
+batch = build_batch_inference_config(settings()).model_copy(update={"model_name": "generated_model"})
+space = Workspace(root, None, batch)
+land(space.landing, date(2026, 1, 5), rows)
+space.infer(date(2026, 1, 5))
+with run_context(cli_context(date(2026, 1, 5), environment="local", storage_root=str(root))):
+    monitoring(config=build_monitoring_config(settings()).model_copy(update={"model_name": "generated_model"}))
+found = read_findings(PartitionStore(str(root / "monitoring")), date(2026, 1, 5))
+encounter = int(rows["encounter_id"].iloc[3])
+report = trace_encounter(settings_at(root), encounter, date(2026, 1, 5), replaced=False)
+(tree,) = report.trees
+nodes = [[node.kind.value, node.state.value, node.title] for node in tree.walk()]
+print("ANSWER" + json.dumps([nodes, found.own.problem, len(found.own.checks)]))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -63,24 +94,55 @@ def test_no_row_of_data_travels(bundle):
     assert not {"train", "test", "encounters"} & names
 
 
-def test_the_same_risks_come_out_on_another_store(bundle, day_frame, tmp_path):
+@pytest.fixture(scope="module")
+def target(tmp_path_factory):
+    """Runs code on a ZenML store that knows nothing of the first."""
+    folder = tmp_path_factory.mktemp("target")
+    keep = {k: v for k, v in os.environ.items() if not k.startswith(("MLOPS_", "ZENML_CONFIG", "ZENML_LOCAL"))}
+    own = {
+        "ZENML_CONFIG_PATH": str(folder / "zenml"),
+        "ZENML_LOCAL_STORES_PATH": str(folder / "stores"),
+        "HELPERS": str(Path(__file__).parent),
+    }
+
+    def run(code, *arguments):
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)],
+            env={**keep, **own},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        return json.loads(done.stdout.rpartition("ANSWER")[2])
+
+    return run
+
+
+def test_the_same_risks_come_out_on_another_store(bundle, day_frame, tmp_path, target):
     champion = find_champion("generated_model", "production")
     expected = score(load_model(champion), day_frame)
     day_frame.to_parquet(tmp_path / "rows.parquet")
-    keep = {k: v for k, v in os.environ.items() if not k.startswith(("MLOPS_", "ZENML_CONFIG", "ZENML_LOCAL"))}
-    store = {"ZENML_CONFIG_PATH": str(tmp_path / "zenml"), "ZENML_LOCAL_STORES_PATH": str(tmp_path / "stores")}
-    done = subprocess.run(
-        [sys.executable, "-c", TARGET, bundle.location, tmp_path / "rows.parquet"],
-        env={**keep, **store},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    risks, shown, card, profile, columns = json.loads(done.stdout.rpartition("ANSWER")[2])
+    risks, shown, card, profile, columns = target(TARGET, bundle.location, tmp_path / "rows.parquet")
     assert risks == list(map(float, expected))
     assert shown == ["html"]
     assert "import" in card
     assert "unsigned" in card
     assert profile
     assert columns == len(champion.feature_schema.columns)
+
+
+def test_a_prediction_of_the_other_server_is_traced_to_the_server_that_trained(day_frame, tmp_path, target):
+    """After the import above. What did not travel, the training rows, is named and not guessed."""
+    day_frame.to_parquet(tmp_path / "rows.parquet")
+    nodes, problem, checks = target(SCORED, tmp_path / "root", tmp_path / "rows.parquet")
+    found = {(kind, state) for kind, state, _ in nodes}
+    assert {("source_row", "recorded"), ("partition", "recorded"), ("zenml_run", "recorded")} <= found
+    assert {("model_version", "imported"), ("origin", "imported"), ("gates", "imported")} <= found
+    assert {("zenml_run", "imported"), ("training_data", "imported"), ("code", "imported")} <= found
+    # Both servers promoted it.
+    assert {("transition", "imported"), ("transition", "recorded")} <= found
+    assert ("training_row", "missing") in found
+    # The profile came along with the version.
+    assert problem == ""
+    assert checks > 50
