@@ -57,9 +57,9 @@ browser-test: setup ## Promote and roll back a model in Airflow's UI (needs Chro
 	@$(RUN) python tests/browser/chromium.py
 	$(RUN) pytest -m browser
 
-operations-test: setup ## Run the promotion, gitops, browser and lineage tests, two files at a time
+operations-test: setup ## Run the promotion, gitops, browser and lineage tests; one Airflow at a time is enough for two cores
 	@$(RUN) python tests/browser/chromium.py
-	$(RUN) pytest -m 'promotion or gitops or browser or lineage' -n $(WORKERS) --dist loadfile
+	$(RUN) pytest -m 'promotion or gitops or browser or lineage'
 
 bench: setup ## Measure the bridge against stock ZenML and plain Airflow; writes benchmarks/results.md
 	$(RUN) python -m benchmarks
