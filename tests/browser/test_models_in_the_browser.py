@@ -47,7 +47,15 @@ def question(lab):
     for day in (DAYS[1], LAST):
         body = {"dag_run_id": f"day-{day}", "logical_date": f"{day}T00:00:00+00:00"}
         lab.api.request("POST", f"dags/{SCORING}/dagRuns", json=body)
-    lab.api.request("PATCH", f"dags/{SCORING}/dagRuns/day-{DAYS[1]}", json={"state": "failed"})
+    failed = f"dags/{SCORING}/dagRuns/day-{DAYS[1]}"
+
+    def has_state(state):
+        return lambda: lab.api.request("GET", failed)["state"] == state
+
+    # A run that the scheduler is about to start would be set to running again.
+    lab.until("the day's run", has_state("running"))
+    lab.api.request("PATCH", failed, json={"state": "failed"})
+    lab.until("its end", has_state("failed"))
     run = lab.train(estimator=BETTER)
     lab.until("the question", lambda: lab.open_questions(run) or None)
     return run

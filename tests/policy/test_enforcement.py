@@ -81,7 +81,7 @@ def test_ci_gets_every_violation_and_a_bad_exit_code(checked):
 
 def test_our_own_pipelines_keep_every_policy_about_pipelines(checked):
     pipelines = [v for v in checked[1]["verdicts"] if v["subject"].startswith("pipeline:")]
-    assert len({v["subject"] for v in pipelines}) == 3
+    assert len({v["subject"] for v in pipelines}) == 4
     assert [v for v in pipelines if not v["passed"]] == []
 
 

@@ -19,7 +19,7 @@ DAG_FILES = sorted((ROOT / "dags").rglob("*.py"))
 ML_STACK = ("zenml", "pandas", "sklearn", "mlflow", "pandera", "skops", "pyarrow")
 NEED_AIRFLOW = {
     *("dags", "docker", "hooks", "kubernetes", "links", "operators", "sensors", "task_group", "triggers"),
-    *("approval", "candidate_sensor", "git_bundle", "maintenance", "promotion"),
+    *("announcements", "approval", "candidate_sensor", "git_bundle", "maintenance", "promotion"),
     *("models_page", "models_runs", "plugin", "shards", "steps", "zenml_sensors"),
 }
 """Modules that only Airflow loads; every other one loads in a step image, which has no Airflow."""
