@@ -16,7 +16,7 @@ export GIT_COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 export LOCK_DIGEST ?= $(shell sha256sum uv.lock 2>/dev/null | cut -d' ' -f1)
 
 .PHONY: help setup demo test conformance services-test promotion-test browser-test gitops-test runbook-test \
-	operations-test bench check \
+	operations-test bench check docs \
 	up down status logs password clean lock format \
 	images sbom compose-secrets compose-up compose-down compose-test
 
@@ -73,6 +73,9 @@ check: setup ## Lint, format, types, import walls, GitHub workflows
 	$(RUN) check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	$(RUN) zizmor --quiet --offline --persona pedantic --config .github/zizmor.yml .github
 
+docs: setup ## Build the documentation site into build/site; a broken link or a page outside of the navigation fails
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
+
 format: setup ## Format the code
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
@@ -94,7 +97,7 @@ password: setup ## Print the password of the local Airflow user admin
 
 clean: ## Stop the services and remove everything a local run wrote
 	@if [ -x .venv/bin/mlops ]; then .venv/bin/mlops down; fi
-	rm -rf .state .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .state build/site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 images: .env ## Build the project's images from the checkout
 	$(COMPOSE) build
