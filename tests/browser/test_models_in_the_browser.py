@@ -50,7 +50,7 @@ def question(lab):
     failed = f"dags/{SCORING}/dagRuns/day-{DAYS[1]}"
 
     def has_state(state):
-        return lambda: lab.api.request("GET", failed)["state"] == state
+        return lambda: lab.api.request("GET", failed)["state"] == state or None
 
     # A run that the scheduler is about to start would be set to running again.
     lab.until("the day's run", has_state("running"))
