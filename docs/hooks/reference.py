@@ -92,6 +92,11 @@ def policies_page() -> str:
                         f"- modes: {modes}",
                         f"- the way out: {_cell(policy.remedy)}",
                         *[f"- `{key}`: {_value(value)}" for key, value in policy.parameters.items()],
+                        *[
+                            f"- `{key}` in {environment}: {_value(value)}"
+                            for environment, parameters in policy.per_environment.items()
+                            for key, value in parameters.items()
+                        ],
                     ]
                 ),
             ]
