@@ -15,7 +15,7 @@ SBOM_GROUPS := image-airflow image-mlflow image-pipeline
 export GIT_COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 export LOCK_DIGEST ?= $(shell sha256sum uv.lock 2>/dev/null | cut -d' ' -f1)
 
-.PHONY: help setup demo test conformance services-test promotion-test browser-test gitops-test runbook-test \
+.PHONY: help setup demo test conformance services-test promotion-test browser-test gitops-test runbook-test lineage-test \
 	operations-test bench check docs \
 	up down status logs password clean lock format \
 	images sbom compose-secrets compose-up compose-down compose-test
@@ -57,9 +57,11 @@ browser-test: setup ## Promote and roll back a model in Airflow's UI (needs Chro
 	@$(RUN) python tests/browser/chromium.py
 	$(RUN) pytest -m browser
 
-operations-test: setup ## Run the promotion, gitops, browser and lineage tests; one Airflow at a time is enough for two cores
-	@$(RUN) python tests/browser/chromium.py
-	$(RUN) pytest -m 'promotion or gitops or browser or lineage'
+lineage-test: setup ## Trace a month of scored days to its source rows and back
+	$(RUN) pytest -m lineage
+
+# One process a suite: the Airflow of a suite ends with its process, and two cores bear no more than one.
+operations-test: browser-test gitops-test lineage-test promotion-test ## Run these four suites, one after the other
 
 bench: setup ## Measure the bridge against stock ZenML and plain Airflow; writes benchmarks/results.md
 	$(RUN) python -m benchmarks
