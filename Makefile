@@ -5,7 +5,9 @@ PYTHON ?= python3.11
 SOURCE ?= auto
 WORKERS ?= 2
 # Markers of the suites that `make test` leaves to targets of their own.
-SUITES := conformance or services or promotion or browser or gitops or runbook or lineage
+SUITES := conformance or services or promotion or browser or gitops or runbook or lineage or fork or bench
+# What `make test` looks at.
+TESTS ?= tests
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 # Version 1 is `make COMPOSE=docker-compose ...`.
@@ -16,7 +18,7 @@ export GIT_COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 export LOCK_DIGEST ?= $(shell sha256sum uv.lock 2>/dev/null | cut -d' ' -f1)
 
 .PHONY: help setup demo test conformance services-test promotion-test browser-test gitops-test runbook-test lineage-test \
-	operations-test bench check docs \
+	fork-test bench-test notebooks bench check docs screenshots \
 	up down status logs password clean lock format \
 	images sbom compose-secrets compose-up compose-down compose-test
 
@@ -36,32 +38,40 @@ demo: setup ## Train, gate, promote and backfill daily batch inference in a real
 	@$(RUN) mlops demo --source '$(SOURCE)'
 
 test: setup ## Run every test but the suites of their own below
-	$(RUN) pytest -m 'not ($(SUITES))' -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+	$(RUN) pytest $(TESTS) -m 'not ($(SUITES))' -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+
+fork-test: setup ## Make a project of another use case and run its tests and its main job
+	$(RUN) pytest tests/scaffold -m fork
+
+bench-test: setup ## Run each benchmark once, in small
+	$(RUN) pytest tests/benchmarks -m bench
 
 conformance: setup ## Play every row of docs/state-semantics.md on a real Airflow (needs PostgreSQL)
-	$(RUN) pytest -m conformance
+	$(RUN) pytest tests/conformance -m conformance
 
 services-test: setup ## Run the main job on two Celery workers and a ZenML server (needs PostgreSQL, MariaDB, Redis)
-	$(RUN) pytest -m services
+	$(RUN) pytest tests/services -m services
 
 promotion-test: setup ## Play every end of the promotion DAG on a real Airflow (needs PostgreSQL)
-	$(RUN) pytest -m promotion
+	$(RUN) pytest tests/promotion tests/governance -m promotion -n $(WORKERS) --dist loadscope
 
 runbook-test: setup ## Carry out every procedure of docs/runbook.md (needs PostgreSQL, MariaDB)
-	$(RUN) pytest -m runbook
+	$(RUN) pytest tests/runbook -m runbook
 
 gitops-test: setup ## Have an Airflow follow a Git repository through releases, rollbacks and bad commits (needs PostgreSQL)
-	$(RUN) pytest -m gitops
+	$(RUN) pytest tests/gitops -m gitops
 
 browser-test: setup ## Promote and roll back a model in Airflow's UI (needs Chromium; root on Debian installs it)
 	@$(RUN) python tests/browser/chromium.py
-	$(RUN) pytest -m browser
+	$(RUN) pytest tests/browser -m browser
 
 lineage-test: setup ## Trace a month of scored days to its source rows and back
-	$(RUN) pytest -m lineage
+	$(RUN) pytest tests/pipelines -m lineage
 
-# One process a suite: the Airflow of a suite ends with its process, and two cores bear no more than one.
-operations-test: browser-test gitops-test lineage-test promotion-test ## Run these four suites, one after the other
+# The kernel is the locked environment's, whatever else Jupyter knows of; IPython would write into the home.
+notebooks: setup ## Run the notebooks, each on a store of its own
+	JUPYTER_PATH='$(CURDIR)/.venv/share/jupyter' IPYTHONDIR='$(CURDIR)/.venv/share/ipython' \
+		$(RUN) pytest --nbmake --timeout 600 notebooks/*.ipynb
 
 bench: setup ## Measure the bridge against stock ZenML and plain Airflow; writes benchmarks/results.md
 	$(RUN) python -m benchmarks
@@ -77,6 +87,11 @@ check: setup ## Lint, format, types, import walls, GitHub workflows
 
 docs: setup ## Build the documentation site into build/site; a broken link or a page outside of the navigation fails
 	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
+
+screenshots: setup ## Renew docs/images from a demo and from the browser tests (needs Chromium; root on Debian installs it)
+	@REQUIRE_SERVICES=1 $(RUN) python tests/browser/chromium.py
+	$(RUN) python docs/take_screenshots.py '$(SOURCE)'
+	WRITE_SCREENSHOTS=1 $(RUN) pytest tests/browser -m browser
 
 format: setup ## Format the code
 	$(RUN) ruff format .

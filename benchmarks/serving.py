@@ -72,7 +72,7 @@ def _train(folder: Path, archive: Path) -> tuple[Any, Any, str]:
     from zenml_airflow.settings import load_settings
     from zenml_pipelines.config import build_training_config
     from zenml_pipelines.contract import feature_schema
-    from zenml_pipelines.data.schema import CSV_NAME, read_encounters
+    from zenml_pipelines.data.schema import CSV_NAME, read_rows
     from zenml_pipelines.data.split import training_rows
     from zenml_pipelines.data.synthetic import generate
     from zenml_pipelines.model import build_model, fit_model
@@ -88,7 +88,7 @@ def _train(folder: Path, archive: Path) -> tuple[Any, Any, str]:
         told = "synthetic encounters"
         pd.concat(generate(QUICK_ROWS, seed=7)).to_csv(csv, index=False, na_rep="?")
     config = build_training_config(load_settings().model_dump())
-    train, test = split_in_time(training_rows(read_encounters(csv), config.holdout_fraction), config.test_fraction)
+    train, test = split_in_time(training_rows(read_rows(csv), config.holdout_fraction), config.test_fraction)
     model = build_model(config)
     fit_model(model, train[feature_schema().features], labels(train))
     joblib.dump(model, folder / MODEL_FILE)

@@ -152,18 +152,18 @@ def _prepare(root: Path, rows: int) -> None:
     from zenml_pipelines.batch import quarantine_bad_rows
     from zenml_pipelines.config import build_training_config
     from zenml_pipelines.contract import feature_schema
-    from zenml_pipelines.data.schema import LABEL, read_encounters
+    from zenml_pipelines.data.schema import LABEL, read_rows
     from zenml_pipelines.data.synthetic import generate
     from zenml_pipelines.landing import find_partition
     from zenml_pipelines.model import build_model, fit_model
     from zenml_pipelines.partitions import PartitionStore
     from zenml_pipelines.rows import arrow_schema
-    from zenml_pipelines.splitting import can_be_readmitted, labels
+    from zenml_pipelines.splitting import in_scope, labels
 
     root.mkdir()
     pd.concat(generate(20_000, seed=7)).to_csv(root / "generated.csv", index=False, na_rep="?")
-    frame = read_encounters(root / "generated.csv")
-    frame = frame.loc[can_be_readmitted(frame)]
+    frame = read_rows(root / "generated.csv")
+    frame = frame.loc[in_scope(frame)]
     settings = yaml.safe_load((Path(__file__).parents[1] / "configs" / "base.yaml").read_text(encoding="utf-8"))
     model = build_model(build_training_config(settings))
     fit_model(model, frame.drop(columns=LABEL), labels(frame))

@@ -1,4 +1,4 @@
-"""Score each day's discharges with the production model, once their partition is complete."""
+"""Score each day's rows with the production model, once their partition is complete."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ from zenml_airflow.sensors import PartitionSensor
 from zenml_airflow.task_group import ZenMLTaskGroup
 
 DOC = """
-### Readmission risk: daily batch inference
+### Daily batch inference
 
 The run of day D waits for the completion marker of partition D, scores it with the model version that is in
 production, and publishes `predictions/date=D` in one move.
@@ -21,13 +21,13 @@ production, and publishes `predictions/date=D` in one move.
 """
 
 settings = dag_settings(__file__)
-predictions = Asset("readmission_predictions")
+predictions = Asset(f"{settings.use_case}_predictions")
 
 with DAG(
-    dag_id="readmission_batch_inference",
-    description="Score each day's discharges with the production model",
+    dag_id=f"{settings.use_case}_batch_inference",
+    description="Score each day's rows with the production model",
     doc_md=DOC,
-    tags=["readmission", "batch-inference", settings.environment],
+    tags=[settings.use_case, "batch-inference", settings.environment],
     catchup=False,
     max_active_runs=4,
     dagrun_timeout=timedelta(hours=24),

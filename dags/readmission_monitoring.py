@@ -1,4 +1,4 @@
-"""Look at each scored day, and at what became of the patients, whenever predictions are published."""
+"""Look at each scored day, and at what became of the cases, whenever predictions are published."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ from zenml_airflow.dags import dag_arguments, dag_settings
 from zenml_airflow.task_group import ZenMLTaskGroup
 
 DOC = """
-### Readmission risk: monitoring
+### Monitoring
 
 Compares each scored day with what the version that scored it was evaluated on: inputs, risks, missing and new
 values, number of rows; and, once the outcomes have arrived, the realised performance. Findings and reports are
@@ -17,17 +17,17 @@ published as `monitoring/date=D`; `mlops report open` shows them.
 
 * **It starts when predictions are published.** One run looks at all days that were published meanwhile.
 * **Trigger by hand** with the param `date` to look at a day again: the same data gives the same findings.
-* **A new alert** is told once, and starts `readmission_training` where the configuration says so.
+* **A new alert** is told once, and starts the training DAG where the configuration says so.
 """
 
 settings = dag_settings(__file__)
-assets = {"retraining": Asset("readmission_retraining")}
+assets = {"retraining": Asset(f"{settings.use_case}_retraining")}
 
 with DAG(
-    dag_id="readmission_monitoring",
+    dag_id=f"{settings.use_case}_monitoring",
     description="Look for drift, bad data, missing rows and lost performance in the scored days",
     doc_md=DOC,
-    tags=["readmission", "monitoring", settings.environment],
+    tags=[settings.use_case, "monitoring", settings.environment],
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=4),
@@ -36,7 +36,7 @@ with DAG(
             None, type=["null", "string"], format="date", description="Day to look at; by default those published."
         )
     },
-    **dag_arguments(settings, "monitoring", assets=[Asset("readmission_predictions")]),
+    **dag_arguments(settings, "monitoring", assets=[Asset(f"{settings.use_case}_predictions")]),
 ) as dag:
     group = ZenMLTaskGroup("monitoring", settings=settings)
     group >> ZenMLAnnounceOperator(task_id="announce", environment=settings.environment, assets=assets)

@@ -1,4 +1,4 @@
-"""Bring a new version of the readmission model into production: compared, approved, recorded."""
+"""Bring a new version of the model into production: compared, approved, recorded."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from zenml_airflow.promotion import PromoteOperator, PromotionDecisionOperator, 
 from zenml_airflow.task_group import ZenMLTaskGroup
 
 DOC = """
-### Readmission risk: promotion
+### Promotion
 
 Starts when training has registered a version, or by hand with the params `version` and `target`. The candidate
 is the newest version whose run completed and whose gates passed.
@@ -25,13 +25,13 @@ is the newest version whose run completed and whose gates passed.
 settings = dag_settings(__file__)
 model, env = settings.pipelines["training"]["model_name"], settings.environment
 paused = settings.airflow.promotion.start_paused
-assets = {"production": Asset("readmission_production_model")}
+assets = {"production": Asset(f"{settings.use_case}_production_model")}
 
 with DAG(
-    dag_id="readmission_promotion",
+    dag_id=f"{settings.use_case}_promotion",
     description="Compare a new version with the production model, have it approved, promote it",
     doc_md=DOC,
-    tags=["readmission", "promotion", env],
+    tags=[settings.use_case, "promotion", env],
     catchup=False,
     max_active_runs=4,
     dagrun_timeout=timedelta(days=4),
@@ -41,7 +41,7 @@ with DAG(
         ),
         "target": Param("production", enum=["staging", "production"], description="Stage that it is to enter."),
     },
-    **dag_arguments(settings, "promotion", assets=[Asset("readmission_candidate")], paused=paused),
+    **dag_arguments(settings, "promotion", assets=[Asset(f"{settings.use_case}_candidate")], paused=paused),
 ) as dag:
     candidate = CandidateSensor(
         task_id="candidate",

@@ -162,7 +162,7 @@ class ParquetMaterializer(_DigestMaterializer):
         Raises:
             CorruptArtifactError: If the file changed since it was saved.
         """
-        return pd.read_parquet(io.BytesIO(self._read()))
+        return pd.read_parquet(io.BytesIO(self._read()), use_threads=False)
 
     def extract_metadata(self, data: pd.DataFrame) -> dict[str, MetadataType]:
         """Record shape and column types."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -13,13 +14,20 @@ import httpx
 
 from mlops.airflow_login import AirflowApiError, airflow_url, login
 from mlops.services import last_line
+from mlops.sqlite_locking import LOCK_SECONDS
 from zenml_airflow.settings import Settings
 
 __all__ = ["AirflowApi", "AirflowApiError"]
 
+ANSWER_SECONDS = 2.0 * LOCK_SECONDS
+"""Long enough to be told by Airflow on SQLite that its database was locked."""
 FINISHED = frozenset({"success", "failed"})
 CLOSING_SECONDS = 60.0
 """The scheduler closes backfills every 30 s; one that is open after twice that has no runs to close it with."""
+
+
+class UnansweredError(AirflowApiError):
+    """Airflow may have done what was asked, or not."""
 
 
 class AirflowApi:
@@ -32,15 +40,23 @@ class AirflowApi:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.base_url = airflow_url(settings)
-        self._client = httpx.Client(base_url=self.base_url, timeout=60, headers=login(settings, self.base_url))
+        self._client = httpx.Client(
+            base_url=self.base_url, timeout=ANSWER_SECONDS, headers=login(settings, self.base_url)
+        )
 
     def request(self, method: str, path: str, **arguments: Any) -> Any:
         """Send a request to ``/api/v2`` and return the parsed answer.
 
         Raises:
-            AirflowApiError: If Airflow answers with an error.
+            AirflowApiError: If Airflow answers with an error, or not at all.
         """
-        return self._checked(self._client.request(method, f"/api/v2/{path}", **arguments), method, path)
+        return self._checked(self._send(method, path, **arguments), method, path)
+
+    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        try:
+            return self._client.request(method, f"/api/v2/{path}", **arguments)
+        except httpx.TransportError as error:
+            raise UnansweredError(f"Airflow at {self.base_url} did not answer {method} {path}: {error}") from error
 
     @staticmethod
     def _checked(response: httpx.Response, method: str, path: str) -> Any:
@@ -62,7 +78,7 @@ class AirflowApi:
                     "DAG import errors: "
                     + "; ".join(f"{e['filename']}: {last_line(e['stack_trace'])}" for e in errors)
                 )
-            response = self._client.get(f"/api/v2/dags/{dag_id}")
+            response = self._send("GET", f"dags/{dag_id}")
             if response.status_code == httpx.codes.OK:
                 dag: dict[str, Any] = response.json()
                 return dag
@@ -78,9 +94,18 @@ class AirflowApi:
         self.request("PATCH", f"dags/{dag_id}", json={"is_paused": False})
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
-        """Start a run by hand and return its id."""
-        answer = self.request("POST", f"dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf or {}})
-        return str(answer["dag_run_id"])
+        """Start a run by hand and return its id.
+
+        The id is chosen here, so a request that got no answer is sent again without starting a second run.
+        """
+        run_id = f"manual__{datetime.now(UTC).isoformat()}_{secrets.token_hex(4)}"
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
+        try:
+            self.request("POST", f"dags/{dag_id}/dagRuns", json=body)
+        except UnansweredError:
+            if self.run_state(dag_id, run_id) is None:
+                self.request("POST", f"dags/{dag_id}/dagRuns", json=body)
+        return run_id
 
     def backfill(self, dag_id: str, first: date, last: date, *, max_active_runs: int) -> int:
         """Start Airflow's own backfill of a date range, days that ran before included; return its id.
@@ -124,7 +149,7 @@ class AirflowApi:
         """
         dag_id = body["dag_id"]
         for wait in (1, 2, 4, 8, None):
-            response = self._client.post("/api/v2/backfills", json=body)
+            response = self._send("POST", "backfills", json=body)
             if response.status_code == httpx.codes.SERVICE_UNAVAILABLE and wait is not None:
                 for active in self.active_backfills(dag_id):
                     self.request("PUT", f"backfills/{active['id']}/cancel")
@@ -202,8 +227,8 @@ class AirflowApi:
 
     def run_state(self, dag_id: str, run_id: str) -> str | None:
         """State of a run, or ``None`` if Airflow has no such run."""
-        path = f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}"
-        response = self._client.get(path)
+        path = f"dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}"
+        response = self._send("GET", path)
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
         return str(self._checked(response, "GET", path)["state"])

@@ -22,6 +22,7 @@ from mlops.json_output import print_json
 from mlops.lineage_cli import impact, trace
 from mlops.models_cli import models_app, promote, rollback
 from mlops.models_compare import candidate, compare, current
+from mlops.new_cli import new
 from mlops.policy_cli import policy_app
 from mlops.report_cli import report_app
 from mlops.run_cli import run
@@ -30,6 +31,9 @@ from mlops.serve_cli import serve
 from mlops.snapshots_cli import snapshots_app
 from mlops.stack_cli import stack_app
 from mlops.status_cli import status
+from zenml_airflow.preload import collect_rarely
+
+collect_rarely()
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -60,6 +64,7 @@ app.command()(doctor)
 app.command()(status)
 app.command()(impact)
 app.command()(serve)
+app.command()(new)
 
 
 class CardForm(StrEnum):

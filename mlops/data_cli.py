@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 data_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="Source data: fetch it once, then replay its latest encounters as daily partitions.",
+    help="Source data: fetch it once, then replay its latest rows as daily partitions.",
 )
 
 Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
@@ -31,19 +31,17 @@ def fetch(
     source: Annotated[
         str,
         typer.Option(
-            help="`uci`, `synthetic`, `auto`, or the path or URL of an archive or CSV. `auto` takes what is "
-            "already there, else UCI, else synthetic data, and says which."
+            help="`synthetic`, `auto`, `uci` (the public source of the example), or the path or URL of a file. "
+            "`auto` takes what is already there, else the public source, else synthetic data, and says which."
         ),
     ] = "auto",
-    rows: Annotated[
-        int | None, typer.Option(min=1, help="Synthetic encounters to generate (default 100000).")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the synthetic encounters (default 42).")] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="Synthetic rows to generate (default 100000).")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the synthetic rows (default 42).")] = None,
     environment: Environment = "local",
 ) -> None:
-    """Bring the encounters into the raw folder.
+    """Bring the source data into the raw folder.
 
-    Real data is accepted only with the published sha256; a failed fetch leaves what was there before. Ctrl-C
+    Published data is accepted only with its published sha256; a failed fetch leaves what was there before. Ctrl-C
     keeps a `.part` file, and the next fetch of the same URL continues it.
 
     For example:
@@ -84,9 +82,9 @@ def feed(
     ] = False,
     environment: Environment = "local",
 ) -> None:
-    """Replay held-out encounters as landing partitions, one per day.
+    """Replay held-out rows as landing partitions, one per day.
 
-    No training run sees these encounters, and their outcome is left out. Feeding a day again changes
+    No training run sees these rows, and their outcome is left out. Feeding a day again changes
     nothing; a half-written day is redone.
 
     For example:
@@ -112,13 +110,13 @@ def feed(
                 on_day=advance,
             )
         for partition in fed:
-            console.print(f"{partition.day}  {partition.rows:>6,} encounters  {partition.status}")
+            console.print(f"{partition.day}  {partition.rows:>6,} rows  {partition.status}")
 
 
 @data_app.command()
 def outcomes(
     first_day: Annotated[
-        datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day of encounters, inclusive.")
+        datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day of the cases, inclusive.")
     ],
     last_day: Annotated[
         datetime | None,
@@ -126,7 +124,7 @@ def outcomes(
     ] = None,
     environment: Environment = "local",
 ) -> None:
-    """Deliver what became of the replayed encounters of some days: the labels that monitoring waits for.
+    """Deliver what became of the replayed cases of some days: the labels that monitoring waits for.
 
     Monitoring reads the outcomes of a day only when `label_delay_days` have passed, however early they come.
 

@@ -21,8 +21,6 @@ from mlops.runtime import deploy_all
 if TYPE_CHECKING:
     from zenml_airflow.settings import Settings
 
-TRAINING_DAG = "readmission_training"
-INFERENCE_DAG = "readmission_batch_inference"
 RUN_TIMEOUT_SECONDS = 1200.0
 TABLE_WIDTH = 140
 """Characters that hold the table with its ids uncut."""
@@ -59,7 +57,7 @@ def run_demo(settings: Settings, source: str, console: Console) -> None:
     with terminable(), _stopped_on_failure(settings, console):
         days = _prepare(settings, source, console)
         api = AirflowApi(settings)
-        _train(api, console)
+        _train(api, settings, console)
         _promote(settings, console)
         first, last = min(days), max(days)
         _backfill(api, settings, first, last, console)
@@ -67,6 +65,10 @@ def run_demo(settings: Settings, source: str, console: Console) -> None:
     _print(reports, console)
     console.print(f"Airflow, ZenML and the files agree. Took {time.monotonic() - started:.0f} s.\n")
     services.show_urls(settings, console.print)
+
+
+def _dag_id(settings: Settings, pipeline: str) -> str:
+    return f"{settings.use_case}_{pipeline}"
 
 
 def _prepare(settings: Settings, source: str, console: Console) -> dict[date, int]:
@@ -89,7 +91,7 @@ def _prepare(settings: Settings, source: str, console: Console) -> dict[date, in
         config=config,
         force=True,
     )
-    console.print(f"fed {len(fed)} days from {first}: {sum(part.rows for part in fed)} encounters")
+    console.print(f"fed {len(fed)} days from {first}: {sum(part.rows for part in fed)} rows")
     _title(console, "Deploy")
     deploy_all(settings, console.print)
     _title(console, "Services")
@@ -97,12 +99,13 @@ def _prepare(settings: Settings, source: str, console: Console) -> dict[date, in
     return {part.day: part.rows for part in fed}
 
 
-def _train(api: AirflowApi, console: Console) -> None:
+def _train(api: AirflowApi, settings: Settings, console: Console) -> None:
     _title(console, "Train through Airflow")
-    api.wait_for_dag(TRAINING_DAG)
-    api.unpause(TRAINING_DAG)
-    run_id = api.trigger(TRAINING_DAG)
-    follow_run(api, TRAINING_DAG, run_id, console, timeout=RUN_TIMEOUT_SECONDS)
+    dag_id = _dag_id(settings, "training")
+    api.wait_for_dag(dag_id)
+    api.unpause(dag_id)
+    run_id = api.trigger(dag_id)
+    follow_run(api, dag_id, run_id, console, timeout=RUN_TIMEOUT_SECONDS)
 
 
 def _promote(settings: Settings, console: Console) -> None:
@@ -119,14 +122,15 @@ def _promote(settings: Settings, console: Console) -> None:
 
 def _backfill(api: AirflowApi, settings: Settings, first: date, last: date, console: Console) -> None:
     _title(console, f"Backfill {first} to {last} with Airflow")
-    api.wait_for_dag(INFERENCE_DAG)
-    api.unpause(INFERENCE_DAG)
-    before = {run["dag_run_id"]: run["end_date"] for run in api.runs(INFERENCE_DAG)}
-    api.backfill(INFERENCE_DAG, first, last, max_active_runs=settings.demo.max_active_runs)
+    dag_id = _dag_id(settings, "batch_inference")
+    api.wait_for_dag(dag_id)
+    api.unpause(dag_id)
+    before = {run["dag_run_id"]: run["end_date"] for run in api.runs(dag_id)}
+    api.backfill(dag_id, first, last, max_active_runs=settings.demo.max_active_runs)
     total = (last - first).days + 1
 
     def poll() -> list[dict[str, Any]]:
-        runs = api.runs_of_days(INFERENCE_DAG, first, last).values()
+        runs = api.runs_of_days(dag_id, first, last).values()
         # A run of an earlier demo counts only once it has been run again.
         return [
             run if run["end_date"] != before.get(run["dag_run_id"], "") else {**run, "state": "queued"}
@@ -143,7 +147,7 @@ def _backfill(api: AirflowApi, settings: Settings, first: date, last: date, cons
     failed = [run for run in runs if run["state"] == "failed"]
     if failed:
         run_id = failed[0]["dag_run_id"]
-        raise AirflowApiError(f"{run_id} failed: {api.failure(INFERENCE_DAG, run_id)}")
+        raise AirflowApiError(f"{run_id} failed: {api.failure(dag_id, run_id)}")
 
 
 def reconcile(api: AirflowApi, settings: Settings, fed: dict[date, int]) -> list[DayReport]:
@@ -157,7 +161,7 @@ def reconcile(api: AirflowApi, settings: Settings, fed: dict[date, int]) -> list
     Raises:
         DisagreementError: If they differ; every difference is listed.
     """
-    airflow_runs = api.runs_of_days(INFERENCE_DAG, min(fed), max(fed))
+    airflow_runs = api.runs_of_days(_dag_id(settings, "batch_inference"), min(fed), max(fed))
     problems: list[str] = []
     reports = []
     for day, rows in sorted(fed.items()):
@@ -175,6 +179,7 @@ def _reconcile_day(
 ) -> tuple[DayReport | None, list[str]]:
     from zenml.client import Client
 
+    from zenml_pipelines.contract import ROW_ID
     from zenml_pipelines.partitions import PartitionStore, read_predictions, read_quarantine
 
     if run is None or run["state"] != "success":
@@ -183,7 +188,7 @@ def _reconcile_day(
     manifest = PartitionStore(predictions).manifest(day)
     zenml_run = Client().get_pipeline_run(manifest["zenml_run_id"], hydrate=True)
     recorded = cast("dict[str, Any]", zenml_run.run_metadata.get("batch_summary", {}))
-    scored_ids = set(read_predictions(predictions, day)["encounter_id"])
+    scored_ids = set(read_predictions(predictions, day)[ROW_ID])
     quarantined = len(read_quarantine(settings.resolve(settings.storage.quarantine), day))
     steps = zenml_run.snapshot.step_configurations if zenml_run.snapshot else {}
     facts: dict[str, tuple[object, object]] = {

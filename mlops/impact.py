@@ -51,12 +51,12 @@ class DayImpact(_ScoresImpact):
     Attributes:
         predictions: All its predictions.
         exact: Whether exactly these are affected; if not, the records cannot tell them from the others.
-        encounter_ids: The encounters, if they are asked for.
+        row_ids: The ids of the rows, if they are asked for.
     """
 
     predictions: int
     exact: bool
-    encounter_ids: tuple[int, ...] | None = None
+    row_ids: tuple[int, ...] | None = None
 
 
 class Impact(BaseModel):
@@ -90,7 +90,7 @@ def impact_of_file(settings: Settings, named: str, *, replaced: bool, ids: bool)
         settings: Settings of the environment.
         named: ``date=DAY/NAME.parquet`` in the landing zone, the location of training data, or a sha256.
         replaced: List partitions too that were replaced since.
-        ids: List the encounters.
+        ids: List the ids.
 
     Raises:
         TraceError: If nothing was made from such a file.
@@ -191,7 +191,7 @@ def _impact(
                 affected=one.rows,
                 predictions=manifest.rows,
                 exact=one.exact,
-                encounter_ids=tuple(forward.affected_ids(stores, one)) if ids else None,
+                row_ids=tuple(forward.affected_ids(stores, one)) if ids else None,
             )
         )
     return Impact(

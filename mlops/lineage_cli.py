@@ -35,12 +35,12 @@ _SHOWN_FACTS = 5
 
 
 def trace(
-    encounter_id: Annotated[int | None, typer.Argument(help="An encounter that was scored.")] = None,
+    case_id: Annotated[int | None, typer.Argument(metavar="[ID]", help="Id of a row that was scored.")] = None,
     date: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only its predictions of this day.")
     ] = None,
     prediction: Annotated[
-        str | None, typer.Option(metavar="RUN/ID", help="One prediction: ZenML run id or day, and encounter.")
+        str | None, typer.Option(metavar="RUN/ID", help="One prediction: ZenML run id or day, and the row's id.")
     ] = None,
     model_version: Version = None,
     run: Run = None,
@@ -67,24 +67,24 @@ def trace(
     from mlops.runtime import enter
 
     asked = {
-        "ENCOUNTER_ID": encounter_id,
+        "ID": case_id,
         "--prediction": prediction,
         "--model-version": model_version,
         "--run": run,
     }
     which = _one_of(asked)
     for name, given in (("--date", date is not None), ("--all", include_replaced)):
-        if given and which != "ENCOUNTER_ID":
-            raise typer.BadParameter(f"{name} has an effect with an ENCOUNTER_ID only.")
+        if given and which != "ID":
+            raise typer.BadParameter(f"{name} has an effect with an ID only.")
     if as_json and dot:
         raise typer.BadParameter("--json and --dot both print: choose one.")
     with sentences():
         settings = enter(environment)
         from mlops import tracing
 
-        if encounter_id is not None:
+        if case_id is not None:
             day = date.date() if date else None
-            report = tracing.trace_encounter(settings, encounter_id, day, replaced=include_replaced, verify=verify)
+            report = tracing.trace_case(settings, case_id, day, replaced=include_replaced, verify=verify)
         elif prediction is not None:
             report = tracing.trace_prediction(settings, prediction, verify=verify)
         elif model_version is not None:
@@ -103,7 +103,7 @@ def impact(
     ] = None,
     model_version: Version = None,
     run: Run = None,
-    list_ids: Annotated[bool, typer.Option("--list", help="Also list the encounters.")] = False,
+    list_ids: Annotated[bool, typer.Option("--list", help="Also list the ids.")] = False,
     include_replaced: All = False,
     as_json: AsJson = False,
     environment: Environment = "local",
@@ -194,8 +194,8 @@ def _show_impact(found: Impact) -> None:
         )
     console.print(table)
     for day in found.days:
-        if day.encounter_ids is not None:
-            console.print(f"{day.date}: {' '.join(map(str, day.encounter_ids))}", highlight=False)
+        if day.row_ids is not None:
+            console.print(f"{day.date}: {' '.join(map(str, day.row_ids))}", highlight=False)
     more = "" if not found.replaced else f"; {found.replaced} more in partitions that were replaced since (--all)"
     console.print(f"{found.affected} predictions are affected{more}", highlight=False)
     if found.shadow:

@@ -83,7 +83,7 @@ def compare(
             other = None
         newer = recorded_card(model, number)
         older = None if other is None else recorded_card(model, other)
-        sys.stdout.write(markdown(newer, older, stage=stage, contest=_contest(model, number)))
+        sys.stdout.write(markdown(newer, older, stage=stage, contest=contest_of(model, number)))
 
 
 def markdown(newer: CardContent, older: CardContent | None, *, stage: str, contest: Any | None) -> str:
@@ -147,10 +147,15 @@ def _in_stage(model: str, stage: str) -> int | None:
     return next((int(row["version"]) for row in version_rows(model) if row["stage"] == stage), None)
 
 
-def _contest(model: str, number: int) -> Any | None:
+def contest_of(model: str, number: int) -> Any | None:
+    """What ``champion_challenger`` found about a version; ``None`` if it has not looked at it."""
     from zenml.client import Client
 
     from zenml_pipelines.comparison import COMPARISON_METADATA, Comparison
 
     recorded = Client().get_model_version(model, number).run_metadata.get(COMPARISON_METADATA)
-    return None if recorded is None else Comparison.model_validate(recorded)
+    if not isinstance(recorded, dict):
+        return None
+    # The run that compared is recorded beside what it found.
+    found: dict[str, Any] = {name: value for name, value in recorded.items() if name in Comparison.model_fields}
+    return Comparison.model_validate(found)

@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 """The only address that a local service listens on."""
 
-SQLITE_CONNECT_ARGS = {"timeout": 60}
-"""Seconds that an Airflow component waits for another one's write; sqlite3 gives up after 5."""
-
 CODE_PACKAGES = ("zenml_pipelines", "governance")
 """Packages that travel with a snapshot: what a step imports and the bridge does not."""
 
@@ -86,8 +83,8 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
     else:
         store = {
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "mlops.runtime.SQLITE_CONNECT_ARGS",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC": "mlops.runtime.SQLITE_CONNECT_ARGS",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "mlops.sqlite_locking.CONNECT_ARGS",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS_ASYNC": "mlops.sqlite_locking.CONNECT_ARGS",
         }
     return {
         **zenml_environment(settings),
@@ -111,10 +108,10 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": bundle_list(
             LocalBundle(kind="local"), str(settings.dags_dir)
         ),
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": str(settings.services.parse_interval_seconds),
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT_CHECK_INTERVAL": "30",
         "AIRFLOW__TRACES__OTEL_ON": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",

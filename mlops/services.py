@@ -215,6 +215,12 @@ def prepare(settings: Settings, progress: Callable[[str], None]) -> None:
         "end_workers_with_scheduler(sys.argv, executor=executor)\n",
         encoding="utf-8",
     )
+    plugin = home / "plugins" / "local_sqlite.py"
+    if settings.services.airflow_database is None:
+        plugin.parent.mkdir(parents=True, exist_ok=True)
+        plugin.write_text("from mlops.sqlite_plugin import SqlitePlugin\n", encoding="utf-8")
+    else:
+        plugin.unlink(missing_ok=True)
     ensure_password(settings)
     progress("migrating Airflow's database")
     result = subprocess.run(

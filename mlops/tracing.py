@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from governance.lineage import Kind, Lineage, Node, Report, State
 from governance.lineage.nodes import facts
 from governance.lineage.records import versions_of_run
+from zenml_pipelines.contract import CASE, ROW_ID
 from zenml_pipelines.partitions import file_sha256
 from zenml_pipelines.tracing import backward, forward
 from zenml_pipelines.tracing.backward import Evidence, FoundRow
@@ -40,22 +41,22 @@ def stores_of(settings: Settings) -> Stores:
     )
 
 
-def trace_encounter(
-    settings: Settings, encounter_id: int, day: date | None, *, replaced: bool, verify: bool = True
+def trace_case(
+    settings: Settings, case_id: int, day: date | None, *, replaced: bool, verify: bool = True
 ) -> Report:
-    """Trace the predictions of an encounter, one tree for each.
+    """Trace the predictions of a case, one tree for each.
 
     Raises:
         TraceError: If there is none.
         PartitionError: If a file of predictions that had to be read is gone.
     """
-    asked = {"encounter": str(encounter_id), **({"date": day.isoformat()} if day else {})}
-    found = backward.find_encounter(stores_of(settings), encounter_id, day, replaced=replaced)
-    return _report(settings, asked, encounter_id, found, verify=verify)
+    asked = {CASE: str(case_id), **({"date": day.isoformat()} if day else {})}
+    found = backward.find_case(stores_of(settings), case_id, day, replaced=replaced)
+    return _report(settings, asked, case_id, found, verify=verify)
 
 
 def trace_prediction(settings: Settings, named: str, *, verify: bool = True) -> Report:
-    """Trace one prediction, named as ``RUN/ENCOUNTER`` or ``DATE/ENCOUNTER``, replaced ones included.
+    """Trace one prediction, named as ``RUN/ID`` or ``DATE/ID``, replaced ones included.
 
     Raises:
         TraceError: If there is none, or the name has another form.
@@ -63,14 +64,14 @@ def trace_prediction(settings: Settings, named: str, *, verify: bool = True) -> 
     """
     match = _PREDICTION.match(named)
     if match is None:
-        raise TraceError(f"--prediction wants RUN/ENCOUNTER_ID or DATE/ENCOUNTER_ID, found {named!r}.")
-    encounter_id, where = int(match["id"]), match["where"]
+        raise TraceError(f"--prediction wants RUN/ID or DATE/ID, found {named!r}.")
+    case_id, where = int(match["id"]), match["where"]
     try:
         day, run = date.fromisoformat(where), None
     except ValueError:
         day, run = None, where
-    found = backward.find_encounter(stores_of(settings), encounter_id, day, replaced=run is not None, run=run)
-    return _report(settings, {"prediction": named}, encounter_id, found, verify=verify)
+    found = backward.find_case(stores_of(settings), case_id, day, replaced=run is not None, run=run)
+    return _report(settings, {"prediction": named}, case_id, found, verify=verify)
 
 
 def trace_version(settings: Settings, named: str, *, verify: bool = True) -> Report:
@@ -110,29 +111,29 @@ def trace_run(settings: Settings, named: str, *, verify: bool = True) -> Report:
 
 
 def _report(
-    settings: Settings, asked: dict[str, str], encounter_id: int, found: list[FoundRow], *, verify: bool
+    settings: Settings, asked: dict[str, str], case_id: int, found: list[FoundRow], *, verify: bool
 ) -> Report:
     def training_row(run: PipelineRunResponse | None, data: dict[str, Any]) -> Node:
-        return _training_row(run, data, encounter_id)
+        return _training_row(run, data, case_id)
 
     stores = stores_of(settings)
     lineage = Lineage(_data_check(settings, verify=verify), training_row)
-    return Report(asked=asked, trees=tuple(_row_tree(stores, lineage, encounter_id, row) for row in found))
+    return Report(asked=asked, trees=tuple(_row_tree(stores, lineage, case_id, row) for row in found))
 
 
-def _row_tree(stores: Stores, lineage: Lineage, encounter_id: int, found: FoundRow) -> Node:
+def _row_tree(stores: Stores, lineage: Lineage, case_id: int, found: FoundRow) -> Node:
     kind = Kind.PREDICTION if found.scored else Kind.REFUSED_ROW
     what = "prediction" if found.scored else "quarantined row"
-    values = {name: value for name, value in found.values.items() if name != "encounter_id"}
+    values = {name: value for name, value in found.values.items() if name != ROW_ID}
     manifest, run = found.partition.manifest, str(found.values["zenml_run_id"])
     changed = found.evidence is not Evidence.CONFIRMED
     version = lineage.version(manifest.model_name, manifest.model_version, str(manifest.model_version_id))
     return Node(
         kind=kind,
-        title=f"{what} of encounter {encounter_id}, {found.partition.day}",
+        title=f"{what} of {CASE} {case_id}, {found.partition.day}",
         state=State.CHANGED if changed else State.RECORDED,
         note=f"{found.file.path} was changed after it was published" if changed else None,
-        facts=facts(encounter_id=encounter_id, file=found.file.path, row=found.row, **values),
+        facts=facts(**{ROW_ID: case_id}, file=found.file.path, row=found.row, **values),
         children=(
             _source_node(stores, found),
             _partition_node(found),
@@ -180,16 +181,16 @@ def _partition_node(found: FoundRow) -> Node:
     )
 
 
-def _training_row(run: PipelineRunResponse | None, data: dict[str, Any], encounter_id: int) -> Node:
+def _training_row(run: PipelineRunResponse | None, data: dict[str, Any], case_id: int) -> Node:
     from zenml_pipelines.tracing.training import part_of
 
-    what = f"encounter {encounter_id}"
-    last = data.get("last_encounter_id")
-    if run is None and (last is None or encounter_id <= int(last)):
+    what = f"{CASE} {case_id}"
+    last = data.get("last_row_id")
+    if run is None and (last is None or case_id <= int(last)):
         note = "The training run is not here, so nobody can tell whether the row was among its data."
         return Node(kind=Kind.TRAINING_ROW, title=what, state=State.MISSING, note=note)
     try:
-        part = part_of(run, encounter_id, None if last is None else int(last)) if run is not None else None
+        part = part_of(run, case_id, None if last is None else int(last)) if run is not None else None
     except (FileNotFoundError, RuntimeError) as error:
         return Node(kind=Kind.TRAINING_ROW, title=what, state=State.MISSING, note=f"{error}")
     if part is None:

@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from zenml_airflow.preload import collect_rarely
+
+collect_rarely()
+
 _TOGETHER = {
     "tests/e2e/test_main_job.py": "the main job",
     "tests/e2e/test_readme.py": "the main job",
@@ -39,6 +43,9 @@ os.environ.update(
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_SESSION / 'airflow' / 'airflow.db'}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLOPS_STATE_DIR": str(_SESSION / "state"),
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, (str(Path(__file__).parent / "startup"), os.environ.get("PYTHONPATH")))
+        ),
         "AUTO_OPEN_DASHBOARD": "false",
         "ZENML_ANALYTICS_OPT_IN": "false",
         "ZENML_CONFIG_PATH": str(_SESSION / "zenml"),

@@ -149,6 +149,8 @@ class StandingCondition(Condition):
 
     def inquire(self) -> Inquiry:
         """Look for what would end its candidacy."""
+        # First: if the candidate itself enters the stage between two questions, the second one says so.
+        holder = yield from holder_of(self.model, self.target)
         found = yield version_query(self.model, page=1, number=self.version)
         if not found:
             return self._ended("was deleted")
@@ -157,7 +159,6 @@ class StandingCondition(Condition):
             return self._ended(f"was moved meanwhile, from {self.stage or 'no stage'} to {now or 'no stage'}")
         if by := rejected_by(found[0], self.target):
             return self._ended(f"was rejected meanwhile by {by}")
-        holder = yield from holder_of(self.model, self.target)
         if holder != self.champion:
             was = self.champion or "no version"
             return self._ended(f"was compared with {was}, and {self.target} now holds {holder or 'no version'}")

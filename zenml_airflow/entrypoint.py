@@ -18,6 +18,7 @@ from types import FrameType
 from pydantic import ValidationError
 
 from zenml_airflow.context import CONTEXT_ENV, RunContext
+from zenml_airflow.preload import collect_rarely
 from zenml_airflow.problems import describe
 from zenml_airflow.runner import StepsRequest, run_steps
 from zenml_airflow.stopping import StepsStoppedError, ending_with_parent, request_stop
@@ -50,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ValidationError as error:
         parser.error(f"{REQUEST_ENV} or {CONTEXT_ENV} is missing or wrong: {describe(error, 'value')}")
     signal.signal(signal.SIGTERM, _stop)
+    collect_rarely()
     try:
         with ending_with_parent() if options.end_with_parent else nullcontext():
             result = run_steps(request, context, code_cache=options.code_cache)

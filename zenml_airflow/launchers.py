@@ -40,7 +40,7 @@ class SubprocessOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     python: str | None = None
-    stop_grace_seconds: float = Field(default=3.0, gt=0, le=4.5)
+    stop_grace_seconds: float = Field(default=4.0, gt=0, le=4.5)
 
 
 class DockerOptions(BaseModel):

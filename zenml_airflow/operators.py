@@ -105,9 +105,12 @@ class ZenMLSubprocessOperator(ZenMLSteps):
             server = server_environment(self.zenml_conn_id, settings.state_dir)
             told = {**self.variables(request, run_context), **server}
             code = self._run(command, {**step_environment(), **told}, folder)
-            if code:
+            found = _recorded(result)
+            if code and found is None:
                 raise LaunchError(f"The steps' process ended with {describe_exit(code)}: see the log above.")
-            found = json.loads(result.read_text(encoding="utf-8")) if result.is_file() else None
+            if code:
+                # Native libraries may abort a process that has nothing left to do but to end.
+                self.log.warning("The steps are done; their process then ended with %s.", describe_exit(code))
             return self.finish(context, found)
 
     def _interpreter(self) -> Path:
@@ -186,3 +189,12 @@ class ZenMLSubprocessOperator(ZenMLSteps):
         killer = threading.Timer(self.stop_grace_seconds, self._signal_group, (signal.SIGKILL,))
         killer.daemon = True
         killer.start()
+
+
+def _recorded(result: Path) -> dict[str, Any] | None:
+    """What a steps' process says at its very end; ``None`` where it did not come to that."""
+    try:
+        found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -79,13 +80,11 @@ class RunHistory:
         """Ask ZenML for the runs of the DAG run that ``context`` is about."""
         return cls(context, group_id, runs_of_dag_run(context.dag_run_key))
 
-    def replaced(self) -> PipelineRunResponse | None:
-        """The latest run of the same group that the next run takes the place of."""
-        for run in [self.current, *self.earlier]:
-            key = RunKey.parse(run.orchestrator_run_id) if run else None
-            if key and key.group_id == self.key.group_id:
-                return run
-        return None
+    def replaced(self) -> list[PipelineRunResponse]:
+        """The runs of the same group that the next run takes the place of, the latest first."""
+        runs = [self.current, *self.earlier] if self.current else self.earlier
+        group = self.key.group_id
+        return [run for run in runs if (key := RunKey.parse(run.orchestrator_run_id)) and key.group_id == group]
 
     def source_of(self, step: str, snapshot: PipelineSnapshotResponse) -> StepRunResponse | None:
         """The latest record of a step that has really run, in an earlier run of the same pipeline."""
@@ -135,7 +134,7 @@ def create_run(history: RunHistory, snapshot: PipelineSnapshotResponse) -> Pipel
             f"DAG id, run id and task group make a run name of {len(key)} characters, ZenML keeps "
             f"{RUN_NAME_LIMIT}: shorten one of them ({key})."
         )
-    replaced = history.replaced()
+    replaced = next(iter(history.replaced()), None)
     client = Client()
     run, created = client.zen_store.get_or_create_run(
         PipelineRunRequest(
@@ -291,23 +290,27 @@ def mark_stopping(run_id: UUID, steps: Sequence[str], reason: str) -> None:
             store.update_run_step(step.id, StepRunUpdate(status=ExecutionStatus.STOPPING))
 
 
-def close_run(run_id: UUID, reason: str, *, spare_running: Sequence[str] = ()) -> str:
+def close_run(run_id: UUID, reason: str | None, *, spare_running: Sequence[str] = ()) -> str:
     """End a run that nothing works on any more; return its status afterwards.
 
     Args:
         run_id: The run.
-        reason: Why, for people who read the record.
+        reason: Why, for people who read the record; ``None`` where the record says so already.
         spare_running: Steps that another task may be at work on: these are left to it.
     """
     from zenml.client import Client
     from zenml.enums import ExecutionStatus
+    from zenml.exceptions import IllegalOperationError
     from zenml.orchestrators.publish_utils import publish_stopped_step_run
 
-    _request_stopping(run_id, reason)
+    if reason is not None:
+        _request_stopping(run_id, reason)
     for name, step in latest_steps(run_id).items():
         alive = name in spare_running and step.status != ExecutionStatus.RETRYING
         if not step.status.is_finished and not alive:
-            publish_stopped_step_run(step.id)
+            # The process that is being stopped may record its end at this very moment.
+            with suppress(IllegalOperationError):
+                publish_stopped_step_run(step.id)
     return str(Client().get_pipeline_run(run_id, hydrate=False).status.value)
 
 

@@ -140,8 +140,7 @@ def _recording_the_end(request: StepsRequest, history: records.RunHistory) -> It
             yield work
         except StopRequested as stop:
             if work.run_id is not None:
-                others = [name for name in request.placed if name not in request.steps]
-                records.close_run(work.run_id, str(stop), spare_running=others)
+                records.close_run(work.run_id, str(stop), spare_running=_other_tasks(request))
             raise StepsStoppedError(f"Stopped: {stop}") from None
         except BaseException as error:
             if request.last_try and work.run_id is not None:
@@ -171,6 +170,7 @@ def _enter_run(
     """Return the run to work in and its records."""
     from zenml.enums import ExecutionStatus
 
+    _close_what_was_left_stopping(request, history)
     run = history.current
     done: list[StepRunResponse] = []
     if run is not None:
@@ -220,6 +220,20 @@ def _fill_in(
         if source is not None:
             records.adopt_step(run, source)
             found[name] = source
+
+
+def _close_what_was_left_stopping(request: StepsRequest, history: records.RunHistory) -> None:
+    """End these steps in earlier runs whose process was killed before it had recorded that it was stopped."""
+    from zenml.enums import ExecutionStatus
+
+    for run in history.replaced():
+        if run.status == ExecutionStatus.STOPPING:
+            records.close_run(run.id, None, spare_running=_other_tasks(request))
+
+
+def _other_tasks(request: StepsRequest) -> list[str]:
+    """The steps that other tasks may be at work on."""
+    return [name for name in request.placed if name not in request.steps]
 
 
 def _ended_badly(step: StepRunResponse) -> bool:

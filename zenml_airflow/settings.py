@@ -192,6 +192,8 @@ class ServiceSettings(_Section):
     """Loopback ports and sizes of the services that ``mlops up`` starts.
 
     Attributes:
+        parse_interval_seconds: How long Airflow waits before it reads a DAG file again that has not changed: a
+            pipeline that is deployed anew is seen within it.
         airflow_database: SQLAlchemy URL of Airflow's metadata database, from the variable
             ``MLOPS_AIRFLOW_DATABASE`` alone as it may hold a password; a SQLite file by default.
     """
@@ -199,6 +201,7 @@ class ServiceSettings(_Section):
     airflow_port: int = Field(gt=0, lt=65536)
     mlflow_port: int = Field(gt=0, lt=65536)
     parallelism: int = Field(gt=0)
+    parse_interval_seconds: int = Field(gt=0)
     airflow_database: SecretStr | None = None
 
 
@@ -245,6 +248,7 @@ class Settings(_Section):
 
     Attributes:
         environment: Name of the environment.
+        use_case: What the DAGs and their assets are named after: lower-case letters, digits, underscores.
         project_root: The checkout that holds ``configs/`` and ``dags/``.
         state_dir: Folder of everything that a local run writes.
         dags_dir: Folder of the DAG files that the local Airflow parses.
@@ -254,6 +258,7 @@ class Settings(_Section):
     """
 
     environment: str
+    use_case: str = Field(pattern="^[a-z][a-z0-9_]{0,39}$")
     project_root: Path
     state_dir: Path
     dags_dir: Path

@@ -140,6 +140,9 @@ def end_workers_with_scheduler(command: Sequence[str], *, executor: str) -> bool
     a transaction that it was in stays open, and its locks with it: the scheduler that follows skips those DAG runs
     for good (Airflow 3.3 with PostgreSQL). Their tasks would run beside the ones that it starts anew. Linux only.
 
+    A worker that Airflow starts in place of a dead one inherits the scheduler's own handler of SIGTERM, which does
+    nothing in a child; it gets the default back.
+
     Args:
         command: The process's command line.
         executor: Airflow's configured executors.
@@ -150,12 +153,18 @@ def end_workers_with_scheduler(command: Sequence[str], *, executor: str) -> bool
     if not is_forking_scheduler(command, executor) or not sys.platform.startswith("linux"):
         return False
     libc = ctypes.CDLL(None, use_errno=True)
+    scheduler = os.getpid()
     forking: list[int] = []
 
     def before() -> None:
         forking[:] = [os.getpid()]
 
-    os.register_at_fork(before=before, after_in_child=lambda: _end_with(forking[0], libc, signal.SIGTERM))
+    def after() -> None:
+        if forking[0] == scheduler:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _end_with(forking[0], libc, signal.SIGTERM)
+
+    os.register_at_fork(before=before, after_in_child=after)
     return True
 
 

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from zenml_pipelines.champion import Champion
+from zenml_pipelines.columns import FeatureSchema
 from zenml_pipelines.config import Provenance
-from zenml_pipelines.contract import FeatureSchema
-from zenml_pipelines.data.schema import ENCOUNTER_ID
+from zenml_pipelines.contract import ROW_ID
 from zenml_pipelines.landing import PartitionRef, check_digests, stream
 from zenml_pipelines.partitions import PartitionManifest, PartitionStore, StoredFile
 from zenml_pipelines.rows import SeenIds, arrow_schema, check_rows
@@ -148,7 +148,7 @@ class BatchSummary(_Record):
 
 PREDICTION_SCHEMA: Final = pa.schema(
     [
-        pa.field(ENCOUNTER_ID, pa.int64(), nullable=False),
+        pa.field(ROW_ID, pa.int64(), nullable=False),
         pa.field("risk", pa.float64(), nullable=False),
         pa.field("decision", pa.string(), nullable=False),
         pa.field("model_version", pa.int64(), nullable=False),
@@ -226,16 +226,14 @@ def quarantine_bad_rows(
     )
 
 
-def rejected_rows(checked: CheckedPartition, quarantine: PartitionStore) -> npt.NDArray[np.int64]:
+def rejected_rows(quarantine: PartitionStore, file: StoredFile) -> npt.NDArray[np.int64]:
     """Numbers of the rows in quarantine, in order: 8 bytes a bad row, all that grows with a partition.
 
     Raises:
         PartitionError: If the quarantine file is gone or damaged.
     """
-    quarantine.check(checked.quarantine)
-    with quarantine.fs.open(quarantine.absolute(checked.quarantine.path), "rb") as file:
-        numbers: npt.NDArray[np.int64] = pq.read_table(file, columns=[ROW_NUMBER]).column(ROW_NUMBER).to_numpy()
-    return numbers
+    quarantine.check(file)
+    return quarantine.column(file, ROW_NUMBER)
 
 
 def score_good_rows(
@@ -328,7 +326,7 @@ def _predictions(
     rows = good.num_rows
     decision = np.where(flagged, Decision.HIGH_RISK.value, Decision.LOW_RISK.value)
     columns = [
-        good.column(ENCOUNTER_ID),
+        good.column(ROW_ID),
         pa.array(risk),
         pa.array(decision, pa.string()),
         pa.array(np.full(rows, version), pa.int64()),

@@ -12,8 +12,8 @@ from zenml.enums import ModelStages
 from zenml.models import ModelVersionPipelineRunRequest, ModelVersionResponse
 
 from governance.steps.data_checks import PROFILE_METADATA, DataProfile
-from zenml_pipelines.contract import FeatureSchema
-from zenml_pipelines.data.schema import PATIENT_ID
+from zenml_pipelines.columns import FeatureSchema
+from zenml_pipelines.contract import GROUP_ID
 from zenml_pipelines.examination import Rival
 
 MODEL_ARTIFACT = "risk_model"
@@ -142,7 +142,7 @@ def champion_profile(model_name: str, stage: str) -> tuple[DataProfile | None, s
 
 
 def find_rival(model_name: str, stage: str) -> tuple[Rival | None, str]:
-    """The version in a stage with the patients it was trained on, read from its run.
+    """The version in a stage with the groups it was trained on, read from its run.
 
     Returns:
         The rival and its name, or ``None`` and the reason why there is none to compare with: no version in the
@@ -156,7 +156,7 @@ def find_rival(model_name: str, stage: str) -> tuple[Rival | None, str]:
     train = training_part(champion)
     if train is None:
         return None, f"the training rows of {name} are gone, so no row is known to be new to it: undecided"
-    return Rival(name=name, model=load_model(champion), patients=train[PATIENT_ID].unique()), name
+    return Rival(name=name, model=load_model(champion), groups=train[GROUP_ID].unique()), name
 
 
 def training_part(champion: Champion) -> pd.DataFrame | None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from governance.steps.resampling import group_weights, interval, weighted_auc
 from governance.steps.rules import ContestRules, SubgroupRules
 from zenml_pipelines.config import BootstrapConfig
+from zenml_pipelines.contract import CASE
 from zenml_pipelines.evaluation import resampled_metrics
 
 Array = npt.NDArray[Any]
@@ -80,8 +81,8 @@ class Comparison(BaseModel):
         reason: What it rests on, in a sentence.
         rows: Rows that neither trained on.
         positives: Those with the event.
-        first: First of these encounters.
-        last: Last of these encounters.
+        first: First of these rows.
+        last: Last of these rows.
         confidence: Coverage of the intervals, 0 to 1.
         differences: The metrics on all rows.
         groups: The AUC by group of people.
@@ -120,7 +121,7 @@ def compare(
     risks: tuple[Array, Array],
     *,
     order: str,
-    patients: str,
+    unit: str,
     bootstrap: BootstrapConfig,
     subgroups: SubgroupRules,
     rules: ContestRules,
@@ -128,8 +129,8 @@ def compare(
 ) -> Comparison:
     """Compare two models on labelled rows that neither trained on.
 
-    A resample draws patients, and both models are measured on the same resample: what makes a row easy or hard
-    for both cancels out, so the interval of the difference is narrower than the two models' own ones.
+    A resample draws units of rows, and both models are measured on the same resample: what makes a row easy or
+    hard for both cancels out, so the interval of the difference is narrower than the two models' own ones.
 
     Args:
         contest: The versions.
@@ -137,7 +138,7 @@ def compare(
         labels: n labels, 0 or 1.
         risks: n probabilities of the challenger, and n of the champion.
         order: Column that orders the rows in time.
-        patients: Column of the patient's identity.
+        unit: Column that says which rows belong together.
         bootstrap: How intervals are made.
         subgroups: The groups.
         rules: What counts as better or worse.
@@ -151,7 +152,7 @@ def compare(
             verdict=Verdict.UNDECIDED,
             reason=f"{len(frame)} rows with {positives} events are new to both, {rules.min_positives} are needed.",
         )
-    weights = group_weights(frame[patients].to_numpy(), bootstrap.resamples, seed)
+    weights = group_weights(frame[unit].to_numpy(), bootstrap.resamples, seed)
     both = [resampled_metrics(labels, found, _with_all(weights), tuple(rules.margins)) for found in risks]
     differences = tuple(
         _difference(name, (both[0][name], both[1][name]), labels, margin, bootstrap.confidence)
@@ -271,6 +272,6 @@ def _by_time(order: pd.Series, labels: Array, risks: tuple[Array, Array], slices
             continue
         once = np.ones((1, len(part)))
         areas = tuple(weighted_auc(labels[part], each[part], once) for each in risks)
-        name = f"encounters {int(order.iloc[part[0]])} to {int(order.iloc[part[-1]])}"
+        name = f"{CASE}s {int(order.iloc[part[0]])} to {int(order.iloc[part[-1]])}"
         found.append(_difference("roc_auc", (areas[0], areas[1]), labels[part], 0.0, 0.0, name, judged=False))
     return tuple(found)

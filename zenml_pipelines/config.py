@@ -95,8 +95,8 @@ class TrainingConfig(_Config):
     Attributes:
         raw_data: Location of the source CSV.
         model_name: Name of the model in ZenML's Model Control Plane.
-        holdout_fraction: Latest share of the encounters, reserved for the daily feed.
-        test_fraction: Latest share of the remaining encounters, held out for the evaluation.
+        holdout_fraction: Latest share of the rows, reserved for the daily feed.
+        test_fraction: Latest share of the remaining rows, held out for the evaluation.
         estimator: Which estimator is trained; a run may override it with the parameter ``estimator``.
         hist_gradient_boosting: Its hyper-parameters.
         logistic_regression: Its hyper-parameters.
@@ -259,7 +259,7 @@ class MonitoringConfig(_Config):
     Attributes:
         landing: Root of the daily input partitions.
         predictions: Root of the daily predictions.
-        outcomes: Root of what became of the patients.
+        outcomes: Root of what became of the cases that were scored.
         findings: Root of what monitoring found.
         model_name: Name of the model in ZenML's Model Control Plane.
         batch_rows: Rows in memory at once.

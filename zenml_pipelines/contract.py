@@ -9,49 +9,43 @@ the model treats them as unknown.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from zenml_pipelines.columns import ColumnRule, ColumnType, Exclusion, FeatureSchema
+from zenml_pipelines.data.schema import (
+    DRUG_COLUMNS,
+    ENCOUNTER_ID,
+    LABEL,
+    NOT_MEASURED,
+    PATIENT_ID,
+    TERMINAL_DISPOSITIONS,
+    Readmitted,
+)
 
-from zenml_pipelines.data.schema import DRUG_COLUMNS, ENCOUNTER_ID, NOT_MEASURED, PATIENT_ID
+CASE: Final = "encounter"
+"""What one row is, for sentences."""
+
+GROUP: Final = "patient"
+"""What rows can have in common, so that they are not independent."""
+
+ROW_ID: Final = ENCOUNTER_ID
+GROUP_ID: Final = PATIENT_ID
+LABELS: Final = tuple(value.value for value in Readmitted)
+"""The values that the label may have."""
+
+EVENT: Final = Readmitted.WITHIN_30_DAYS.value
+"""The value of the label whose probability is the risk."""
 
 DISPOSITION: Final = "discharge_disposition_id"
+EXCLUDED: Final[Exclusion | None] = Exclusion(
+    column=DISPOSITION, codes=TERMINAL_DISPOSITIONS, meaning="death or hospice: there is nothing to predict"
+)
+"""Discharges after which nobody can be readmitted."""
+
 DIAGNOSES: Final = ("diag_1", "diag_2", "diag_3")
 AGE_BANDS: Final = tuple(f"[{low}-{low + 10})" for low in range(0, 100, 10))
 DOSAGE_CHANGES: Final = ("No", "Down", "Steady", "Up")
 """What happened to a drug's dosage during the stay, in the order in which the features count it."""
-
-
-class ColumnType(StrEnum):
-    """The two types a column has in a partition: 64-bit integer or text."""
-
-    INTEGER = "integer"
-    TEXT = "text"
-
-
-class ColumnRule(BaseModel):
-    """What one column may hold.
-
-    Attributes:
-        name: Name of the column.
-        type: Its type.
-        required: Whether a missing value makes the row bad.
-        minimum: Smallest accepted integer, inclusive.
-        maximum: Largest accepted integer, inclusive.
-        values: Closed vocabulary; ``None`` leaves it open.
-        feature: Whether the model reads the column.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    type: ColumnType
-    required: bool = True
-    minimum: int | None = None
-    maximum: int | None = None
-    values: tuple[str, ...] | None = None
-    feature: bool = True
 
 
 def _count(name: str, minimum: int, maximum: int) -> ColumnRule:
@@ -107,23 +101,20 @@ COLUMN_RULES: Final[tuple[ColumnRule, ...]] = (
 """Every column of a daily partition, in order. The source data has the target after them."""
 
 
-class FeatureSchema(BaseModel):
-    """What a model's input must look like; stored beside the model.
-
-    Attributes:
-        columns: The contract of every input column, in order.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    columns: tuple[ColumnRule, ...]
-
-    @property
-    def features(self) -> list[str]:
-        """Names of the columns that the model reads, in the order it was trained with."""
-        return [rule.name for rule in self.columns if rule.feature]
-
-
 def feature_schema() -> FeatureSchema:
     """The feature schema of a model trained by this code."""
     return FeatureSchema(columns=COLUMN_RULES)
+
+
+__all__ = [
+    "CASE",
+    "COLUMN_RULES",
+    "EVENT",
+    "EXCLUDED",
+    "GROUP",
+    "GROUP_ID",
+    "LABEL",
+    "LABELS",
+    "ROW_ID",
+    "feature_schema",
+]

@@ -1,4 +1,4 @@
-"""How good is a risk model: metrics with bootstrap intervals that respect repeated patients."""
+"""How good is a risk model: metrics with bootstrap intervals that respect groups of rows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from governance.steps.limits import Estimate, MetricReport
+from zenml_pipelines.contract import GROUP
 
 Array = npt.NDArray[Any]
 
@@ -28,11 +29,10 @@ def evaluate(
     resamples: int,
     confidence: float,
     seed: int,
-    unit: str = "patient",
 ) -> MetricReport:
     """Measure a risk model, each metric with a percentile bootstrap interval.
 
-    A resample draws whole groups with replacement, because rows of one patient are not independent: intervals
+    A resample draws whole groups with replacement, because rows of one group are not independent: intervals
     from drawn rows would be too narrow. All resamples are weights on one sorted array, so nothing is sorted
     twice.
 
@@ -46,7 +46,6 @@ def evaluate(
         resamples: Number of resamples.
         confidence: Coverage of the intervals, 0 to 1.
         seed: Seed of the draw.
-        unit: Name of what is drawn, for the report.
 
     Returns:
         ``roc_auc``, ``average_precision``, ``average_precision_lift`` (over the base rate), ``base_rate``,
@@ -90,7 +89,7 @@ def evaluate(
         metrics=metrics,
         confidence=confidence,
         resamples=resamples,
-        resampled_unit=unit,
+        resampled_unit=GROUP,
     )
 
 

@@ -1,4 +1,4 @@
-"""What the gates want to know about encounters and about a risk model: the shared checks, told our columns."""
+"""What the gates want to know about the data and about a risk model: the shared checks, told our columns."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ from governance.steps.model_checks import (
 from governance.steps.resampling import group_weights
 from governance.steps.subgroups import subgroup_measures
 from zenml_pipelines.config import TrainingConfig
-from zenml_pipelines.contract import feature_schema
-from zenml_pipelines.data.schema import ENCOUNTER_ID, LABEL, PATIENT_ID, Readmitted
+from zenml_pipelines.contract import GROUP_ID, LABEL, LABELS, ROW_ID, feature_schema
 from zenml_pipelines.scoring import score
 from zenml_pipelines.splitting import labels
 from zenml_pipelines.validation import InvalidTrainingDataError, validate_training_data
@@ -50,15 +49,15 @@ class Rival:
     Attributes:
         name: What people call it.
         model: Its scikit-learn Pipeline.
-        patients: The patients it was trained on.
+        groups: The groups it was trained on.
     """
 
     name: str
     model: Any
-    patients: Array
+    groups: Array
 
 
-def examine_encounters(
+def examine_rows(
     frame: pd.DataFrame,
     reference: DataProfile | None,
     source: str,
@@ -66,10 +65,10 @@ def examine_encounters(
     modified_at: datetime | None,
     now: datetime,
 ) -> tuple[Examination, DataProfile]:
-    """Examine the encounters that training may see. Nothing is raised: an empty frame is examined too.
+    """Examine the rows that training may see. Nothing is raised: an empty frame is examined too.
 
     Args:
-        frame: n encounters with label.
+        frame: n rows with label.
         reference: Profile of the data that the version in production was trained on.
         source: What the reference is, or why there is none.
         modified_at: When the source file was written, if its storage tells.
@@ -81,13 +80,13 @@ def examine_encounters(
         broken: Sequence[str] = ()
     except InvalidTrainingDataError as error:
         broken = str(error).splitlines()[1:] or [str(error)]
-    known = frame[LABEL].isin([value.value for value in Readmitted]) if LABEL in frame.columns else None
+    known = frame[LABEL].isin(LABELS) if LABEL in frame.columns else None
     measures = (
         schema_measure([line.removeprefix("- ") for line in broken]),
         *size_measures(found, reference, source),
         *missing_measures(found, reference, source, required=feature_schema().features),
         change_measure(found, reference, source),
-        duplicate_measure(frame, (ENCOUNTER_ID,)),
+        duplicate_measure(frame, (ROW_ID,)),
         *label_measures(None if known is None else labels(frame).where(known), len(frame)),
         age_measure("source_age_days", modified_at, now, "the source file"),
     )
@@ -108,30 +107,30 @@ def examine_risk_model(
     Args:
         model: The fitted scikit-learn Pipeline; the columns it reads are those it was fitted with.
         train: Its training rows.
-        test: Later rows of other patients.
+        test: Later rows of other groups.
         config: The run's configuration.
         rival: The champion, if there is one to compare with.
         no_rival: Why there is none.
     """
     features = [str(name) for name in model.feature_names_in_]
-    identifiers = (ENCOUNTER_ID, PATIENT_ID)
+    identifiers = tuple(dict.fromkeys((ROW_ID, GROUP_ID)))
     truth, test_truth = labels(train).to_numpy(), labels(test).to_numpy()
-    patients, order = train[PATIENT_ID].to_numpy(), train[ENCOUNTER_ID].to_numpy()
-    test_patients, test_order = test[PATIENT_ID].to_numpy(), test[ENCOUNTER_ID].to_numpy()
+    groups, order = train[GROUP_ID].to_numpy(), train[ROW_ID].to_numpy()
+    test_groups, test_order = test[GROUP_ID].to_numpy(), test[ROW_ID].to_numpy()
     risks = score(model, test)
     rules, bootstrap = config.examination, config.bootstrap
-    weights = group_weights(test_patients, bootstrap.resamples, config.seed)
+    weights = group_weights(test_groups, bootstrap.resamples, config.seed)
 
     def predict(frame: pd.DataFrame) -> Array:
         return score(model, frame)
 
     scored = list(dict.fromkeys([*features, *identifiers]))
-    alone = feature_measures(train[scored], truth, patients, order, identifiers)
+    alone = feature_measures(train[scored], truth, groups, order, identifiers)
     return Examination(
         measures=(
-            *name_measures(features, (LABEL, *identifiers), train, patients),
+            *name_measures(features, (LABEL, *identifiers), train, groups),
             *alone,
-            *split_measures(patients, test_patients, order, test_order),
+            *split_measures(groups, test_groups, order, test_order),
             *share_measures(alone, features, auc(test_truth, risks)),
             *subgroup_measures(
                 test,
@@ -142,7 +141,7 @@ def examine_risk_model(
                 threshold=config.decision_threshold,
                 confidence=bootstrap.confidence,
             ),
-            refit_measure(model, train[features], truth, patients, rules.stability, seed=config.seed),
+            refit_measure(model, train[features], truth, groups, rules.stability, seed=config.seed),
             slice_measure(test_truth, risks, test_order, rules.stability),
             *latency_measures(predict, test, rules.latency),
             _against(rival, no_rival, test, test_truth, risks, weights, config),
@@ -161,7 +160,7 @@ def _against(
 ) -> Measure:
     if rival is None:
         return no_champion(no_rival)
-    new = ~np.isin(test[PATIENT_ID].to_numpy(), rival.patients)
+    new = ~np.isin(test[GROUP_ID].to_numpy(), rival.groups)
     return champion_measure(
         truth[new],
         risks[new],

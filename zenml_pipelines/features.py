@@ -55,6 +55,9 @@ _ICD9_NAMES: Final = np.array(
     dtype=object,
 )  # fmt: skip
 
+GROUPED: Final[tuple[str, ...]] = DIAGNOSES
+"""Columns with more codes than a model or a day can hold: they are grouped, see :func:`grouped`."""
+
 CODES: Final = ("admission_type_id", "discharge_disposition_id", "admission_source_id")
 TEXTS: Final = ("race", "gender", "payer_code", "medical_specialty", "max_glu_serum", "A1Cresult")
 
@@ -71,7 +74,7 @@ NUMERIC_FEATURES: Final = (
 CATEGORICAL_FEATURES: Final = (*CODES, *TEXTS, *(f"{name}_group" for name in DIAGNOSES))
 
 
-def icd9_group(codes: pd.Series) -> pd.Series:
+def grouped(codes: pd.Series) -> pd.Series:
     """Group ICD-9-CM codes by block.
 
     Args:
@@ -92,7 +95,7 @@ def icd9_group(codes: pd.Series) -> pd.Series:
     return pd.Series(group, index=codes.index, dtype="object")
 
 
-class EncounterFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class RowFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Turn raw encounter columns into ``NUMERIC_FEATURES`` and ``CATEGORICAL_FEATURES``.
 
     Input: a frame of n rows with at least the columns that the contract marks as features. Output: a frame of
@@ -124,7 +127,7 @@ class EncounterFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         for name in TEXTS:
             columns[name] = X[name].astype("object").where(X[name].notna(), "missing")
         for name in DIAGNOSES:
-            columns[f"{name}_group"] = icd9_group(X[name])
+            columns[f"{name}_group"] = grouped(X[name])
         return pd.DataFrame(columns, index=X.index)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray[Any, np.dtype[Any]]:  # noqa: ARG002

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from zenml_pipelines.contract import FeatureSchema
+from zenml_pipelines.columns import FeatureSchema
 from zenml_pipelines.partitions import file_sha256
 from zenml_pipelines.rows import SchemaBrokenError, arrow_schema, check_file_schema
 
@@ -154,7 +154,9 @@ def stream(
                 if offset + rows <= first or offset >= end:
                     offset += rows
                     continue
-                for batch in parquet.iter_batches(batch_size=batch_rows, row_groups=[group], columns=target.names):
+                for batch in parquet.iter_batches(
+                    batch_size=batch_rows, row_groups=[group], columns=target.names, use_threads=False
+                ):
                     low, high = max(first - offset, 0), min(end - offset, batch.num_rows)
                     if low < high:
                         yield offset + low, batch.slice(low, high - low).select(target.names).cast(target)

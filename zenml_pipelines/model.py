@@ -16,7 +16,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from governance.steps.materializers import SkopsMaterializer
 from zenml_pipelines.config import Estimator, TrainingConfig
-from zenml_pipelines.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES, EncounterFeatures
+from zenml_pipelines.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES, RowFeatures
 
 
 @contextmanager
@@ -37,7 +37,7 @@ class RiskModelMaterializer(SkopsMaterializer):
     """Stores the model; vouches for this package's stateless feature transformer, which runs on data only."""
 
     SKIP_REGISTRATION: ClassVar[bool] = True
-    TRUSTED_TYPES: ClassVar[frozenset[str]] = frozenset({"zenml_pipelines.features.EncounterFeatures"})
+    TRUSTED_TYPES: ClassVar[frozenset[str]] = frozenset({"zenml_pipelines.features.RowFeatures"})
 
 
 def build_model(config: TrainingConfig) -> Pipeline:
@@ -66,7 +66,7 @@ def build_model(config: TrainingConfig) -> Pipeline:
         columns = [("categories", encode, categorical), ("numbers", StandardScaler(), numeric)]
         estimator = LogisticRegression(**config.logistic_regression.model_dump(), random_state=config.seed)
     return Pipeline(
-        [("features", EncounterFeatures()), ("encode", ColumnTransformer(columns)), ("estimator", estimator)]
+        [("features", RowFeatures()), ("encode", ColumnTransformer(columns)), ("estimator", estimator)]
     )
 
 

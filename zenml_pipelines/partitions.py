@@ -28,7 +28,10 @@ from typing import Any, Final
 from uuid import uuid4
 
 import fsspec
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import BaseModel, ConfigDict
 
@@ -240,6 +243,11 @@ class PartitionStore:
         manifests = [json.loads(self.fs.cat_file(f"{run}/{MANIFEST}")) for run in published]
         return sorted(manifests, key=lambda content: str(content.get("published_at", "")))
 
+    def column(self, file: StoredFile, name: str) -> npt.NDArray[Any]:
+        """One column of a file; the other columns are not read."""
+        with self.fs.open(self.absolute(file.path), "rb") as source:
+            return np.asarray(pq.read_table(source, columns=[name], use_threads=False).column(name).to_numpy())
+
     def read(self, day: date, columns: list[str] | None = None) -> pd.DataFrame:
         """Read the current partition of a day: the rows of exactly one run.
 
@@ -252,7 +260,7 @@ class PartitionStore:
             payload = self.fs.cat_file(self.absolute(file.path))
             if hashlib.sha256(payload).hexdigest() != file.sha256:
                 raise PartitionError(f"{file.path} does not match its manifest; run the day again.")
-            frames.append(pd.read_parquet(io.BytesIO(payload), columns=columns))
+            frames.append(pd.read_parquet(io.BytesIO(payload), columns=columns, use_threads=False))
         frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
         if len(frame) != manifest.rows:
             raise PartitionError(f"{_name(day)} holds {len(frame)} rows, its manifest says {manifest.rows}.")

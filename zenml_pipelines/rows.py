@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zenml_pipelines.contract import DISPOSITION, ColumnRule, ColumnType, FeatureSchema
-from zenml_pipelines.data.schema import ENCOUNTER_ID, TERMINAL_DISPOSITIONS
+from zenml_pipelines.columns import ColumnRule, ColumnType, FeatureSchema
+from zenml_pipelines.contract import EXCLUDED, ROW_ID
 
 _MAX_SHOWN = 40
 
@@ -24,8 +24,8 @@ class Reason(StrEnum):
     MISSING = "missing_value"
     OUT_OF_RANGE = "out_of_range"
     UNKNOWN_VALUE = "unknown_value"
-    CANNOT_BE_READMITTED = "cannot_be_readmitted"
-    DUPLICATE = "duplicate_encounter"
+    OUT_OF_SCOPE = "out_of_scope"
+    DUPLICATE = "duplicate_row"
 
 
 class SchemaBrokenError(ValueError):
@@ -42,7 +42,7 @@ class Complaint:
 
 def arrow_schema(schema: FeatureSchema) -> pa.Schema:
     """The Arrow schema of a contract, in its order."""
-    kinds = {ColumnType.INTEGER: pa.int64(), ColumnType.TEXT: pa.string()}
+    kinds = {ColumnType.INTEGER: pa.int64(), ColumnType.NUMBER: pa.float64(), ColumnType.TEXT: pa.string()}
     return pa.schema([pa.field(rule.name, kinds[rule.type]) for rule in schema.columns])
 
 
@@ -67,7 +67,7 @@ def check_file_schema(found: pa.Schema, schema: FeatureSchema, name: str) -> Non
 
 
 class SeenIds:
-    """The encounter ids met so far in a partition.
+    """The row ids met so far in a partition.
 
     The only state that grows with the partition: 8 bytes a row. Sorted runs are merged when they reach the
     size of their neighbour, so that n ids cost O(n log n) and a lookup O(log n) in at most log n runs.
@@ -97,8 +97,8 @@ class SeenIds:
 def check_rows(batch: pa.RecordBatch, schema: FeatureSchema, seen: SeenIds) -> dict[int, list[Complaint]]:
     """Check the rows of a batch against the contract.
 
-    Of rows with one encounter id, the first in the partition is kept and the later ones are bad: which of
-    them is right cannot be told, and scoring both would count a patient twice.
+    Of rows with one id, the first in the partition is kept and the later ones are bad: which of
+    them is right cannot be told, and scoring both would count a case twice.
 
     Args:
         batch: n rows with the contract's columns and types.
@@ -112,8 +112,13 @@ def check_rows(batch: pa.RecordBatch, schema: FeatureSchema, seen: SeenIds) -> d
     for rule in schema.columns:
         column = batch.column(rule.name)
         if rule.required:
-            _note(bad, pc.is_null(column), Reason.MISSING, lambda _, r=rule: f"{r.name} has no value")
-        if rule.type is ColumnType.INTEGER:
+            _note(
+                bad,
+                pc.is_null(column, nan_is_null=True),
+                Reason.MISSING,
+                lambda _, r=rule: f"{r.name} has no value",
+            )
+        if rule.type is not ColumnType.TEXT:
             _check_range(bad, column, rule)
         elif rule.values is not None:
             unknown = pc.and_(pc.is_valid(column), pc.invert(pc.is_in(column, pa.array(rule.values))))
@@ -125,18 +130,15 @@ def check_rows(batch: pa.RecordBatch, schema: FeatureSchema, seen: SeenIds) -> d
                     f"{r.name} is {_shown(c[row])}, not one of {', '.join(r.values or ())}"
                 ),
             )
-    ended = pc.is_in(batch.column(DISPOSITION), pa.array(sorted(TERMINAL_DISPOSITIONS), pa.int64()))
-    _note(
-        bad,
-        ended,
-        Reason.CANNOT_BE_READMITTED,
-        lambda row: f"{DISPOSITION} {batch.column(DISPOSITION)[row]} is death or hospice",
-    )
-    ids = batch.column(ENCOUNTER_ID)
+    if EXCLUDED is not None:
+        codes, out = batch.column(EXCLUDED.column), EXCLUDED
+        excluded = pc.is_in(codes, pa.array(sorted(out.codes), pa.int64()))
+        _note(bad, excluded, Reason.OUT_OF_SCOPE, lambda row: f"{out.column} {codes[row]} is {out.meaning}")
+    ids = batch.column(ROW_ID)
     known = np.flatnonzero(ids.is_valid().to_numpy(zero_copy_only=False))
     values = ids.drop_null().to_numpy(zero_copy_only=False)
     for row in known[seen.repeated(values)]:
-        text = f"{ENCOUNTER_ID} {ids[int(row)]} occurs earlier in the partition"
+        text = f"{ROW_ID} {ids[int(row)]} occurs earlier in the partition"
         bad[int(row)].append(Complaint(Reason.DUPLICATE, text))
     return dict(bad)
 
@@ -173,6 +175,9 @@ def _shown(value: pa.Scalar) -> str:
 def _fits(found: pa.DataType, rule: ColumnRule) -> bool:
     if rule.type is ColumnType.INTEGER:
         return bool(pa.types.is_integer(found))
+    if rule.type is ColumnType.NUMBER:
+        # A writer that met whole numbers alone may have taken the column for one of integers.
+        return bool(pa.types.is_floating(found) or pa.types.is_integer(found))
     if pa.types.is_dictionary(found):
         found = found.value_type
     # A column in which the writer met no value at all has the null type; its rows are judged one by one.

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 
 class MissingFeaturesError(ValueError):
     """The input lacks columns that the model was trained with."""
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    """The thread pools of the loaded libraries; looking for them takes a tenth of a single request."""
+    return ThreadpoolController()
 
 
 def score(model: Any, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
@@ -37,5 +44,5 @@ def score(model: Any, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
     if frame.empty:
         return np.empty(0, dtype=np.float64)
     # One thread: see zenml_pipelines.model.single_thread; batches are too small for more to pay.
-    with threadpool_limits(limits=1):
+    with _pools().limit(limits=1):
         return np.asarray(model.predict_proba(frame[features])[:, 1], dtype=np.float64)

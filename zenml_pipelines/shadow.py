@@ -22,13 +22,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from zenml_pipelines.batch import Decision
 from zenml_pipelines.champion import Champion, EmptyStageError, find_challenger, find_champion
 from zenml_pipelines.config import BatchInferenceConfig, Stage
-from zenml_pipelines.data.schema import ENCOUNTER_ID
+from zenml_pipelines.contract import ROW_ID
 from zenml_pipelines.partitions import PartitionManifest, PartitionStore, StoredFile
 
 SHADOW_METADATA: Final = "shadow"
 """Metadata of a run: what its challenger came to, see :class:`ShadowRecord`."""
 
-_COLUMNS: Final = [ENCOUNTER_ID, "risk", "decision"]
+_COLUMNS: Final = [ROW_ID, "risk", "decision"]
 _GRID: Final = 1000
 _PSI_BINS: Final = 10
 _SHOWN_BINS: Final = 20
@@ -174,7 +174,7 @@ def measure_agreement(
     tally = _Tally()
     sides = (_tables(*champion, batch_rows), _tables(*challenger, batch_rows))
     for one, other in zip_longest(*sides):
-        if one is None or other is None or not one[ENCOUNTER_ID].equals(other[ENCOUNTER_ID]):
+        if one is None or other is None or not one[ROW_ID].equals(other[ROW_ID]):
             raise ShadowError(
                 "The challenger's scores are not of the rows that the champion scored, so the two cannot be "
                 "compared: run the day again."
@@ -284,7 +284,7 @@ def _tables(store: PartitionStore, files: Sequence[StoredFile], rows: int) -> It
     for stored in files:
         store.check(stored)
         with store.fs.open(store.absolute(stored.path), "rb") as source:
-            for batch in pq.ParquetFile(source).iter_batches(batch_size=rows, columns=_COLUMNS):
+            for batch in pq.ParquetFile(source).iter_batches(batch_size=rows, columns=_COLUMNS, use_threads=False):
                 pending.append(pa.Table.from_batches([batch]))
                 held += batch.num_rows
                 if held < rows:

@@ -140,7 +140,7 @@ class DayScoring:
             self.model(),
             self.partition,
             self.champion,
-            rejected_rows(self.checked, self.quarantine),
+            rejected_rows(self.quarantine, self.checked.quarantine),
             landing=self.landing,
             store=self.store,
             path=path,

@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from zenml_pipelines.contract import COLUMN_RULES, ColumnRule, ColumnType
-from zenml_pipelines.data.schema import ENCOUNTER_ID, LABEL, Readmitted
+from zenml_pipelines.columns import ColumnRule, ColumnType
+from zenml_pipelines.contract import COLUMN_RULES, LABEL, LABELS, ROW_ID
 
 _EXAMPLES = 3
+_DTYPES: dict[ColumnType, Any] = {ColumnType.INTEGER: "int64", ColumnType.NUMBER: "float64", ColumnType.TEXT: str}
 
 
 class InvalidTrainingDataError(ValueError):
@@ -17,7 +18,7 @@ class InvalidTrainingDataError(ValueError):
 
 
 def validate_training_data(frame: pd.DataFrame) -> None:
-    """Check every rule of the contract on a frame of n encounters, label included.
+    """Check every rule of the contract on a frame of n rows, label included.
 
     Raises:
         InvalidTrainingDataError: If the frame is empty or breaks a rule; all of them at once, each with the
@@ -34,7 +35,7 @@ def validate_training_data(frame: pd.DataFrame) -> None:
     schema = pa.DataFrameSchema(
         {
             **{rule.name: _column(pa, rule) for rule in COLUMN_RULES},
-            LABEL: pa.Column(str, pa.Check.isin([value.value for value in Readmitted])),
+            LABEL: pa.Column(str, pa.Check.isin(list(LABELS))),
         },
         strict=True,
     )
@@ -52,8 +53,7 @@ def _column(pa: Any, rule: ColumnRule) -> Any:
         checks.append(pa.Check.le(rule.maximum))
     if rule.values is not None:
         checks.append(pa.Check.isin(list(rule.values)))
-    kind = "int64" if rule.type is ColumnType.INTEGER else str
-    return pa.Column(kind, checks, nullable=not rule.required, unique=rule.name == ENCOUNTER_ID)
+    return pa.Column(_DTYPES[rule.type], checks, nullable=not rule.required, unique=rule.name == ROW_ID)
 
 
 def _summary(cases: pd.DataFrame, rows: int) -> str:

@@ -149,19 +149,20 @@ def name_measures(
     found = [name for name in features if name in forbidden]
     text = f"the model reads {found}" if found else f"the model reads none of {list(forbidden)}"
     persons = len(np.unique(groups))
-    return (
-        Measure(metric="forbidden_features", value=len(found), evidence=text),
-        *(
-            Measure(
-                metric="distinct_share",
-                subject=name,
-                value=(distinct := int(frame[name].nunique())) / persons,
-                evidence=f"{name} has {distinct} values in {len(frame)} rows of {persons} groups",
-            )
-            for name in features
-            if not pd.api.types.is_float_dtype(frame[name])
-        ),
-    )
+    shares = [
+        Measure(
+            metric="distinct_share",
+            subject=name,
+            value=(distinct := int(frame[name].nunique())) / persons,
+            evidence=f"{name} has {distinct} values in {len(frame)} rows of {persons} groups",
+        )
+        for name in features
+        if not pd.api.types.is_float_dtype(frame[name])
+    ]
+    if not shares:
+        reason = "every feature is a measurement, and no name"
+        shares = [Measure(metric="distinct_share", value=None, evidence=reason, not_judged=reason)]
+    return (Measure(metric="forbidden_features", value=len(found), evidence=text), *shares)
 
 
 def split_measures(

@@ -41,10 +41,15 @@ def subgroup_measures(
         labels: n labels, 0 or 1.
         risks: n probabilities.
         weights: resamples x n bootstrap weights.
-        rules: The groups.
+        rules: The groups. Without a column nothing is judged, and the measures say so.
         threshold: Decision threshold, 0 to 1.
         confidence: Coverage of the intervals, 0 to 1.
     """
+    if not rules.columns:
+        reason = "no column is named whose groups are compared"
+        return tuple(
+            Measure(metric=metric, value=None, evidence=reason, not_judged=reason) for metric, _ in _GAPS.values()
+        )
     overall = _resampled(labels, risks, weights, threshold)
     measures: list[Measure] = []
     for column in rules.columns:

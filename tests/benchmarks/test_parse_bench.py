@@ -1,8 +1,11 @@
 """The parse benchmark runs from end to end; how long it takes is no test."""
 
+import pytest
+
 from benchmarks import parse
 
 
+@pytest.mark.bench
 def test_it_parses_each_kind_of_file_and_both_bundles():
     lines = []
     measured = parse.measure(1, quick=True, progress=lines.append, few=1, many=2)

@@ -1,9 +1,12 @@
 """The preload benchmark runs from end to end; how much it saves is no test."""
 
+import pytest
+
 from benchmarks import preload
 from benchmarks.report_preload import preload as section
 
 
+@pytest.mark.bench
 def test_it_measures_forks_with_and_without_preloading():
     lines = []
     measured = preload.measure(1, quick=True, progress=lines.append, tasks=2)

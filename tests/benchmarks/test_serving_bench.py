@@ -8,6 +8,7 @@ from benchmarks import serving
 from benchmarks.report_serving import serving as section
 
 
+@pytest.mark.bench
 @pytest.mark.usefixtures("short")
 def test_it_asks_the_service_beside_the_bare_model():
     measured = serving.measure(

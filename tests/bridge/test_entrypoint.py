@@ -18,7 +18,9 @@ from zenml_airflow.context import CONTEXT_ENV, cli_context
 from zenml_airflow.entrypoint import REQUEST_ENV, STOPPED_EXIT_CODE
 from zenml_airflow.runner import StepsRequest
 
-ENTRYPOINT = [sys.executable, "-W", "ignore", "-m", "zenml_airflow.entrypoint"]
+PYTHON = [sys.executable, "-W", "ignore"]
+ENTRYPOINT = [*PYTHON, "-m", "zenml_airflow.entrypoint"]
+ALL_STEPS = ("extract", "transform", "side", "check", "load")
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,24 @@ class Steps:
         context = cli_context(date.fromisoformat(day), environment="local", storage_root=str(lab.storage))
         self.context = context.model_copy(update={"dag_id": "probe", "dag_run_id": f"day-{day}"})
 
+    def cleared(self):
+        """The same day in the attempt after this one."""
+        again = Steps(self.lab, self.day)
+        again.context = self.context.model_copy(update={"attempt": self.context.attempt + 1})
+        return again
+
+    def start_and_wait(self, step, **kwargs):
+        """Start one step and return its process once it is in the middle of it."""
+        self.folder.mkdir(parents=True)
+        (self.folder / f"{step}.json").write_text(json.dumps({"wait_times": 1}))
+        process = self.start(step, **kwargs)
+        deadline = time.monotonic() + 90
+        while not (self.folder / "journal.jsonl").exists():
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        return process
+
     def start(self, *steps, group="probe", placed=None, last_try=True):
         request = StepsRequest(
             group_id=group,
@@ -49,23 +69,28 @@ class Steps:
             placed=placed or steps,
             last_try=last_try,
         )
-        state = str(self.lab.storage)
         environment = {
-            **self.lab.environment,
-            "ZENML_CONFIG_PATH": f"{state}/zenml",
-            "ZENML_LOCAL_STORES_PATH": f"{state}/zenml/local_stores",
-            "ZENML_ANALYTICS_OPT_IN": "false",
+            **self.environment(),
             REQUEST_ENV: request.model_dump_json(),
             CONTEXT_ENV: self.context.model_dump_json(),
         }
         self.result = self.lab.root / f"result-{self.day}-{group}.json"
         return subprocess.Popen(
-            [*ENTRYPOINT, "--result", str(self.result), "--code-cache", f"{state}/code"],
+            [*ENTRYPOINT, "--result", str(self.result), "--code-cache", str(self.lab.storage / "code")],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    def environment(self):
+        state = str(self.lab.storage)
+        return {
+            **self.lab.environment,
+            "ZENML_CONFIG_PATH": f"{state}/zenml",
+            "ZENML_LOCAL_STORES_PATH": f"{state}/zenml/local_stores",
+            "ZENML_ANALYTICS_OPT_IN": "false",
+        }
 
     def run(self, *steps, **kwargs):
         process = self.start(*steps, **kwargs)
@@ -73,8 +98,11 @@ class Steps:
         return process.returncode, output
 
     def records(self):
+        return {run["key"].rsplit("/", 1)[1]: run for run in self.all_records()}
+
+    def all_records(self):
         oracle = subprocess.run(
-            [sys.executable, "-W", "ignore", str(HERE / "oracle.py")],
+            [*PYTHON, str(HERE / "oracle.py")],
             env=self.lab.environment,
             input="probe\n",
             capture_output=True,
@@ -82,7 +110,7 @@ class Steps:
             check=True,
         )
         found = json.loads(oracle.stdout.strip().splitlines()[-1])
-        return {run["key"].rsplit("/", 1)[1]: run for run in found if run["dag_run"] == f"day-{self.day}"}
+        return [run for run in found if run["dag_run"] == f"day-{self.day}"]
 
     @property
     def folder(self):
@@ -125,20 +153,39 @@ def test_what_no_part_has_produced_is_named(lab):
 
 def test_a_termination_is_recorded_as_stopped(lab):
     steps = Steps(lab, "2026-01-07")
-    steps.folder.mkdir(parents=True)
-    (steps.folder / "extract.json").write_text(json.dumps({"wait_times": 1}))
-    process = steps.start("extract", placed=("extract", "transform", "side", "check", "load"))
-    deadline = time.monotonic() + 90
-    while not (steps.folder / "journal.jsonl").exists():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    process = steps.start_and_wait("extract", placed=ALL_STEPS)
     os.kill(process.pid, signal.SIGTERM)
     output, _ = process.communicate(timeout=30)
     assert process.returncode == STOPPED_EXIT_CODE, output
     run = steps.records()["probe"]
     assert (run["status"], run["steps"]) == ("stopped", {"extract": "stopped"})
     assert "SIGTERM" in run["reason"]
+
+
+STOPPING = """
+import sys
+from uuid import UUID
+from zenml_airflow.records import mark_stopping
+mark_stopping(UUID(sys.argv[1]), ["extract"], "the operator cleared the task")
+"""
+
+
+def test_the_next_attempt_ends_what_was_killed_while_it_stopped(lab):
+    steps = Steps(lab, "2026-01-08")
+    process = steps.start_and_wait("extract", placed=ALL_STEPS)
+    subprocess.run([*PYTHON, "-c", STOPPING, steps.records()["probe"]["id"]], env=steps.environment(), check=True)
+    process.kill()
+    process.communicate(timeout=30)
+    assert steps.records()["probe"]["status"] == "stopping"
+
+    again = steps.cleared()
+    code, output = again.run("extract", placed=ALL_STEPS)
+    assert code == 0, output
+    old, new = steps.all_records()
+    assert (old["status"], old["steps"]) == ("stopped", {"extract": "stopped"})
+    assert old["reason"] == "the operator cleared the task"
+    assert new["original"] == old["id"]
+    assert new["steps"] == {"extract": "completed"}
 
 
 def test_without_a_request_it_says_who_sets_it():

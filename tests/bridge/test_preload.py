@@ -133,3 +133,26 @@ def test_integrations_are_activated_when_a_materializer_is_looked_up_by_type():
         "SklearnMaterializer",
         "BuiltInMaterializer",
     ]
+
+
+COUNT = """
+import gc, sys
+from zenml_airflow.preload import collect_rarely
+if sys.argv[1:]:
+    collect_rarely()
+before = sum(generation["collections"] for generation in gc.get_stats())
+import zenml.client
+print(sum(generation["collections"] for generation in gc.get_stats()) - before)
+"""
+
+
+def collections(*arguments):
+    command = [sys.executable, "-W", "ignore", "-c", COUNT, *arguments]
+    # Without what the tests tell every process at its start.
+    environment = {**os.environ, "PYTHONPATH": ""}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return json.loads(result.stdout)
+
+
+def test_a_process_that_collects_rarely_does():
+    assert 10 * collections("rarely") < collections()

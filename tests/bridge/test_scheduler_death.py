@@ -12,10 +12,13 @@ import pytest
 from zenml_airflow.stopping import end_workers_with_scheduler
 
 SCHEDULER = """
-import os, sys, time
+import os, signal, sys, time
 from zenml_airflow.stopping import end_workers_with_scheduler
 if sys.argv[1] == "asked":
     assert end_workers_with_scheduler(["airflow", "scheduler"], executor="LocalExecutor")
+if sys.argv[2] == "handling":
+    # As Airflow's scheduler, whose handler leaves its children alone; the task's process has its own.
+    signal.signal(signal.SIGTERM, lambda *_: None)
 if os.fork() == 0:
     worker = os.getpid()
     if os.fork() == 0:
@@ -25,9 +28,11 @@ time.sleep(60)
 """
 
 
-def killed(mode):
+def killed(mode, handler):
     """What is alive of a worker and its task, half a second after their scheduler was killed."""
-    with subprocess.Popen([sys.executable, "-c", SCHEDULER, mode], stdout=subprocess.PIPE, text=True) as scheduler:
+    with subprocess.Popen(
+        [sys.executable, "-c", SCHEDULER, mode, handler], stdout=subprocess.PIPE, text=True
+    ) as scheduler:
         forks = [psutil.Process(int(pid)) for pid in scheduler.stdout.readline().split()]
         scheduler.kill()
         scheduler.wait(timeout=10)
@@ -39,9 +44,11 @@ def killed(mode):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux is asked")
+@pytest.mark.parametrize("handler", ["handling", "default"])
 @pytest.mark.parametrize(("mode", "count"), [("asked", 0), ("not asked", 2)])
-def test_workers_and_tasks_end_with_the_scheduler(mode, count):
-    assert len(killed(mode)) == count
+def test_workers_and_tasks_end_with_the_scheduler(mode, count, handler):
+    """A worker that Airflow starts later inherits the handler of SIGTERM that its scheduler has set meanwhile."""
+    assert len(killed(mode, handler)) == count
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,12 @@ def chromium():
         pytest.skip(str(reason))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def lab(tmp_path_factory, chromium):
-    """Airflow with a version in production, days to score, and a pipeline that trains worse and better ones."""
+    """Airflow with a version in production, days to score, and a pipeline that trains worse and better ones.
+
+    The modules are one story, in the order of their names.
+    """
     with pytest.MonkeyPatch.context() as patch, running_lab(tmp_path_factory.mktemp("promotion")) as made:
         made.connect(patch)
         yield made

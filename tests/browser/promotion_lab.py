@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import time
 from contextlib import contextmanager
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import yaml
@@ -12,7 +12,10 @@ from checkout import ROOT, make_checkout
 
 MODEL = "readmission_risk"
 TRAINING, PROMOTION, SCORING = "readmission_training", "readmission_promotion", "readmission_batch_inference"
-DAYS = (date(2026, 1, 5), date(2026, 1, 6), date(2026, 1, 7))
+DAYS = (date(2026, 1, 5), date(2026, 1, 6), date(2026, 1, 7), date(2026, 1, 8))
+"""Days that have landed."""
+LAST = DAYS[-1] + timedelta(days=1)
+"""Last day of the schedule, of which nothing has landed: a run of it waits."""
 PARTS = ("configs", "dags", "stacks", "zenml_pipelines", "governance")
 FEW_TREES = {"max_iter": 3}
 STUMP = {"max_iter": 1, "max_leaf_nodes": 2}
@@ -41,6 +44,10 @@ def _quick(config):
 def _asking(config):
     airflow = config["airflow"]
     airflow |= {"granularity": "grouped", "sensor_poke_seconds": 2, "start_paused": True}
+    # Nothing is deployed after the start.
+    config["services"] = {"parse_interval_seconds": 600}
+    # Otherwise the page of models shows the last 30 days of the shipped schedule, none of which the lab has.
+    airflow["schedules"]["batch_inference"]["end_date"] = LAST
     airflow["promotion"] = {"approval": {"ask": "always", "timeout_seconds": 1800}}
 
 
@@ -136,7 +143,7 @@ class PromotionLab:
         while time.monotonic() < deadline:
             if (found := look()) is not None:
                 return found
-            time.sleep(0.5)
+            time.sleep(1)
         raise AssertionError(f"{what} did not come within {timeout} s")
 
     def open_questions(self, run):

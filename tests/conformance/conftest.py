@@ -68,6 +68,18 @@ def lab(tmp_path_factory, database):
         os.environ.update(before)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    made = item.funcargs.get("lab")
+    if call.when == "call" and report.failed and made and made.asked:
+        # An error here would end the whole session: it is told in place of the account.
+        told = pytest.CallInfo.from_call(made.account, "call")
+        said = str(told.excinfo.value) if told.excinfo else told.result
+        report.sections.append(("the run that was asked for last", said))
+    return report
+
+
 @pytest.fixture(scope="session")
 def observed():
     return {row: {} for row in Row}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -78,6 +79,7 @@ class Lab:
     database: str
     environment: dict = field(default_factory=dict)
     version: int = 0
+    asked: tuple = ()
 
     def __post_init__(self):
         project = self.root / "project"
@@ -238,6 +240,7 @@ class Lab:
             return cursor.fetchone()[0]
 
     def run(self, combination, day):
+        self.asked = (combination, day)
         return self.api.request("GET", f"dags/{dag_of(combination)}/dagRuns/day-{day}")
 
     def tasks(self, combination, day):
@@ -267,6 +270,20 @@ class Lab:
         content = self.api.request("GET", path, headers={"Accept": "application/json"})["content"]
         return json.dumps(content)
 
+    def account(self):
+        """What Airflow and ZenML say of the run that was asked for last, for who reads a failed test."""
+        combination, day = self.asked
+        parts = [f"{combination} {day}: {self.zenml_runs(combination, day)}"]
+        parts += [str(entry) for entry in self.journal(combination, day)]
+        for task, (state, tries) in self.tasks(combination, day).items():
+            if state not in {"success", "upstream_failed", None}:
+                logs = [
+                    f"try {number}: {self.log(combination, day, task, number)[-4000:]}"
+                    for number in range(1, tries + 1)
+                ]
+                parts += [f"{task} {state}", *logs]
+        return "\n".join(parts)
+
     # -- waiting and killing
 
     def wait(self, what, condition, timeout=150.0):
@@ -288,6 +305,19 @@ class Lab:
                 return True
 
         self.wait(f"{what} ends", gone, timeout)
+
+    def wait_parsed(self, wave):
+        """Wait until the dag processor has read what lies there now."""
+        now = datetime.now(UTC)
+
+        def parsed(combination):
+            said = self.api.request("GET", f"dags/{dag_of(combination)}")["last_parsed_time"]
+            return datetime.fromisoformat(said) > now
+
+        # The first time may be the end of a parse that was under way.
+        for _ in range(2):
+            self.wait("the DAG files are read", lambda: all(parsed(combination) for combination in wave))
+            now = datetime.now(UTC)
 
     def wait_step(self, combination, day, step, number=1):
         return self.wait(

@@ -47,7 +47,9 @@ recorded that one as stopped, in a linked new one. Steps that an attempt does no
 outputs are those of the attempt that ran them.
 
 `mlops reconcile`, and the DAG `zenml_maintenance` every quarter of an hour, close ZenML runs whose Airflow run has
-ended: a process that was killed outright cannot do it itself.
+ended: a process that was killed outright cannot do it itself. Nor can one that was asked to stop and did not get
+to it in the five seconds that Airflow leaves it, on a starved machine: its run says `stopping` until then, or
+until the next try of the task.
 
 | what happened | launcher, granularity | Airflow | ZenML | data |
 |---|---|---|---|---|

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,7 @@ def parse(path, state, prefix="", **variables):
     )
 
 
+@cache
 def parsed(path, state, **kwargs):
     result = parse(path, state, **kwargs)
     assert result.returncode == 0, result.stderr

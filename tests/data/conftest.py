@@ -17,7 +17,7 @@ import pytest
 
 from zenml_pipelines.data.config import DataConfig, FeedConfig
 from zenml_pipelines.data.fetch import fetch
-from zenml_pipelines.data.schema import read_encounters
+from zenml_pipelines.data.schema import read_rows
 
 ARCHIVE = Path(
     os.environ.get("DIABETES130_ZIP")
@@ -49,7 +49,7 @@ def real_csv(real_dir: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def real(real_csv: Path) -> pd.DataFrame:
-    return read_encounters(real_csv)
+    return read_rows(real_csv)
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +68,7 @@ def synthetic_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def synthetic(synthetic_dir: Path) -> pd.DataFrame:
-    return read_encounters(synthetic_dir / "diabetic_data.csv")
+    return read_rows(synthetic_dir / "diabetic_data.csv")
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from zenml_pipelines.data.archive import sha256_of
 from zenml_pipelines.data.errors import DataError
+from zenml_pipelines.data.files import sha256_of
 from zenml_pipelines.data.schema import (
     COLUMNS,
     DEATH_DISPOSITIONS,
@@ -15,8 +15,8 @@ from zenml_pipelines.data.schema import (
     INTEGER_COLUMNS,
     PUBLISHED_SHA256,
     TERMINAL_DISPOSITIONS,
-    read_encounters,
     read_ids_mapping,
+    read_rows,
 )
 from zenml_pipelines.data.split import feed_rows, training_rows
 
@@ -120,7 +120,7 @@ def test_another_file_is_refused(tmp_path: Path, text: str, problem: str) -> Non
     path = tmp_path / "diabetic_data.csv"
     path.write_text(text, encoding="utf-8", newline="")
     with pytest.raises(DataError, match=problem):
-        read_encounters(path)
+        read_rows(path)
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,16 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
-from zenml_pipelines.data.archive import sha256_of
 from zenml_pipelines.data.calibration import load_calibration, measure
 from zenml_pipelines.data.errors import DataError
+from zenml_pipelines.data.files import sha256_of
 from zenml_pipelines.data.schema import (
     COLUMNS,
     COUNT_COLUMNS,
     DEATH_DISPOSITIONS,
     DRUG_COLUMNS,
     TERMINAL_DISPOSITIONS,
-    read_encounters,
+    read_rows,
 )
 from zenml_pipelines.data.synthetic import MAX_ROWS, generate, write_synthetic
 
@@ -190,7 +190,7 @@ def test_any_number_of_rows(tmp_path: Path) -> None:
     path = tmp_path / "few.csv"
     for rows in (1, 2, 7):
         write_synthetic(path, rows, 3)
-        assert len(read_encounters(path)) == rows
+        assert len(read_rows(path)) == rows
 
 
 @pytest.mark.parametrize(("rows", "seed"), [(0, 1), (MAX_ROWS + 1, 1), (10, -1)])

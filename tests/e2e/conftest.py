@@ -1,27 +1,41 @@
 import gzip
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from checkout import REAL_DATA, make_checkout
 
+_UP = []
 
-@pytest.fixture(scope="package")
+
+@pytest.fixture(scope="session")
 def main_job(tmp_path_factory):
     """The main job, run once for this folder; services stay up for its tests."""
     checkout = make_checkout(tmp_path_factory.mktemp("main-job") / "state")
     source = str(REAL_DATA) if REAL_DATA.is_file() else "synthetic"
-    with lineage_received() as (url, events):
+    with ExitStack() as up:
+        url, checkout.lineage_events = up.enter_context(lineage_received())
         transport = {"type": "http", "url": url, "endpoint": "api/v1/lineage"}
         checkout.environment["AIRFLOW__OPENLINEAGE__TRANSPORT"] = json.dumps(transport)
-        checkout.lineage_events = events
+        up.callback(stop, checkout)
+        _UP.append(up)
         result = checkout.mlops("demo", "--source", source)
         checkout.output = result.stdout
         yield checkout
-        checkout.mlops("down")
+
+
+def stop(checkout):
+    checkout.mlops("down")
     assert checkout.processes() == []
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """Stop the services after the last of these tests: idle until the session ends, they slow what follows."""
+    if nextitem is None or nextitem.path.parent != item.path.parent:
+        while _UP:
+            _UP.pop().close()
 
 
 @contextmanager

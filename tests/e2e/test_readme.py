@@ -12,8 +12,9 @@ from checkout import ROOT
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 README = (ROOT / "README.md").read_text()
-# `tests/runbook` carries the runbook out, in order and on an Airflow of its own.
-DOCS = "".join(path.read_text() for path in sorted((ROOT / "docs").glob("*.md")) if path.stem != "runbook")
+# `tests/runbook` and `tests/scaffold` carry these two out, in order and on an Airflow of their own.
+PAGES = [path for path in sorted((ROOT / "docs").glob("*.md")) if path.stem not in {"adopt", "runbook"}]
+DOCS = "".join(path.read_text() for path in PAGES)
 INLINE = re.findall(r"`((?:mlops|zenml) [^`]+)`", README + DOCS)
 LINES = re.findall(r"^((?:mlops|zenml) [^\n#]+)", DOCS, re.MULTILINE)
 COMMANDS = sorted({command.strip() for command in INLINE + LINES})

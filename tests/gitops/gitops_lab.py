@@ -146,7 +146,7 @@ class GitOpsLab:
             "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(bundles),
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_STORAGE_PATH": str(self.root / "bundles"),
-            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "2",
+            "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
             # A busy machine: a task that is not answered within five seconds, three times, would fail.
             "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
             "DISABLE_DATABASE_MIGRATION": "True",

@@ -20,7 +20,7 @@ def play(project, state, *commands):
     environment = {
         **keep,
         "MLOPS_PROJECT_ROOT": str(project),
-        "PYTHONPATH": str(PLAY.parent),
+        "PYTHONPATH": os.pathsep.join((str(PLAY.parent), os.environ["PYTHONPATH"])),
         "COLUMNS": "400",
         "ZENML_LOGGING_VERBOSITY": "ERROR",
     }

@@ -138,6 +138,27 @@ def test_each_change_that_ends_a_candidacy_says_what_it_was():
     assert "was deleted" in standing("ends", version=9).message
 
 
+@pytest.mark.parametrize("question", [1, 2, 3])
+def test_a_candidate_that_enters_the_stage_between_two_questions_was_moved(question):
+    model = f"enters_{question}"
+    make_versions(model, True, True)
+    promote(model, 1, **WHERE)
+    asked = []
+
+    def read(query):
+        asked.append(query)
+        if len(asked) == question:
+            promote(model, 2, **WHERE)
+        return read_local(query)
+
+    condition = StandingCondition(model=model, version=2, target="production", champion=1)
+    found = judge(condition, read)
+    assert len(asked) >= question
+    if found.outcome is Outcome.WAITING:
+        found = judge(condition, read_local)
+    assert "was moved meanwhile, from no stage to production" in found.message
+
+
 def test_a_thousand_waiting_triggers_ask_zenml_once(monkeypatch):
     asked = []
 

@@ -16,7 +16,12 @@ PLAY = Path(__file__).with_name("models_play.py")
 def said(tmp_path_factory):
     state = tmp_path_factory.mktemp("state")
     keep = {name: value for name, value in os.environ.items() if not name.startswith(("MLOPS_", "ZENML_"))}
-    environment = {**keep, "PYTHONPATH": str(PLAY.parent), "COLUMNS": "300", "ZENML_LOGGING_VERBOSITY": "ERROR"}
+    environment = {
+        **keep,
+        "PYTHONPATH": os.pathsep.join((str(PLAY.parent), os.environ["PYTHONPATH"])),
+        "COLUMNS": "300",
+        "ZENML_LOGGING_VERBOSITY": "ERROR",
+    }
     result = subprocess.run(
         [sys.executable, PLAY, state], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )

@@ -35,7 +35,7 @@ def export_elsewhere(store: Path, jobs: list[dict[str, Any]]) -> list[dict[str, 
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("MLOPS_", "ZENML_CONFIG", "ZENML_LOCAL"))}
     done = subprocess.run(
         [sys.executable, SOURCE, store, json.dumps(jobs)],
-        env={**keep, "PYTHONPATH": str(SOURCE.parent)},
+        env={**keep, "PYTHONPATH": os.pathsep.join((str(SOURCE.parent), os.environ["PYTHONPATH"]))},
         capture_output=True,
         text=True,
         check=False,

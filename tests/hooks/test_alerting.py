@@ -26,7 +26,7 @@ def told(tmp_path_factory):
         "MLOPS_STATE_DIR": str(folder / "state"),
         "MLOPS_DAGS_DIR": str(HERE / "dags"),
         "ALERTS": str(folder / "alerts.txt"),
-        "PYTHONPATH": str(HERE),
+        "PYTHONPATH": os.pathsep.join((str(HERE), os.environ["PYTHONPATH"])),
     }
     result = subprocess.run(
         [sys.executable, "-W", "ignore", str(HERE / "alert_play.py")],

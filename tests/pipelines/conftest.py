@@ -17,20 +17,20 @@ from zenml_pipelines.config import TrainingConfig, build_batch_inference_config,
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """Encounters of the seeded generator, as the loader reads them."""
-    from zenml_pipelines.data.schema import read_encounters
+    from zenml_pipelines.data.schema import read_rows
     from zenml_pipelines.data.synthetic import generate
 
     path = tmp_path_factory.mktemp("generated") / "diabetic_data.csv"
     pd.concat(generate(ROWS, seed=7)).to_csv(path, index=False, na_rep="?")
-    return read_encounters(path)
+    return read_rows(path)
 
 
 @pytest.fixture(scope="session")
 def day_frame(generated: pd.DataFrame) -> pd.DataFrame:
     """100 encounters as a partition holds them: no label, all of them can be readmitted."""
-    from zenml_pipelines.splitting import can_be_readmitted
+    from zenml_pipelines.splitting import in_scope
 
-    return generated.loc[can_be_readmitted(generated)].drop(columns="readmitted").head(100).reset_index(drop=True)
+    return generated.loc[in_scope(generated)].drop(columns="readmitted").head(100).reset_index(drop=True)
 
 
 @pytest.fixture(scope="session")
@@ -94,11 +94,11 @@ def real_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def bench(real_root: Path) -> Bench:
     """The published encounters of a fifth of the patients; `test_training` judges the model of all of them."""
-    from zenml_pipelines.data.schema import PATIENT_ID, read_encounters
+    from zenml_pipelines.data.schema import PATIENT_ID, read_rows
     from zenml_pipelines.data.split import training_rows
     from zenml_pipelines.splitting import split_in_time
 
     config = quick_config()
-    rows = training_rows(read_encounters(real_root / "raw" / "diabetic_data.csv"), config.holdout_fraction)
+    rows = training_rows(read_rows(real_root / "raw" / "diabetic_data.csv"), config.holdout_fraction)
     train, test = split_in_time(rows.loc[rows[PATIENT_ID] % 5 == 0], config.test_fraction)
     return Bench(config, train, test, fit(config, train))

@@ -45,9 +45,9 @@ def test_every_row_is_scored_or_quarantined_with_a_reason(workspace: Workspace, 
     assert scored["encounter_id"].is_unique
     assert refused[["row_number", "reasons"]].to_numpy().tolist() == [
         [10, "unknown_value"],
-        [50, "cannot_be_readmitted"],
-        [100, "duplicate_encounter"],
-        [101, "duplicate_encounter"],
+        [50, "out_of_scope"],
+        [100, "duplicate_row"],
+        [101, "duplicate_row"],
     ]
     found = summary(run)
     assert (found["rows_in"], found["scored"], found["quarantined"]) == (102, 98, 4)

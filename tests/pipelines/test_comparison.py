@@ -9,6 +9,7 @@ from model_bench import fit
 from pipeline_workspace import Workspace, settings
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
+from mlops.models_compare import contest_of
 from zenml_airflow.context import cli_context, run_context
 from zenml_pipelines.comparison import COMPARISON_METADATA, Contest, Verdict, compare, judge_gain
 from zenml_pipelines.comparison_report import render_comparison
@@ -28,7 +29,7 @@ def contest(frame, challenger, champion, config=CONFIG):
         labels(frame).to_numpy(),
         (challenger, champion),
         order=ENCOUNTER_ID,
-        patients=PATIENT_ID,
+        unit=PATIENT_ID,
         bootstrap=config.bootstrap,
         subgroups=config.subgroups,
         rules=config.rules,
@@ -183,6 +184,7 @@ def test_the_pipeline_first_without_a_champion_then_against_one(small_workspace,
     assert (found["challenger"], found["champion"], found["run"]) == (2, 1, str(run.id))
     assert found["verdict"] in {verdict.value for verdict in Verdict} - {"no champion"}
     assert {d["metric"] for d in found["differences"]} == set(CONFIG.rules.margins)
+    assert contest_of("contested", 2).model_dump(mode="json", exclude_none=True).items() <= found.items()
     labelled = run.steps["gather_labelled"].outputs["labelled"][0].load()
     assert found["rows"] == len(labelled)
     for number in (1, 2):

@@ -12,7 +12,7 @@ from pipeline_workspace import settings
 from governance.steps.data_checks import profile
 from governance.steps.limits import GateLimits, failure_message, judge
 from zenml_pipelines.config import build_training_config
-from zenml_pipelines.examination import examine_encounters
+from zenml_pipelines.examination import examine_rows
 
 NOW = datetime(2026, 1, 4, tzinfo=UTC)
 LIMITS = GateLimits(limits=build_training_config(settings()).data_gates)
@@ -21,17 +21,17 @@ ROWS = 11_000
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    from zenml_pipelines.data.schema import read_encounters
+    from zenml_pipelines.data.schema import read_rows
     from zenml_pipelines.data.synthetic import generate
 
     path = tmp_path_factory.mktemp("gates") / "diabetic_data.csv"
     pd.concat(generate(ROWS, seed=11)).to_csv(path, index=False, na_rep="?")
-    return read_encounters(path)
+    return read_rows(path)
 
 
 def examined(frame, reference, modified_at=NOW - timedelta(days=3)):
     source = "there is no champion" if reference is None else "version 1 in production"
-    found, _ = examine_encounters(frame, reference, source, modified_at=modified_at, now=NOW)
+    found, _ = examine_rows(frame, reference, source, modified_at=modified_at, now=NOW)
     return judge(None, LIMITS, found.measures)
 
 

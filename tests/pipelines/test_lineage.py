@@ -35,7 +35,7 @@ from governance.lineage import Kind, Node, Report, State
 from governance.lineage.pictures import to_dot, to_html
 from governance.promotion import decide
 from mlops.impact import impact_of_file, impact_of_run, impact_of_version
-from mlops.tracing import trace_encounter, trace_prediction, trace_run, trace_version
+from mlops.tracing import trace_case, trace_prediction, trace_run, trace_version
 from zenml_pipelines.partitions import PartitionStore
 from zenml_pipelines.tracing.partitions import TraceError
 
@@ -59,14 +59,14 @@ def manifest(traced: Traced, day: date) -> dict:
 def test_random_encounters_lead_to_their_source_row_and_back(traced: Traced):
     scored = [(day, name, one) for (day, name), frame in traced.files.items() for one in good_ids(frame)]
     for day, name, encounter in random.Random(4).sample(scored, 20):
-        (tree,) = trace_encounter(traced.settings, encounter, day, replaced=False).trees
+        (tree,) = trace_case(traced.settings, encounter, day, replaced=False).trees
         (source,) = nodes(tree, "source_row")
         assert (source.state, source.note) == (State.RECORDED, None)
         assert source.facts["file"] == f"landing/encounters/date={day}/{name}"
         row = pd.read_parquet(traced.place(day, name)).iloc[source.facts["row"]]
         assert row["encounter_id"] == encounter
         back = impact_of_file(traced.settings, source.facts["sha256"], replaced=False, ids=True)
-        assert encounter in back.days[0].encounter_ids
+        assert encounter in back.days[0].row_ids
 
 
 def test_a_withdrawn_file_leads_to_exactly_its_predictions(traced: Traced):
@@ -76,15 +76,15 @@ def test_a_withdrawn_file_leads_to_exactly_its_predictions(traced: Traced):
         place.unlink()
         try:
             found = impact_of_file(traced.settings, f"date={TWO_FILES}/{name}", replaced=True, ids=True)
-            tree = trace_encounter(
+            tree = trace_case(
                 traced.settings, good_ids(traced.files[TWO_FILES, name])[0], None, replaced=False
             ).trees[0]
         finally:
             place.write_bytes(content)
         (day,) = found.days
-        assert list(day.encounter_ids) == good_ids(traced.files[TWO_FILES, name])
+        assert list(day.row_ids) == good_ids(traced.files[TWO_FILES, name])
         assert (day.date, day.exact, day.predictions) == (TWO_FILES, True, 76)
-        assert found.affected == day.affected == len(day.encounter_ids)
+        assert found.affected == day.affected == len(day.row_ids)
         (source,) = nodes(tree, "source_row")
         assert (source.state, source.note) == (State.MISSING, "the file is gone from the landing zone")
     both = [
@@ -96,7 +96,7 @@ def test_a_withdrawn_file_leads_to_exactly_its_predictions(traced: Traced):
 
 def test_the_whole_way_is_there(traced: Traced):
     encounter = good_ids(traced.files[HELD_OUT, FIRST])[0]
-    (tree,) = trace_encounter(traced.settings, encounter, None, replaced=False).trees
+    (tree,) = trace_case(traced.settings, encounter, None, replaced=False).trees
     # The version's run belongs to the other storage root: its audit log is not this one's.
     missing = Counter(node.kind for node in tree.walk() if node.state is not State.RECORDED)
     assert set(missing) <= {Kind.AUDIT, Kind.AIRFLOW_RUN, Kind.CODE, Kind.LOCK, Kind.IMAGE}
@@ -118,7 +118,7 @@ def test_the_whole_way_is_there(traced: Traced):
 
 def test_training_says_whether_it_knew_the_row(traced: Traced):
     def said(day, encounter):
-        (tree,) = trace_encounter(traced.settings, encounter, day, replaced=False).trees
+        (tree,) = trace_case(traced.settings, encounter, day, replaced=False).trees
         return nodes(tree, "training_row")[0].facts
 
     assert said(HELD_OUT, good_ids(traced.files[HELD_OUT, FIRST])[0]) == {"used": False}
@@ -153,21 +153,21 @@ def test_changed_training_data_shows(traced: Traced):
 def test_quarantined_rows_are_traced_with_their_reason(traced: Traced):
     frame = traced.files[TWO_FILES, FIRST]
     encounter = int(frame.loc[frame["gender"] == "Robot", "encounter_id"].iloc[1])
-    (tree,) = trace_encounter(traced.settings, encounter, None, replaced=False).trees
+    (tree,) = trace_case(traced.settings, encounter, None, replaced=False).trees
     assert (tree.kind, tree.facts["reasons"]) == (Kind.REFUSED_ROW, "unknown_value")
     assert (nodes(tree, "source_row")[0].facts["row"], nodes(tree, "source_row")[0].state) == (7, State.RECORDED)
 
 
 def test_replaced_partitions_are_shown_on_demand(traced: Traced):
     both = traced.replaced_ids[15]
-    assert len(trace_encounter(traced.settings, both, None, replaced=False).trees) == 1
-    now, before = trace_encounter(traced.settings, both, None, replaced=True).trees
+    assert len(trace_case(traced.settings, both, None, replaced=False).trees) == 1
+    now, before = trace_case(traced.settings, both, None, replaced=True).trees
     assert [nodes(tree, "partition")[0].facts["current"] for tree in (now, before)] == [True, False]
     (source,) = nodes(before, "source_row")
     assert source.state is State.CHANGED
     only_before = traced.replaced_ids[0]
     with pytest.raises(TraceError, match="--all also looks"):
-        trace_encounter(traced.settings, only_before, TWICE, replaced=False)
+        trace_case(traced.settings, only_before, TWICE, replaced=False)
     (tree,) = trace_prediction(traced.settings, f"{traced.replaced_run}/{only_before}").trees
     assert tree.facts["zenml run id" if "zenml run id" in tree.facts else "zenml_run_id"] == traced.replaced_run
 
@@ -181,7 +181,7 @@ def test_a_version_and_a_run_lead_to_their_predictions(traced: Traced):
     trained = impact_of_run(traced.settings, written["training_run_id"], replaced=False, ids=False)
     assert (trained.affected, trained.replaced) == (version.affected, version.replaced)
     scored = impact_of_run(traced.settings, written["zenml_run_id"], replaced=False, ids=True)
-    assert [list(day.encounter_ids) for day in scored.days] == [good_ids(traced.files[HELD_OUT, FIRST])]
+    assert [list(day.row_ids) for day in scored.days] == [good_ids(traced.files[HELD_OUT, FIRST])]
     data = impact_of_file(traced.settings, "raw/diabetic_data.csv", replaced=False, ids=False)
     assert data.affected >= version.affected
     (tree,) = trace_run(traced.settings, written["training_run_id"]).trees
@@ -195,7 +195,7 @@ def test_without_the_rows_of_each_file_nothing_is_guessed(traced: Traced, monkey
     encounter = good_ids(traced.files[TWO_FILES, SECOND])[0]
     try:
         found = impact_of_file(traced.settings, f"date={TWO_FILES}/{FIRST}", replaced=False, ids=False)
-        (tree,) = trace_encounter(traced.settings, encounter, None, replaced=False).trees
+        (tree,) = trace_case(traced.settings, encounter, None, replaced=False).trees
     finally:
         Path(folder).write_text(content)
     assert [(day.affected, day.exact) for day in found.days] == [(76, False)]
@@ -212,7 +212,7 @@ def test_a_deleted_run_and_version_are_missing_and_still_lead_forward(traced: Tr
     assert "deleted" in gone.note
     assert not nodes(gone, "code")
     found = impact_of_run(traced.settings, traced.replaced_run, replaced=True, ids=True)
-    assert [list(day.encounter_ids) for day in found.days] == [traced.replaced_ids]
+    assert [list(day.row_ids) for day in found.days] == [traced.replaced_ids]
     assert "no longer has" in found.cause
 
 
@@ -269,7 +269,7 @@ def test_the_commands_answer(traced: Traced, cli, tmp_path: Path):
     assert set(report) == {"schema_version", "asked", "trees"}
     assert report["schema_version"] == 1
     assert set(report["trees"][0]) == {"kind", "title", "state", "facts", "note", "children"}
-    assert Report.model_validate(report) == trace_encounter(traced.settings, encounter, None, replaced=False)
+    assert Report.model_validate(report) == trace_case(traced.settings, encounter, None, replaced=False)
     assert f"encounter {encounter}" in page.read_text()
     shown = cli("trace", encounter)
     assert "model version generated_model version" in shown.output
@@ -280,7 +280,7 @@ def test_the_commands_answer(traced: Traced, cli, tmp_path: Path):
     assert "47 predictions are affected" in told.output
     affected = json.loads(cli("impact", "--run", manifest(traced, HELD_OUT)["zenml_run_id"], "--json").stdout)
     assert set(affected) == {"schema_version", "asked", "cause", "affected", "replaced", "days", "shadow"}
-    assert "encounter_ids" not in affected["days"][0]
+    assert "row_ids" not in affected["days"][0]
     assert cli("trace", encounter, "--dot").output.startswith("digraph lineage {")
 
 
@@ -293,9 +293,9 @@ def test_the_commands_answer(traced: Traced, cli, tmp_path: Path):
         (["trace", "--model-version", "generated_model/999"], 1, "no version 999"),
         (["trace", "--model-version", "x/y"], 1, "MODEL/NUMBER"),
         (["trace", "--run", "nonsense"], 1, "no run 'nonsense'"),
-        (["trace", "--prediction", "5"], 1, "RUN/ENCOUNTER_ID"),
+        (["trace", "--prediction", "5"], 1, "RUN/ID"),
         (["trace"], 2, "Name one of"),
-        (["trace", "1", "--run", "x"], 2, "found ENCOUNTER_ID and --run"),
+        (["trace", "1", "--run", "x"], 2, "found ID and --run"),
         (["trace", "--run", "x", "--all"], 2, "--all has an effect"),
         (["impact"], 2, "Name one of"),
         (["impact", "--file", "date=2026-01-05/part-009.parquet"], 1, "Nothing was made from"),

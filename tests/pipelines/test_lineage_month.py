@@ -13,11 +13,11 @@ from rich.console import Console
 
 from governance.lineage import State
 from mlops.impact import impact_of_file, impact_of_version
-from mlops.tracing import trace_encounter, trace_prediction
+from mlops.tracing import trace_case, trace_prediction
 from zenml_pipelines.data.config import DataConfig
 from zenml_pipelines.data.feed import feed
 from zenml_pipelines.data.fetch import fetch
-from zenml_pipelines.data.schema import CSV_NAME, read_encounters
+from zenml_pipelines.data.schema import CSV_NAME, read_rows
 from zenml_pipelines.data.synthetic import DEFAULT_SEED
 from zenml_pipelines.partitions import read_predictions
 
@@ -50,7 +50,7 @@ def scored(month: Workspace) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def source(month: Workspace) -> pd.DataFrame:
-    return read_encounters(month.root / "raw" / CSV_NAME).set_index("encounter_id")
+    return read_rows(month.root / "raw" / CSV_NAME).set_index("encounter_id")
 
 
 def test_twenty_random_predictions_lead_to_their_source_row_and_back(
@@ -60,7 +60,7 @@ def test_twenty_random_predictions_lead_to_their_source_row_and_back(
     for index in random.Random(SEED).sample(range(len(scored)), 20):
         row = scored.iloc[index]
         day, encounter = row["day"], int(row["encounter_id"])
-        trees = trace_encounter(place, encounter, None, replaced=False).trees
+        trees = trace_case(place, encounter, None, replaced=False).trees
         assert trees == trace_prediction(place, f"{day}/{encounter}").trees
         (tree,) = trees
         (found,) = nodes(tree, "source_row")
@@ -75,7 +75,7 @@ def test_twenty_random_predictions_lead_to_their_source_row_and_back(
         assert data.facts["location"] == "raw/diabetic_data.csv"
         back = impact_of_file(place, found.facts["sha256"], replaced=False, ids=True)
         assert [one.date for one in back.days] == [day]
-        assert encounter in back.days[0].encounter_ids
+        assert encounter in back.days[0].row_ids
 
 
 def test_a_withdrawn_file_leads_to_exactly_its_predictions(month: Workspace, scored: pd.DataFrame):
@@ -86,8 +86,8 @@ def test_a_withdrawn_file_leads_to_exactly_its_predictions(month: Workspace, sco
     found = impact_of_file(settings_at(month.root), f"date={day}/{FIRST}", replaced=True, ids=True)
     (only,) = found.days
     assert only.exact
-    assert set(only.encounter_ids) == set(scored.loc[scored["encounter_id"].isin(landed), "encounter_id"])
-    assert found.affected == len(only.encounter_ids) == (scored["day"] == day).sum()
+    assert set(only.row_ids) == set(scored.loc[scored["encounter_id"].isin(landed), "encounter_id"])
+    assert found.affected == len(only.row_ids) == (scored["day"] == day).sum()
 
 
 def test_a_bad_version_leads_to_the_whole_month(month: Workspace, scored: pd.DataFrame):

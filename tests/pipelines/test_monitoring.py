@@ -22,7 +22,7 @@ from zenml_pipelines.monitoring.findings import Findings, page_path, read_findin
 from zenml_pipelines.monitoring.profile import PROFILE_ARTIFACT, profile_rows
 from zenml_pipelines.partitions import PartitionError, PartitionStore
 from zenml_pipelines.scoring import score
-from zenml_pipelines.splitting import can_be_readmitted, split_in_time
+from zenml_pipelines.splitting import in_scope, split_in_time
 
 FIRST = date(2026, 1, 5)
 COUNT = 10
@@ -147,7 +147,7 @@ def test_only_outcomes_that_could_be_known_are_counted(daily: Workspace, labelle
         assert found(daily, day(number)).own.realised == ()
     (realised,) = found(daily, day(9)).own.realised
     known = pd.concat(labelled[: 9 - DELAY + 1])
-    known = known.loc[can_be_readmitted(known)]
+    known = known.loc[in_scope(known)]
     assert (realised.first, realised.last) == (day(0), day(9 - DELAY))
     assert realised.rows == len(known)
     assert realised.positives == int((known[LABEL] == "<30").sum())

@@ -14,7 +14,7 @@ from scipy.stats import chi2_contingency, ks_2samp
 
 from zenml_pipelines.config import build_monitoring_config
 from zenml_pipelines.contract import feature_schema
-from zenml_pipelines.data.schema import read_encounters
+from zenml_pipelines.data.schema import read_rows
 from zenml_pipelines.data.split import feed_rows, training_rows
 from zenml_pipelines.monitoring.alerts import open_alerts
 from zenml_pipelines.monitoring.checks import (
@@ -28,7 +28,7 @@ from zenml_pipelines.monitoring.checks import (
 from zenml_pipelines.monitoring.config import MonitoringRules
 from zenml_pipelines.monitoring.profile import Profile, mean_risk, profile_rows
 from zenml_pipelines.scoring import score
-from zenml_pipelines.splitting import can_be_readmitted, split_in_time
+from zenml_pipelines.splitting import in_scope, split_in_time
 
 FIRST = date(2026, 1, 1)
 HOLDOUT = settings()["data"]["holdout_fraction"]
@@ -43,7 +43,7 @@ def profiled(bench: Bench, frame: pd.DataFrame) -> Profile:
 @pytest.fixture(scope="module")
 def evaluated(real_root: Path) -> pd.DataFrame:
     """The published rows that a version is evaluated on."""
-    rows = read_encounters(real_root / "raw" / "diabetic_data.csv")
+    rows = read_rows(real_root / "raw" / "diabetic_data.csv")
     return split_in_time(training_rows(rows, HOLDOUT), 0.20)[1]
 
 
@@ -57,7 +57,7 @@ def watch(bench: Bench, reference: Profile, days: list[pd.DataFrame]) -> dict[da
     found: dict[date, list[Check]] = {}
     history: list[int] = []
     for number, rows in enumerate(days):
-        living = rows.loc[can_be_readmitted(rows)]
+        living = rows.loc[in_scope(rows)]
         now = profiled(bench, living)
         found[FIRST + timedelta(days=number)] = [
             *drift_checks(reference, now, RULES),
@@ -93,7 +93,7 @@ def test_ninety_clean_days_raise_at_most_one_false_alarm(bench, evaluated, refer
 
 
 def test_the_published_days_raise_at_most_one_alarm_in_ninety(bench, reference, real_root):
-    rows = feed_rows(read_encounters(real_root / "raw" / "diabetic_data.csv"), HOLDOUT)
+    rows = feed_rows(read_rows(real_root / "raw" / "diabetic_data.csv"), HOLDOUT)
     volumes = np.random.default_rng(5).poisson(100, size=90)
     ends = np.cumsum(volumes)
     days = [rows.iloc[end - volume : end] for end, volume in zip(ends, volumes, strict=True)]

@@ -55,7 +55,7 @@ from zenml.utils import source_utils
 source_utils.set_custom_source_root(str(Path.cwd()))
 from lineage_bench import settings_at
 from pipeline_workspace import Workspace, land, settings
-from mlops.tracing import trace_encounter
+from mlops.tracing import trace_case
 from zenml_airflow.context import cli_context, run_context
 from zenml_pipelines.config import build_batch_inference_config, build_monitoring_config
 from zenml_pipelines.monitoring.findings import read_findings
@@ -71,7 +71,7 @@ with run_context(cli_context(date(2026, 1, 5), environment="local", storage_root
     monitoring(config=build_monitoring_config(settings()).model_copy(update={"model_name": "generated_model"}))
 found = read_findings(PartitionStore(str(root / "monitoring")), date(2026, 1, 5))
 encounter = int(rows["encounter_id"].iloc[3])
-report = trace_encounter(settings_at(root), encounter, date(2026, 1, 5), replaced=False)
+report = trace_case(settings_at(root), encounter, date(2026, 1, 5), replaced=False)
 (tree,) = report.trees
 nodes = [[node.kind.value, node.state.value, node.title] for node in tree.walk()]
 print("ANSWER" + json.dumps([nodes, found.own.problem, len(found.own.checks)]))
@@ -91,7 +91,7 @@ def test_no_row_of_data_travels(bundle):
         paths = [file.path for file in archive.manifest.files]
     assert {"risk_model", "feature_schema", "metrics", "model_card", "model_card_text"} <= names
     assert not [path for path in paths if path.endswith((".parquet", ".pkl", ".csv", ".gz"))]
-    assert not {"train", "test", "encounters"} & names
+    assert not {"train", "test", "rows"} & names
 
 
 @pytest.fixture(scope="module")

@@ -89,10 +89,10 @@ def test_no_snapshot_or_parameter_holds_a_machine_path(real_run, real_root: Path
 
 
 def test_training_does_not_see_the_held_out_rows(real_run):
-    held = Client().get_artifact_version(real_run.steps["load_data"].outputs["encounters"][0].id).load()
+    held = Client().get_artifact_version(real_run.steps["load_data"].outputs["rows"][0].id).load()
     reference = real_run.run_metadata["training"]["data"]
     assert len(held) == reference["rows"] == 101_766 - 10_177
-    assert held["encounter_id"].max() == reference["last_encounter_id"]
+    assert held["encounter_id"].max() == reference["last_row_id"]
 
 
 def test_leaky_feature_is_refused_and_the_refusal_is_recorded(

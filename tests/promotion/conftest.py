@@ -59,7 +59,7 @@ def lab(tmp_path_factory, database):
     try:
         for story in PATIENT:
             made.add_story(story)
-        made.add_story("impatient", response_timeout=5)
+        made.add_story("impatient", response_timeout=30)
         made.start()
         for story in (*PATIENT, "impatient"):
             made.ask("make", story, *_versions(story))

@@ -5,7 +5,7 @@ from promotion_airflow import PRODUCTION, WAITING
 
 from mlops.airflow_api import AirflowApiError
 
-pytestmark = [pytest.mark.promotion, pytest.mark.airflow]
+pytestmark = [pytest.mark.promotion, pytest.mark.airflow, pytest.mark.timeout(1500)]
 
 
 def test_an_approval_promotes_and_is_recorded_with_person_reason_and_runs(lab):
@@ -52,7 +52,7 @@ def test_without_an_answer_in_time_it_is_rejected(lab):
     assert (tasks["approval"], tasks["promote"], tasks["notice"]) == ("success", "skipped", "success")
     state = lab.ask("state", "impatient")
     assert state["stages"] == {"1": "production", "2": None}
-    assert state["decisions"][0][:4] == [2, False, f"airflow:impatient/{run}", "Nobody answered within 0:00:05."]
+    assert state["decisions"][0][:4] == [2, False, f"airflow:impatient/{run}", "Nobody answered within 0:00:30."]
     assert lab.value("impatient", run, "notice")["end"] == "timed out"
     with pytest.raises(AirflowApiError, match="409"):
         lab.respond("impatient", run, "Approve", "Too late to be heard.")

@@ -1,16 +1,13 @@
 import os
 import sys
-from datetime import date
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "provider"))
 
-from platform_lab import BUCKET, REAL_DATA, MissingServiceError, running_platform
+from platform_lab import BUCKET, FIRST, LAST, MissingServiceError, running_platform
 from zenml_server import NoServerError
-
-FIRST, LAST = date(2026, 1, 5), date(2026, 1, 14)
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +16,7 @@ def platform(tmp_path_factory):
     before = dict(os.environ)
     try:
         with running_platform(tmp_path_factory.mktemp("services")) as made:
-            made.mlops("data", "fetch", "--source", REAL_DATA if REAL_DATA.is_file() else "synthetic")
+            made.mlops("data", "fetch", "--source", "synthetic", "--rows", 20_000)
             made.s3.put(str(made.root / "state" / "raw"), f"{BUCKET}/state/raw", recursive=True)
             made.mlops("data", "feed", "--from", FIRST, "--to", LAST)
             made.mlops("deploy")

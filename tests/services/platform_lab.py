@@ -14,6 +14,7 @@ import sys
 import time
 import uuid
 from contextlib import ExitStack, contextmanager
+from datetime import date
 from pathlib import Path
 
 import httpx
@@ -26,8 +27,8 @@ import yaml
 from zenml_server import running_server
 
 ROOT = Path(__file__).resolve().parents[2]
-REAL_DATA = Path(os.environ.get("DIABETES130_ZIP", ROOT.parent / "shared" / "data" / "diabetes130.zip"))
 BUCKET = "platform"
+FIRST, LAST = date(2026, 1, 5), date(2026, 1, 14)
 CONNECTION = "zenml_server"
 TRAINING, INFERENCE = "readmission_training", "readmission_batch_inference"
 SHARDED = "readmission_sharded"
@@ -49,6 +50,8 @@ OVERRIDES = {
         # Past the last replayed day nothing is scheduled.
         "schedules": {"training": {"end_date": "2026-03-31"}, "batch_inference": {"end_date": "2026-03-31"}},
     },
+    # Nothing is deployed after the start.
+    "services": {"parse_interval_seconds": 600},
     "storage": {"root": f"s3://{BUCKET}/state"},
     # What is judged here is the way of a run, not the model.
     "pipelines": {
@@ -88,7 +91,7 @@ def wait(what, condition, timeout=120.0):
         found = condition()
         if found:
             return found
-        time.sleep(0.5)
+        time.sleep(1)
     raise AssertionError(f"{what}: not within {timeout:.0f} s")
 
 
@@ -216,7 +219,7 @@ class Platform:
         self.environment |= {
             "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
             "AIRFLOW__CORE__HOSTNAME_CALLABLE": "worker_name.name",
-            "PYTHONPATH": str(home / "config"),
+            "PYTHONPATH": os.pathsep.join((str(home / "config"), os.environ["PYTHONPATH"])),
             "AIRFLOW__CELERY__BROKER_URL": REDIS,
             "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{self.airflow_database}",
             "AIRFLOW__CELERY__WORKER_CONCURRENCY": "2",

@@ -6,12 +6,11 @@ from datetime import timedelta
 import httpx
 import psycopg2
 import pytest
-from conftest import FIRST, LAST
-from platform_lab import BUCKET, ENDED, INFERENCE, SHARDED, TRAINING, WORKERS, wait
+from platform_lab import BUCKET, ENDED, FIRST, INFERENCE, LAST, SHARDED, TRAINING, WORKERS, wait
 
 from zenml_pipelines.partitions import PartitionStore, read_predictions, read_quarantine
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(1200)]
 
 DAYS = [FIRST + timedelta(days=number) for number in range((LAST - FIRST).days + 1)]
 
@@ -19,7 +18,7 @@ DAYS = [FIRST + timedelta(days=number) for number in range((LAST - FIRST).days +
 @pytest.fixture(scope="module")
 def trained(platform):
     run_id = platform.api.trigger(TRAINING)
-    platform.finish_run(TRAINING, run_id, timeout=300)
+    platform.finish_run(TRAINING, run_id, timeout=600)
     platform.mlops("promote", "readmission_risk")
     return platform
 
@@ -30,7 +29,7 @@ def scored(trained):
     return trained
 
 
-def finish(platform, states, count, timeout=240):
+def finish(platform, states, count, timeout=600):
     wait(
         "the backfill ends",
         lambda: len(states()) == count and all(state in ENDED for state in states().values()),

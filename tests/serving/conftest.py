@@ -72,11 +72,11 @@ def config() -> ServingConfig:
 @pytest.fixture(scope="session")
 def encounters(generated_csv: Path) -> pd.DataFrame:
     """Encounters that can be readmitted, as a partition holds them."""
-    from zenml_pipelines.data.schema import read_encounters
-    from zenml_pipelines.splitting import can_be_readmitted
+    from zenml_pipelines.data.schema import read_rows
+    from zenml_pipelines.splitting import in_scope
 
-    found = read_encounters(generated_csv)
-    return found.loc[can_be_readmitted(found)].drop(columns="readmitted").reset_index(drop=True)
+    found = read_rows(generated_csv)
+    return found.loc[in_scope(found)].drop(columns="readmitted").reset_index(drop=True)
 
 
 @pytest.fixture(scope="session")

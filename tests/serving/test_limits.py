@@ -143,7 +143,7 @@ def test_one_call_takes_no_more_rows_than_it_may(served, rows):
 
     found = asyncio.run(many())
     scorer.close()
-    assert [one.encounter_id for part in found for one in part] == [row["encounter_id"] for row in rows[:40]]
+    assert [one.row_id for part in found for one in part] == [row["encounter_id"] for row in rows[:40]]
     assert calls(metrics) == 5
 
 

@@ -75,5 +75,6 @@ def test_the_pools_of_the_stack_file_are_in_airflows_database(settings):
     assert import_pools(local, environment) == ["training"]
     with sqlite3.connect(local.state_dir / "airflow" / "airflow.db") as database:
         found = database.execute("SELECT pool, slots, description FROM slot_pool ORDER BY id").fetchall()
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert [row[0] for row in found] == ["default_pool", "training"]
     assert found[1][1:] == (2, "Big")

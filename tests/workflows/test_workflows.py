@@ -69,13 +69,24 @@ def test_the_parser_refuses_what_does_not_exist(call):
 
 def test_ci_runs_what_the_ci_script_runs():
     text = (ROOT / ".ci/run").read_text()
-    wanted = re.findall(r"^make ([a-z-]+)", text, re.MULTILINE)
+    wanted = re.findall(r"^\s*make ([a-z-]+)", text, re.MULTILINE)
     content = load(ROOT / ".github/workflows/ci.yml")
     suites = content["jobs"]["suite"]["strategy"]["matrix"]["suite"]
-    assert ["check", *suites] == wanted
+    assert sorted(["check", *suites]) == sorted(wanted)
     called = {word for script in scripts() for call in script.calls(MAKE) for word in shlex.split(call)}
     assert called == {"check", "setup", "$SUITE"}
     assert {*wanted, "setup"} <= TARGETS
+
+
+def test_a_suite_looks_in_every_folder_that_has_tests_of_it():
+    found = re.findall(r"pytest ((?:tests/\S+ )+)-m (\w+)", (ROOT / "Makefile").read_text())
+    suites = {suite: folders.split() for folders, suite in found}
+    (left_out,) = re.findall(r"^SUITES := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(suites) == set(left_out.split(" or "))
+    for path in ROOT.glob("tests/*/*.py"):
+        for suite in re.findall(r"pytest\.mark\.(\w+)", path.read_text()):
+            folders = suites.get(suite)
+            assert folders is None or str(path.parent.relative_to(ROOT)) in folders, f"{path} is {suite}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

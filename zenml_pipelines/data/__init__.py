@@ -1,4 +1,4 @@
-"""Data access of the readmission use case: fetch, split, and replay as daily partitions.
+"""Data access: fetch, split, and replay as daily partitions.
 
 Everything here takes paths and configuration as arguments; nothing reads the environment or a settings file.
 """

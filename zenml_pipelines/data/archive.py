@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -13,7 +11,16 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from zenml_pipelines.data.errors import DataError
-from zenml_pipelines.data.schema import CSV_NAME, MAPPING_NAME, PUBLISHED_SHA256
+from zenml_pipelines.data.files import sha256_of, temporary_file
+from zenml_pipelines.data.schema import CSV_NAME, MAPPING_NAME, PUBLISHED_SHA256, read_ids_mapping
+
+PUBLIC_NAME: Final = "uci"
+"""What the public source is called on the command line."""
+
+PUBLIC_URL: Final[str | None] = (
+    "https://archive.ics.uci.edu/static/public/296/diabetes+130-us+hospitals+for+years+1999-2008.zip"
+)
+PUBLIC_SHA256: Final[str | None] = PUBLISHED_SHA256
 
 MAX_CSV_BYTES: Final = 64 * 1024 * 1024
 """The published CSV has 19 MB; a larger member is no encounter file, or a zip bomb."""
@@ -28,30 +35,11 @@ class Extracted:
 
     Attributes:
         csv: The encounters, digest checked.
-        mapping: The code descriptions, where they came along.
+        more: Further files by name: the code descriptions, where they came along.
     """
 
     csv: Path
-    mapping: Path | None
-
-
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def temporary_file(folder: Path, name: str) -> Iterator[Path]:
-    """Yield a new empty file in ``folder``, whence a rename is atomic; remove it unless it was renamed."""
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{name}.", suffix=".tmp", delete=False) as file:
-        path = Path(file.name)
-    try:
-        # mkstemp makes private files; these are to be read by whoever may read the folder.
-        path.chmod(0o644)
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
+    more: dict[str, Path]
 
 
 @contextmanager
@@ -87,7 +75,9 @@ def published_files(source: Path, folder: Path, origin: str) -> Iterator[Extract
                 f"is {PUBLISHED_SHA256}. Nothing was kept. Fetch it from UCI (`--source uci`), or work with "
                 "generated encounters (`--source synthetic`)."
             )
-        yield Extracted(csv, mapping if has_mapping else None)
+        if has_mapping:
+            read_ids_mapping(mapping)
+        yield Extracted(csv, {MAPPING_NAME: mapping} if has_mapping else {})
 
 
 def _unzip(source: Path, csv: Path, mapping: Path, origin: str) -> bool:

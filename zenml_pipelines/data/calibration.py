@@ -3,7 +3,7 @@
 ``calibration.json`` is what :func:`measure` counts on the published file; a test repeats the count wherever
 that file is at hand. A fork with other data of the same shape measures its own::
 
-    write_calibration(measure(read_encounters(csv), source="…"), CALIBRATION_FILE)
+    write_calibration(measure(read_rows(csv), source="…"), CALIBRATION_FILE)
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def measure(encounters: pd.DataFrame, source: str) -> Calibration:
     """Count everything that the generator needs.
 
     Args:
-        encounters: As :func:`~zenml_pipelines.data.schema.read_encounters` returns them; at least some
+        encounters: As :func:`~zenml_pipelines.data.schema.read_rows` returns them; at least some
             thousand rows for the counts to mean anything.
         source: Attribution to store with the counts.
     """

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class FeedConfig(BaseModel):
-    """How held-out encounters are spread over calendar days.
+    """How held-out rows are spread over calendar days.
 
     Attributes:
-        start_date: Day of the first replayed encounter.
-        per_day: Mean number of encounters a day.
+        start_date: Day of the first replayed row.
+        per_day: Mean number of rows a day.
         seed: Seed of the daily volumes.
     """
 
@@ -30,8 +30,8 @@ class DataConfig(BaseModel):
 
     Attributes:
         raw: Folder of the fetched files, relative to the state folder.
-        holdout_fraction: Latest share of encounters, by ``encounter_id``, that no training run sees.
-        feed: How the held-out encounters are replayed.
+        holdout_fraction: Latest share of rows, by row id, that no training run sees.
+        feed: How the held-out rows are replayed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

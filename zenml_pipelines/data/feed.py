@@ -1,6 +1,6 @@
-"""Replay the held-out encounters as the daily partitions that a hospital would deliver.
+"""Replay the held-out rows as the daily partitions that a hospital would deliver.
 
-The source has no dates, so days are assigned: held-out encounters in ``encounter_id`` order fill days of
+The source has no dates, so days are assigned: held-out rows, in the order of their ids, fill days of
 seeded volumes from the configured start. A day's rows depend on the data and the configuration alone, never
 on which range was fed before, so that a backfill and a daily run see the same partition.
 """
@@ -25,31 +25,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from zenml_pipelines.data.archive import temporary_file
+from zenml_pipelines.contract import LABEL, ROW_ID, feature_schema
 from zenml_pipelines.data.config import DataConfig, FeedConfig
 from zenml_pipelines.data.errors import DataError
 from zenml_pipelines.data.fetch import require_source
-from zenml_pipelines.data.schema import (
-    COLUMNS,
-    CSV_NAME,
-    ENCOUNTER_ID,
-    INTEGER_COLUMNS,
-    LABEL,
-    read_encounters,
-)
+from zenml_pipelines.data.files import temporary_file
+from zenml_pipelines.data.schema import CSV_NAME, read_rows
 from zenml_pipelines.data.split import feed_rows
+from zenml_pipelines.rows import arrow_schema
 
 DATA_NAME: Final = "part-000.parquet"
 MARKER_NAME: Final = "_SUCCESS"
-
-FEED_SCHEMA: Final = pa.schema(
-    [
-        pa.field(name, pa.int64() if name in INTEGER_COLUMNS else pa.string())
-        for name in COLUMNS
-        # The outcome of an encounter is unknown on the day it is scored.
-        if name != LABEL
-    ]
-)
 
 
 class FeedStatus(StrEnum):
@@ -67,7 +53,7 @@ class FedPartition:
 
     Attributes:
         day: The partition's date.
-        rows: Encounters in it.
+        rows: Rows in it.
         path: Its folder, as a path or URL.
         status: What was done.
     """
@@ -80,7 +66,7 @@ class FedPartition:
 
 @dataclass(frozen=True)
 class Replay:
-    """The held-out encounters, and after how many of them each day ends."""
+    """The held-out rows, and after how many of them each day ends."""
 
     rows: pd.DataFrame
     ends: npt.NDArray[np.int64]
@@ -89,15 +75,15 @@ class Replay:
 
     @property
     def last_day(self) -> date:
-        """The day of the last encounter."""
+        """The day of the last row."""
         return self.start + timedelta(days=len(self.ends) - 1)
 
     def day_rows(self, day: date) -> pd.DataFrame:
-        """A day's encounters, without what became of them."""
+        """A day's rows, without what became of them."""
         return self.labelled_rows(day).drop(columns=LABEL)
 
     def labelled_rows(self, day: date) -> pd.DataFrame:
-        """A day's encounters with their label."""
+        """A day's rows with their label."""
         number = (day - self.start).days
         return self.rows.iloc[int(self.ends[number - 1]) if number else 0 : int(self.ends[number])]
 
@@ -142,7 +128,7 @@ class Landing:
 
 
 def daily_ends(total: int, config: FeedConfig) -> npt.NDArray[np.int64]:
-    """Return after how many encounters each day ends, for as many days as ``total`` encounters fill.
+    """Return after how many rows each day ends, for as many days as ``total`` rows fill.
 
     Daily volumes are Poisson with mean ``per_day``, at least 1; the last day takes what is left.
     """
@@ -154,7 +140,7 @@ def daily_ends(total: int, config: FeedConfig) -> npt.NDArray[np.int64]:
 
 
 def last_feed_date(raw_dir: Path, config: DataConfig) -> date:
-    """Return the day of the last held-out encounter.
+    """Return the day of the last held-out row.
 
     Raises:
         DataError: If the source data was not fetched.
@@ -175,7 +161,7 @@ def feed(
     """Write the partitions of a date range, ``<landing>/date=YYYY-MM-DD/``.
 
     A partition is complete when its ``_SUCCESS`` marker is there: JSON with the number of rows, the first and
-    last encounter, the digest of the data file and of the source. The range is checked as a whole before the
+    last row, the digest of the data file and of the source. The range is checked as a whole before the
     first write.
 
     Args:
@@ -220,13 +206,13 @@ def feed(
 
 
 def replay(raw_dir: Path, config: DataConfig) -> Replay:
-    """The held-out encounters and their days.
+    """The held-out rows and their days.
 
     Raises:
         DataError: If the source data was not fetched.
     """
     source = require_source(raw_dir)
-    rows = feed_rows(read_encounters(raw_dir / CSV_NAME), config.holdout_fraction)
+    rows = feed_rows(read_rows(raw_dir / CSV_NAME), config.holdout_fraction)
     return Replay(rows, daily_ends(len(rows), config.feed), config.feed.start_date, source.sha256)
 
 
@@ -244,18 +230,18 @@ def check_range(first_day: date, last_day: date, replay: Replay) -> None:
         )
     if last_day > replay.last_day:
         raise DataError(
-            f"There are no encounters left for {last_day}: the last replayed day is {replay.last_day}. "
+            f"There are no rows left for {last_day}: the last replayed day is {replay.last_day}. "
             "End there, or lower data.feed.per_day to spread them over more days."
         )
 
 
 def _marker(rows: pd.DataFrame, source: str) -> dict[str, Any]:
     """Return what identifies a day's content, whichever library version encoded it."""
-    ids = rows[ENCOUNTER_ID]
+    ids = rows[ROW_ID]
     return {
         "rows": len(rows),
-        "first_encounter_id": int(ids.iloc[0]),
-        "last_encounter_id": int(ids.iloc[-1]),
+        "first_row_id": int(ids.iloc[0]),
+        "last_row_id": int(ids.iloc[-1]),
         "source_sha256": source,
     }
 
@@ -288,7 +274,7 @@ def _write(zone: Landing, day: date, rows: pd.DataFrame, source: str) -> None:
 
 
 def _parquet(rows: pd.DataFrame) -> bytes:
-    table = pa.Table.from_pandas(rows, schema=FEED_SCHEMA, preserve_index=False)
+    table = pa.Table.from_pandas(rows, schema=arrow_schema(feature_schema()), preserve_index=False)
     buffer = io.BytesIO()
     # The pandas metadata names library versions, which would make equal rows unequal files.
     pq.write_table(table.replace_schema_metadata(None), buffer, compression="zstd")

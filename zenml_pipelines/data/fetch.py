@@ -1,4 +1,4 @@
-"""Bring the encounters into the raw folder, from wherever they can be had, and record what they are."""
+"""Bring the source data into the raw folder, from wherever it can be had, and record what it is."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
 
-from zenml_pipelines.data.archive import published_files, sha256_of, temporary_file
+from zenml_pipelines.contract import CASE
+from zenml_pipelines.data.archive import PUBLIC_NAME, PUBLIC_SHA256, PUBLIC_URL, published_files
 from zenml_pipelines.data.download import PATIENT, QUICK, DownloadPolicy, download, public_url
 from zenml_pipelines.data.errors import DataError
-from zenml_pipelines.data.schema import CSV_NAME, MAPPING_NAME, PUBLISHED_SHA256, read_ids_mapping
+from zenml_pipelines.data.files import sha256_of, temporary_file
+from zenml_pipelines.data.schema import CSV_NAME
 from zenml_pipelines.data.synthetic import DEFAULT_ROWS, DEFAULT_SEED, write_synthetic
 
-UCI_URL: Final = "https://archive.ics.uci.edu/static/public/296/diabetes+130-us+hospitals+for+years+1999-2008.zip"
 SOURCE_NAME: Final = "source.json"
 
 
 class SourceKind(StrEnum):
-    """Where the encounters in the raw folder come from."""
+    """Where the data in the raw folder comes from."""
 
-    UCI = "uci"
+    PUBLIC = "public"
     URL = "url"
     FILE = "file"
     SYNTHETIC = "synthetic"
@@ -40,7 +41,7 @@ class RawSource(BaseModel):
         kind: Where it comes from.
         origin: The file's name, the URL without credentials, or the generator's arguments; never a local path.
         sha256: Digest of the CSV.
-        rows: Encounters in the CSV.
+        rows: Rows of the CSV.
         fetched_at: When it was put there, in UTC.
     """
 
@@ -56,8 +57,8 @@ class RawSource(BaseModel):
     def sentence(self) -> str:
         """Say in one line what the data is."""
         if self.kind is SourceKind.SYNTHETIC:
-            return f"SYNTHETIC encounters ({self.origin}), {self.rows:,} rows: generated, no real patient"
-        return f"the published encounters ({self.origin}), {self.rows:,} rows"
+            return f"SYNTHETIC {CASE}s ({self.origin}), {self.rows:,} rows: generated, none of them real"
+        return f"the {CASE}s of {self.origin}, {self.rows:,} rows"
 
 
 def current_source(raw_dir: Path) -> RawSource | None:
@@ -96,63 +97,67 @@ def fetch(
     rows: int = DEFAULT_ROWS,
     seed: int = DEFAULT_SEED,
     console: Console | None = None,
-    uci_url: str = UCI_URL,
+    address: str | None = PUBLIC_URL,
     policy: DownloadPolicy = PATIENT,
     auto_policy: DownloadPolicy = QUICK,
 ) -> RawSource:
-    """Bring the encounters into ``raw_dir`` as ``diabetic_data.csv`` and record them in ``source.json``.
+    """Bring the data into ``raw_dir`` and record it in ``source.json``.
 
-    Real data is accepted only with the published digest. Files appear by rename, so a reader never sees half
-    of one, and a failure leaves what was there before. An interrupted download keeps a ``.part`` file that
-    the next one continues.
+    What is no data of this use case is refused, see :func:`~zenml_pipelines.data.archive.published_files`. Files
+    appear by rename, so a reader never sees half of one, and a failure leaves what was there before. An
+    interrupted download keeps a ``.part`` file that the next one continues.
 
     Args:
-        source: ``uci``, ``synthetic``, ``auto`` (what is there, else UCI, else synthetic), a path or a URL.
+        source: The public source's name, ``synthetic``, ``auto`` (what is there, else the public source, else
+            synthetic), a path or a URL.
         raw_dir: Folder of the fetched files; created.
-        rows: Number of synthetic encounters.
-        seed: Seed of the synthetic encounters.
+        rows: Number of synthetic rows.
+        seed: Seed of the synthetic rows.
         console: Where to report and show progress; silent without one.
-        uci_url: Address of the published archive.
+        address: Address of the public source, if there is one.
         policy: Patience of a download.
         auto_policy: Patience of the download in ``auto``.
 
     Raises:
-        DataError: If the source cannot be had or is not the published data.
+        DataError: If the source cannot be had or is no data of this use case.
     """
     out = console or Console(quiet=True)
     with _folder(raw_dir):
         match source:
             case SourceKind.SYNTHETIC.value:
                 return _synthetic(raw_dir, rows, seed, out)
-            case SourceKind.UCI.value:
-                return _uci(raw_dir, uci_url, policy, out)
+            case name if address is not None and name == PUBLIC_NAME:
+                return _public(raw_dir, address, policy, out)
             case "auto":
-                return _auto(raw_dir, rows, seed, out, uci_url, auto_policy)
+                return _auto(raw_dir, rows, seed, out, address, auto_policy)
             case url if "://" in url:
                 return _from_url(url, SourceKind.URL, raw_dir, policy, out)
             case _:
                 return _from_file(Path(source), raw_dir, out)
 
 
-def _auto(raw_dir: Path, rows: int, seed: int, out: Console, uci_url: str, policy: DownloadPolicy) -> RawSource:
+def _auto(
+    raw_dir: Path, rows: int, seed: int, out: Console, address: str | None, policy: DownloadPolicy
+) -> RawSource:
     held = current_source(raw_dir)
     if held is not None:
         out.print(f"Already fetched: {held.sentence}.")
         return held
-    try:
-        return _uci(raw_dir, uci_url, policy, out)
-    except DataError as error:
-        out.print(f"[yellow]UCI is no option now:[/yellow] {error}", soft_wrap=True)
-        out.print("[bold yellow]Falling back to SYNTHETIC data.[/bold yellow]")
+    if address is not None:
+        try:
+            return _public(raw_dir, address, policy, out)
+        except DataError as error:
+            out.print(f"[yellow]The public source is no option now:[/yellow] {error}", soft_wrap=True)
+    out.print("[bold yellow]Falling back to SYNTHETIC data.[/bold yellow]")
     return _synthetic(raw_dir, rows, seed, out)
 
 
-def _uci(raw_dir: Path, url: str, policy: DownloadPolicy, out: Console) -> RawSource:
+def _public(raw_dir: Path, url: str, policy: DownloadPolicy, out: Console) -> RawSource:
     held = current_source(raw_dir)
-    if held is not None and held.sha256 == PUBLISHED_SHA256:
+    if held is not None and held.sha256 == PUBLIC_SHA256:
         out.print(f"Already fetched: {held.sentence}.")
         return held
-    return _from_url(url, SourceKind.UCI, raw_dir, policy, out)
+    return _from_url(url, SourceKind.PUBLIC, raw_dir, policy, out)
 
 
 def _from_url(url: str, kind: SourceKind, raw_dir: Path, policy: DownloadPolicy, out: Console) -> RawSource:
@@ -190,7 +195,7 @@ def _from_file(path: Path, raw_dir: Path, out: Console) -> RawSource:
     if not path.is_file():
         raise DataError(
             f"No file {path.name!r} at the path given as source. Name an archive, a CSV, a URL, or one of "
-            "uci, synthetic, auto."
+            f"{', '.join(filter(None, (PUBLIC_NAME, 'synthetic', 'auto')))}."
         )
     return _accept(path, raw_dir, SourceKind.FILE, path.name, out)
 
@@ -198,12 +203,11 @@ def _from_file(path: Path, raw_dir: Path, out: Console) -> RawSource:
 def _accept(path: Path, raw_dir: Path, kind: SourceKind, origin: str, out: Console) -> RawSource:
     """Check a file and move what it holds into place."""
     with published_files(path, raw_dir, origin) as found:
-        if found.mapping is not None:
-            read_ids_mapping(found.mapping)
-            found.mapping.replace(raw_dir / MAPPING_NAME)
+        for name, extra in found.more.items():
+            extra.replace(raw_dir / name)
         source = _record(found.csv, kind, origin)
         _place(found.csv, source, raw_dir)
-    out.print(f"[green]Fetched[/green] {source.sentence}; sha256 verified.")
+    out.print(f"[green]Fetched[/green] {source.sentence}; sha256 recorded.")
     return source
 
 

@@ -1,6 +1,6 @@
-"""What became of the encounters: their labels, as a hospital would deliver them some weeks later.
+"""What became of the cases: their labels, as they would be delivered some weeks later.
 
-The outcomes of the encounters of day D lie in ``<outcomes>/date=D/``, in the layout of the encounters themselves:
+The outcomes of the cases of day D lie in ``<outcomes>/date=D/``, in the layout of the cases themselves:
 Parquet files, and the marker ``_SUCCESS`` that is written last.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 import fsspec
 import pandas as pd
 
+from zenml_pipelines.contract import LABEL, ROW_ID
 from zenml_pipelines.data.config import DataConfig
 from zenml_pipelines.data.feed import (
     DATA_NAME,
@@ -26,7 +27,6 @@ from zenml_pipelines.data.feed import (
     check_range,
     replay,
 )
-from zenml_pipelines.data.schema import ENCOUNTER_ID, LABEL
 
 
 class OutcomesError(RuntimeError):
@@ -42,10 +42,10 @@ def feed_outcomes(
     config: DataConfig,
     on_day: Callable[[FedPartition], object] | None = None,
 ) -> list[FedPartition]:
-    """Write the outcomes of the encounters of a range of replayed days; a day that is there is written again.
+    """Write the outcomes of the rows of a range of replayed days; a day that is there is written again.
 
     Args:
-        first_day: First day of encounters, inclusive.
+        first_day: First day of rows, inclusive.
         last_day: Last day, inclusive.
         raw_dir: Folder of the fetched files.
         outcomes: Path or fsspec URL of the outcomes.
@@ -61,7 +61,7 @@ def feed_outcomes(
     fed = []
     for number in range((last_day - first_day).days + 1):
         day = first_day + timedelta(days=number)
-        rows = played.labelled_rows(day)[[ENCOUNTER_ID, LABEL]].reset_index(drop=True)
+        rows = played.labelled_rows(day)[[ROW_ID, LABEL]].reset_index(drop=True)
         buffer = io.BytesIO()
         rows.to_parquet(buffer, index=False)
         content = buffer.getvalue()
@@ -80,11 +80,11 @@ def feed_outcomes(
 
 
 def read_outcomes(root: str, day: date) -> tuple[pd.DataFrame, str] | None:
-    """The outcomes of a day's encounters, and a digest of them; ``None`` while they have not arrived.
+    """The outcomes of a day's rows, and a digest of them; ``None`` while they have not arrived.
 
     Args:
         root: Path or fsspec URL of the outcomes, resolved.
-        day: Day of the encounters.
+        day: Day of the rows.
 
     Raises:
         OutcomesError: If a file is not what the marker says.
@@ -102,5 +102,5 @@ def read_outcomes(root: str, day: date) -> tuple[pd.DataFrame, str] | None:
             raise OutcomesError(
                 f"{folder}/{name} is not the file that its marker describes: have the outcomes delivered again."
             )
-        frames.append(pd.read_parquet(io.BytesIO(content), columns=[ENCOUNTER_ID, LABEL]))
+        frames.append(pd.read_parquet(io.BytesIO(content), columns=[ROW_ID, LABEL], use_threads=False))
     return pd.concat(frames, ignore_index=True), hashlib.sha256(payload).hexdigest()

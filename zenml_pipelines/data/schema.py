@@ -128,7 +128,7 @@ MAPPING_TABLES: Final[tuple[str, ...]] = (
 )
 
 
-def read_encounters(path: Path) -> pd.DataFrame:
+def read_rows(path: Path) -> pd.DataFrame:
     """Read the encounters from the published CSV dialect.
 
     ``?`` becomes missing. The word ``None`` stays a value: pandas would otherwise read it as missing and

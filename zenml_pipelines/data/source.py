@@ -10,7 +10,7 @@ from pathlib import Path
 import fsspec
 import pandas as pd
 
-from zenml_pipelines.data.schema import read_encounters
+from zenml_pipelines.data.schema import read_rows
 
 
 def read_source(location: str) -> tuple[pd.DataFrame, str]:
@@ -31,4 +31,4 @@ def read_source(location: str) -> tuple[pd.DataFrame, str]:
             ) from None
         with copy.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return read_encounters(copy), digest
+        return read_rows(copy), digest

@@ -1,7 +1,7 @@
-"""Which encounters a training run may see, and which are kept to be replayed as new ones.
+"""Which rows a training run may see, and which are kept to be replayed as new ones.
 
-``encounter_id`` is the only order the data has. It grows with time within a patient, so the highest ids are
-the latest encounters, and holding those out is what deploying a model on tomorrow's data looks like.
+The row id is the only order the data has. It grows with time within a group, so the highest ids are
+the latest rows, and holding those out is what deploying a model on tomorrow's data looks like.
 """
 
 from __future__ import annotations
@@ -11,42 +11,42 @@ import math
 import numpy as np
 import pandas as pd
 
+from zenml_pipelines.contract import ROW_ID
 from zenml_pipelines.data.errors import DataError
-from zenml_pipelines.data.schema import ENCOUNTER_ID
 
 
-def holdout_boundary(encounter_ids: pd.Series, fraction: float) -> int:
-    """Return the highest ``encounter_id`` that a training run may see.
+def holdout_boundary(row_ids: pd.Series, fraction: float) -> int:
+    """Return the highest row id that a training run may see.
 
     Args:
-        encounter_ids: Unique ids, in any order.
-        fraction: Share of encounters to hold out, in (0, 1); rounded to the nearest encounter, at least one.
+        row_ids: Unique ids, in any order.
+        fraction: Share of rows to hold out, in (0, 1); rounded to the nearest row, at least one.
 
     Returns:
-        The id at or below which lie the training encounters; the held-out ones lie strictly above.
+        The id at or below which lie the training rows; the held-out ones lie strictly above.
 
     Raises:
-        DataError: If the fraction is out of range, ids repeat, or fewer than two encounters are given.
+        DataError: If the fraction is out of range, ids repeat, or fewer than two rows are given.
     """
     if not 0.0 < fraction < 1.0:
         raise DataError(f"The held-out fraction must lie between 0 and 1, exclusive; found {fraction}.")
-    ids = np.sort(encounter_ids.to_numpy(dtype="int64"))
+    ids = np.sort(row_ids.to_numpy(dtype="int64"))
     if len(ids) < 2:
-        raise DataError(f"A split needs at least two encounters; found {len(ids)}.")
+        raise DataError(f"A split needs at least two rows; found {len(ids)}.")
     if (np.diff(ids) == 0).any():
-        raise DataError("The encounter ids are not unique, so no boundary separates training from held-out rows.")
+        raise DataError("The row ids are not unique, so no boundary separates training from held-out rows.")
     held_out = min(max(1, math.floor(len(ids) * fraction + 0.5)), len(ids) - 1)
     return int(ids[-held_out - 1])
 
 
-def training_rows(encounters: pd.DataFrame, fraction: float) -> pd.DataFrame:
-    """Return the encounters up to the boundary, in file order."""
-    boundary = holdout_boundary(encounters[ENCOUNTER_ID], fraction)
-    return encounters.loc[encounters[ENCOUNTER_ID] <= boundary].reset_index(drop=True)
+def training_rows(rows: pd.DataFrame, fraction: float) -> pd.DataFrame:
+    """Return the rows up to the boundary, in file order."""
+    boundary = holdout_boundary(rows[ROW_ID], fraction)
+    return rows.loc[rows[ROW_ID] <= boundary].reset_index(drop=True)
 
 
-def feed_rows(encounters: pd.DataFrame, fraction: float) -> pd.DataFrame:
-    """Return the held-out encounters, sorted by ``encounter_id``."""
-    boundary = holdout_boundary(encounters[ENCOUNTER_ID], fraction)
-    held_out = encounters.loc[encounters[ENCOUNTER_ID] > boundary]
-    return held_out.sort_values(ENCOUNTER_ID, kind="stable").reset_index(drop=True)
+def feed_rows(rows: pd.DataFrame, fraction: float) -> pd.DataFrame:
+    """Return the held-out rows, sorted by row id."""
+    boundary = holdout_boundary(rows[ROW_ID], fraction)
+    held_out = rows.loc[rows[ROW_ID] > boundary]
+    return held_out.sort_values(ROW_ID, kind="stable").reset_index(drop=True)

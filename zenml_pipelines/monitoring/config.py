@@ -55,7 +55,7 @@ class PerformanceRules(_Rules):
     """When the realised performance is no longer that of the evaluation.
 
     Attributes:
-        label_delay_days: Days after which the outcome of an encounter is known.
+        label_delay_days: Days after which the outcome of a case is known.
         minimum_positives: Rows with the event that are needed to tell.
         maximum_loss: By metric, how much worse than in the evaluation it may be; a check is flagged where the
             whole interval lies beyond that.
@@ -103,7 +103,7 @@ class MonitoringRules(_Rules):
         predictions: Of the risks.
         quality: Of values and refused rows.
         volume: Of the number of rows.
-        performance: Of what became of the patients.
+        performance: Of what became of the cases.
         persistence: When a flagged check becomes an alert.
         retrain_on: Kinds whose new alert asks for a new training.
     """

@@ -19,7 +19,7 @@ from zenml_pipelines.champion import Champion, NoChampionError, describe_version
 from zenml_pipelines.landing import IncompletePartitionError, PartitionRef, check_digests, stream
 from zenml_pipelines.monitoring.profile import PROFILE_ARTIFACT, Profile, profile_rows
 from zenml_pipelines.partitions import PartitionError, PartitionStore
-from zenml_pipelines.splitting import can_be_readmitted
+from zenml_pipelines.splitting import in_scope
 
 NO_PROFILE: Final = "it was trained before profiles were kept; train and promote a new version"
 
@@ -198,7 +198,9 @@ class Scored:
         for file in manifest.files:
             self.store.check(file)
             with self.store.fs.open(self.store.absolute(file.path), "rb") as source:
-                yield from pq.ParquetFile(source).iter_batches(batch_size=self._batch_rows, columns=columns)
+                yield from pq.ParquetFile(source).iter_batches(
+                    batch_size=self._batch_rows, columns=columns, use_threads=False
+                )
 
     def _profile(self, manifest: PredictionManifest) -> Profile:
         schema = self.baselines.champion(manifest).feature_schema
@@ -211,4 +213,4 @@ class Scored:
 
 def living(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows that a model is made for; versions are trained and evaluated on no others."""
-    return frame.loc[can_be_readmitted(frame)]
+    return frame.loc[in_scope(frame)]

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from governance.steps.limits import Estimate, MetricReport
 from zenml_pipelines.config import BootstrapConfig
+from zenml_pipelines.contract import GROUP_ID, ROW_ID
 from zenml_pipelines.data.outcomes import read_outcomes
-from zenml_pipelines.data.schema import ENCOUNTER_ID, PATIENT_ID
 from zenml_pipelines.evaluation import evaluate
 from zenml_pipelines.landing import IncompletePartitionError
 from zenml_pipelines.monitoring.checks import Check, CheckKind
@@ -25,12 +25,14 @@ EITHER_WAY = frozenset({"base_rate", "calibration_intercept"})
 
 SHOWN = ("base_rate", "roc_auc", "average_precision", "brier", "expected_calibration_error")
 
+_KEYS = list(dict.fromkeys((ROW_ID, GROUP_ID)))
+
 
 class Realised(BaseModel):
-    """What became of the patients that a version scored.
+    """What became of the cases that a version scored.
 
     Attributes:
-        first: First day of the encounters.
+        first: First day of the cases.
         last: Last day.
         version: Number of the version.
         rows: Scored rows whose outcome is known.
@@ -87,16 +89,16 @@ class Outcomes:
         if manifest is None or found is None:
             return None
         outcomes, digest = found
-        batches = self._scored.predictions(manifest, [ENCOUNTER_ID, "risk", "model_version"])
+        batches = self._scored.predictions(manifest, [ROW_ID, "risk", "model_version"])
         scored = pd.concat([batch.to_pandas() for batch in batches], ignore_index=True)
-        joined = scored.merge(outcomes, on=ENCOUNTER_ID, how="inner", validate="one_to_one")
+        joined = scored.merge(outcomes, on=ROW_ID, how="inner", validate="one_to_one")
         try:
-            frames = [frame[[ENCOUNTER_ID, PATIENT_ID]] for frame in self._scored.rows(manifest)]
-            patients = pd.concat(frames, ignore_index=True).drop_duplicates(ENCOUNTER_ID)
-            joined = joined.merge(patients, on=ENCOUNTER_ID, how="left", validate="one_to_one")
+            frames = [frame[_KEYS] for frame in self._scored.rows(manifest)]
+            groups = pd.concat(frames, ignore_index=True).drop_duplicates(ROW_ID)
+            joined = joined.merge(groups, on=ROW_ID, how="left", validate="one_to_one")
         except IncompletePartitionError:
-            # Without the rows nobody knows which are of one patient; each is then taken for a patient of its own.
-            joined[PATIENT_ID] = -joined[ENCOUNTER_ID]
+            # Without the rows nobody knows which are of one group; each is then taken for a group of its own.
+            joined[GROUP_ID] = -joined[ROW_ID]
         joined["day"] = day
         return joined, digest
 
@@ -107,7 +109,7 @@ class Outcomes:
             report = evaluate(
                 event,
                 rows["risk"].to_numpy(),
-                rows[PATIENT_ID].to_numpy(),
+                rows[GROUP_ID].to_numpy(),
                 resamples=self._bootstrap.resamples,
                 confidence=self._bootstrap.confidence,
                 seed=self._seed,

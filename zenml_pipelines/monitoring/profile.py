@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from zenml_pipelines.contract import DIAGNOSES, ColumnRule, ColumnType, FeatureSchema
-from zenml_pipelines.features import icd9_group
+from zenml_pipelines.columns import ColumnRule, ColumnType, FeatureSchema
+from zenml_pipelines.features import GROUPED, grouped
 
 PROFILE_ARTIFACT: Final = "monitoring_profile"
 """Name of the profile among the artifacts of a model version."""
@@ -25,7 +25,9 @@ PROFILE_ARTIFACT: Final = "monitoring_profile"
 RISK_BINS: Final = 200
 """Number of bins of equal width from 0 to 1 in which risks are counted."""
 
-_GROUPED: Final = "{}_group"
+_GROUP_NAME: Final = "{}_group"
+_DIGITS: Final = 3
+"""Significant digits by which floating-point values are counted: at most 900 values a power of ten."""
 
 
 class Kind(StrEnum):
@@ -82,7 +84,8 @@ def profile_rows(
 ) -> Profile:
     """Count the values of rows that come batch by batch.
 
-    A diagnosis is counted by the block of its code, as the model reads it: there are more codes than rows a day.
+    A column with more codes than rows a day is counted by group, as the model reads it; a floating-point
+    one by its first digits.
 
     Args:
         frames: The rows, with the columns of the schema.
@@ -102,8 +105,10 @@ def profile_rows(
             if rule.type is ColumnType.INTEGER:
                 # A column with gaps comes as floating point.
                 values = values.astype("int64")
-            if rule.name in DIAGNOSES:
-                values = icd9_group(values)
+            elif rule.type is ColumnType.NUMBER:
+                values = _rounded(values.astype("float64"))
+            if rule.name in GROUPED:
+                values = grouped(values)
             counted[_name(rule)].update({str(key): int(n) for key, n in values.value_counts().items()})
     bins = np.zeros(RISK_BINS, dtype=np.int64)
     for part in risks:
@@ -125,11 +130,17 @@ def mean_risk(risks: Iterable[int]) -> float | None:
     return float((counts * (np.arange(len(counts)) + 0.5)).sum() / counts.sum() / len(counts))
 
 
+def _rounded(values: pd.Series) -> pd.Series:
+    size = np.floor(np.log10(values.abs().where(values != 0, 1.0)))
+    step = 10.0 ** (size - _DIGITS + 1)
+    return pd.Series((values / step).round() * step)
+
+
 def _name(rule: ColumnRule) -> str:
-    return _GROUPED.format(rule.name) if rule.name in DIAGNOSES else rule.name
+    return _GROUP_NAME.format(rule.name) if rule.name in GROUPED else rule.name
 
 
 def _kind(rule: ColumnRule) -> Kind:
     # An integer without a largest value is a code.
-    numeric = rule.type is ColumnType.INTEGER and rule.maximum is not None
+    numeric = rule.type is ColumnType.NUMBER or (rule.type is ColumnType.INTEGER and rule.maximum is not None)
     return Kind.NUMERIC if numeric else Kind.CATEGORICAL

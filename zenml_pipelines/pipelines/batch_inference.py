@@ -4,6 +4,7 @@ from zenml import pipeline
 
 from governance.steps.guard import check_run_start
 from governance.steps.hooks import observe_failure, observe_success
+from zenml_pipelines.about import about
 from zenml_pipelines.config import BatchInferenceConfig, Provenance
 from zenml_pipelines.steps.batch_inference import (
     load_partition,
@@ -21,12 +22,7 @@ from zenml_pipelines.steps.shadow import score_shadow
     on_init=check_run_start,
     on_success=observe_success,
     on_failure=observe_failure,
-    tags=["team:data-science", "kind:batch-inference", "data:de-identified-health"],
-    extra={
-        "owner": "data-science",
-        "purpose": "Score each day's discharges with the risk of readmission within 30 days.",
-        "data_classification": "de-identified-health",
-    },
+    **about("batch_inference", "batch-inference"),
 )
 def batch_inference(config: BatchInferenceConfig, provenance: Provenance | None = None) -> None:
     """Load, validate, score, publish, summarize the partition of the run's date.

@@ -4,14 +4,9 @@ from zenml import pipeline
 
 from governance.steps.guard import check_run_start
 from governance.steps.hooks import observe_failure, observe_success
+from zenml_pipelines.about import about
 from zenml_pipelines.config import ChampionChallengerConfig, Provenance
 from zenml_pipelines.steps.champion_challenger import compare_models, gather_labelled, select_contestants
-
-_ABOUT = {
-    "owner": "data-science",
-    "purpose": "Compare a new version of the readmission model with the one in production, before it is promoted.",
-    "data_classification": "de-identified-health",
-}
 
 
 @pipeline(
@@ -20,8 +15,7 @@ _ABOUT = {
     on_init=check_run_start,
     on_success=observe_success,
     on_failure=observe_failure,
-    tags=["team:data-science", "kind:evaluation", "data:de-identified-health"],
-    extra=_ABOUT,
+    **about("champion_challenger", "evaluation"),
 )
 def champion_challenger(config: ChampionChallengerConfig, provenance: Provenance | None = None) -> None:  # noqa: ARG001
     """Settle the two versions, gather the labelled rows that neither trained on, compare.

@@ -4,6 +4,7 @@ from zenml import pipeline
 
 from governance.steps.guard import check_run_start
 from governance.steps.hooks import observe_failure, observe_success
+from zenml_pipelines.about import about
 from zenml_pipelines.config import MonitoringConfig, Provenance
 from zenml_pipelines.steps.monitoring import publish_findings, watch_days
 
@@ -14,12 +15,7 @@ from zenml_pipelines.steps.monitoring import publish_findings, watch_days
     on_init=check_run_start,
     on_success=observe_success,
     on_failure=observe_failure,
-    tags=["team:data-science", "kind:monitoring", "data:de-identified-health"],
-    extra={
-        "owner": "data-science",
-        "purpose": "Tell when scored days, or what became of them, are no longer what the model was judged on.",
-        "data_classification": "de-identified-health",
-    },
+    **about("monitoring", "monitoring"),
 )
 def monitoring(config: MonitoringConfig, provenance: Provenance | None = None) -> None:  # noqa: ARG001
     """Look at the scored days that the run is for, and publish what was found.

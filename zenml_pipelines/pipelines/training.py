@@ -6,6 +6,7 @@ from governance.steps.gates import data_gate, quality_gate
 from governance.steps.guard import check_run_start
 from governance.steps.hooks import observe_failure, observe_success
 from governance.steps.limits import GateLimits
+from zenml_pipelines.about import DATA_TAG, about
 from zenml_pipelines.config import Provenance, TrainingConfig
 from zenml_pipelines.steps.tracking import stack_has_tracker
 from zenml_pipelines.steps.training import (
@@ -19,12 +20,6 @@ from zenml_pipelines.steps.training import (
     write_card,
 )
 
-_ABOUT = {
-    "owner": "data-science",
-    "purpose": "Train the model of the risk that a patient is readmitted within 30 days of discharge.",
-    "data_classification": "de-identified-health",
-}
-
 
 @pipeline(
     name="training",
@@ -32,8 +27,7 @@ _ABOUT = {
     on_init=check_run_start,
     on_success=observe_success,
     on_failure=observe_failure,
-    tags=["team:data-science", "kind:training", "data:de-identified-health"],
-    extra=_ABOUT,
+    **about("training", "training"),
 )
 def training(config: TrainingConfig, provenance: Provenance | None = None) -> None:
     """Load, examine and gate the data; split, train, evaluate, examine, gate, register; write the card.
@@ -48,17 +42,17 @@ def training(config: TrainingConfig, provenance: Provenance | None = None) -> No
     """
     model = Model(
         name=config.model_name,
-        description="Risk of readmission within 30 days of discharge",
-        use_cases="Daily batch scoring of discharged patients with diabetes",
-        limitations="Trained on US hospitals, 1999 to 2008; ranks moderately well, decides nothing alone",
-        tags=["data:de-identified-health"],
+        description=config.card.title,
+        use_cases=config.card.intended_use,
+        limitations=" ".join(config.card.limits),
+        tags=[DATA_TAG],
         save_models_to_registry=False,
     )
     tracker = True if stack_has_tracker() else None
-    encounters, data_reference, run_config = load_data(config=config)
-    found, data_profile = examine_data(encounters, data_reference, run_config)
+    rows, data_reference, run_config = load_data(config=config)
+    found, data_profile = examine_data(rows, data_reference, run_config)
     data_report = data_gate(found, gate=GateLimits(limits=config.data_gates))
-    train, test = split_data(encounters, data_report, run_config)
+    train, test = split_data(rows, data_report, run_config)
     risk_model, _, mlflow_run_id = train_model.with_options(model=model, experiment_tracker=tracker)(
         train, run_config
     )

@@ -135,7 +135,7 @@ def create_app(service: Service) -> FastAPI:
 
     @app.post(SCORE, response_model=ScoreResponse, responses=_refusals(), operation_id="score")
     async def score(request: Request) -> Response:
-        """Compute the risk of encounters."""
+        """Compute the risk of each row."""
         return await _score(request, service, scorer)
 
     @app.get("/healthz", operation_id="healthz")

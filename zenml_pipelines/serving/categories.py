@@ -7,12 +7,11 @@ from typing import Any, Final, Self
 
 import pandas as pd
 
-from zenml_pipelines.contract import DIAGNOSES
-from zenml_pipelines.features import CODES, TEXTS, icd9_group
+from zenml_pipelines.features import CODES, GROUPED, TEXTS, grouped
 
 _MISSING: Final = "missing"
 _MOST_CODES: Final = 10_000
-"""Diagnoses whose group is remembered; the published encounters have 915."""
+"""Codes whose group is remembered."""
 
 
 class KnownCategories:
@@ -42,13 +41,13 @@ class KnownCategories:
 
         The model scores them as it does a missing or a rare value, see :func:`zenml_pipelines.model.build_model`.
         """
-        self._learn_groups({row.get(name) for row in rows for name in DIAGNOSES})
+        self._learn_groups({row.get(name) for row in rows for name in GROUPED})
         return [self._unknown(row) for row in rows]
 
     def _unknown(self, row: Mapping[str, Any]) -> list[str]:
         found = [name for name in CODES if not self._knows(name, _code(row.get(name)))]
         found += [name for name in TEXTS if not self._knows(name, _text(row.get(name)))]
-        found += [name for name in DIAGNOSES if not self._knows(f"{name}_group", self._groups[row.get(name)])]
+        found += [name for name in GROUPED if not self._knows(f"{name}_group", self._groups[row.get(name)])]
         return found
 
     def _knows(self, feature: str, category: str) -> bool:
@@ -60,7 +59,7 @@ class KnownCategories:
         known = self._groups if len(self._groups) < _MOST_CODES else {}
         new = list(codes - known.keys())
         if new:
-            groups = icd9_group(pd.Series(new, dtype="object"))
+            groups = grouped(pd.Series(new, dtype="object"))
             known = {**known, **dict(zip(new, map(str, groups), strict=True))}
         self._groups = known
 

@@ -65,7 +65,7 @@ class ServingConfig(_Config):
 def build_serving_config(settings: Mapping[str, Any], **changes: Any) -> ServingConfig:
     """Build the configuration from an environment's settings (keys ``serving``, ``pipelines``).
 
-    Model, stage and threshold are those of batch inference: a patient gets the same decision from both.
+    Model, stage and threshold are those of batch inference: a case gets the same decision from both.
 
     Args:
         settings: The settings as plain data.

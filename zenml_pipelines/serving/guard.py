@@ -39,7 +39,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        # A path may be anything, a patient's name too.
+        # A path may be anything, a person's name too.
         route = scope["path"] if scope["path"] in ROUTES else _OTHER
         method = scope["method"] if scope["method"] in _METHODS else _OTHER
         record = RequestRecord(method, route, status=_CLOSED_BY_CLIENT)

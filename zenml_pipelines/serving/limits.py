@@ -86,7 +86,7 @@ def check_reachable(host: str, keys: ApiKeys) -> None:
         return
     raise OpenDoorError(
         f"Without an API key the service listens on loopback only, and {host!r} is not: anybody who reaches it "
-        "could ask about patients. Set MLOPS_SERVING_API_KEY or --api-key-file, or leave --host at 127.0.0.1."
+        "could ask about people. Set MLOPS_SERVING_API_KEY or --api-key-file, or leave --host at 127.0.0.1."
     )
 
 

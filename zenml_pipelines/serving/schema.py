@@ -1,10 +1,10 @@
 """What a request must look like, built from the feature schema that is stored with the model.
 
 What is refused here is what batch inference puts into quarantine; ``tests/serving`` compares the two. Only the
-encounter's number and the columns that the model reads are taken: a column that nobody needs, such as the
-patient's number, is refused and not ignored, so that it does not travel.
+row's id and the columns that the model reads are taken: a column that nobody needs, such as an
+identity, is refused and not ignored, so that it does not travel.
 
-Nothing that a client sent appears in an error: an error may end up in a log, and a value may be a patient's.
+Nothing that a client sent appears in an error: an error may end up in a log, and a value may be a person's.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from zenml_pipelines.contract import DISPOSITION, ColumnRule, ColumnType, FeatureSchema
-from zenml_pipelines.data.schema import ENCOUNTER_ID, TERMINAL_DISPOSITIONS
+from zenml_pipelines.columns import ColumnRule, ColumnType, FeatureSchema
+from zenml_pipelines.contract import CASE, EXCLUDED, ROW_ID
 from zenml_pipelines.rows import arrow_schema
 
 Row = dict[str, Any]
@@ -85,14 +85,14 @@ class RequestContract:
     """
 
     def __init__(self, schema: FeatureSchema, most_rows: int) -> None:
-        self.columns = tuple(rule for rule in schema.columns if rule.feature or rule.name == ENCOUNTER_ID)
+        self.columns = tuple(rule for rule in schema.columns if rule.feature or rule.name == ROW_ID)
         self.arrow: pa.Schema = arrow_schema(FeatureSchema(columns=self.columns))
         self._names = {rule.name for rule in self.columns}
         fields = {rule.name: _field(rule) for rule in self.columns}
         # A typed dict and no model: columns such as `glyburide-metformin` are no names of attributes.
-        encounter = _typed_dict("Encounter", fields)
-        encounter.__pydantic_config__ = _STRICT
-        rows = conlist(encounter, min_length=1, max_length=most_rows)
+        row = _typed_dict(CASE.capitalize(), fields)
+        row.__pydantic_config__ = _STRICT
+        rows = conlist(row, min_length=1, max_length=most_rows)
         request = create_model("ScoreRequest", __config__=_STRICT, rows=(rows, ...))
         self._adapter: TypeAdapter[Any] = TypeAdapter(request)
 
@@ -134,9 +134,9 @@ class RequestContract:
         seen: set[int] = set()
         repeated = []
         for number, row in enumerate(rows):
-            if row[ENCOUNTER_ID] in seen:
-                repeated.append(Problem(row=number, column=ENCOUNTER_ID, problem="occurs earlier in the request"))
-            seen.add(row[ENCOUNTER_ID])
+            if row[ROW_ID] in seen:
+                repeated.append(Problem(row=number, column=ROW_ID, problem="occurs earlier in the request"))
+            seen.add(row[ROW_ID])
         if repeated:
             raise InvalidRequestError(repeated)
 
@@ -154,13 +154,15 @@ def _field(rule: ColumnRule) -> Any:
         kind = Literal[rule.values]
     elif rule.type is ColumnType.TEXT:
         kind = str
+    elif rule.type is ColumnType.NUMBER:
+        kind = Annotated[float, Field(ge=rule.minimum, le=rule.maximum, allow_inf_nan=False)]
     else:
         largest = _LARGEST if rule.maximum is None else rule.maximum
         smallest = -_LARGEST if rule.minimum is None else rule.minimum
         kind = Annotated[int, Field(ge=smallest, le=largest)]
-    if rule.name == DISPOSITION:
-        excluded: dict[str, Any] = {"not": {"enum": sorted(TERMINAL_DISPOSITIONS)}}
-        kind = Annotated[kind, AfterValidator(_can_come_back), Field(json_schema_extra=excluded)]
+    if EXCLUDED is not None and rule.name == EXCLUDED.column:
+        excluded: dict[str, Any] = {"not": {"enum": sorted(EXCLUDED.codes)}}
+        kind = Annotated[kind, AfterValidator(_in_scope), Field(json_schema_extra=excluded)]
     return kind if rule.required else NotRequired[kind | None]
 
 
@@ -169,12 +171,10 @@ def _number(text: str) -> int | float:
     return int(value) if value.is_integer() and abs(value) < _LARGEST_EXACT else value
 
 
-def _can_come_back(disposition: int) -> int:
-    if disposition in TERMINAL_DISPOSITIONS:
-        raise PydanticCustomError(
-            "cannot_be_readmitted", "stands for death or hospice: there is nothing to predict"
-        )
-    return disposition
+def _in_scope(code: int) -> int:
+    if EXCLUDED is not None and code in EXCLUDED.codes:
+        raise PydanticCustomError("out_of_scope", "is {meaning}", {"meaning": EXCLUDED.meaning})
+    return code
 
 
 def _example(rule: ColumnRule) -> Any:
@@ -182,4 +182,6 @@ def _example(rule: ColumnRule) -> Any:
         return rule.values[0]
     if rule.type is ColumnType.TEXT:
         return "example"
-    return 1 if rule.minimum is None else rule.minimum
+    if rule.minimum is None:
+        return 1 if rule.maximum is None else min(1, rule.maximum)
+    return rule.minimum

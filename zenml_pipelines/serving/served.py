@@ -9,18 +9,18 @@ from typing import Any, Self
 from uuid import UUID
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from zenml_pipelines.batch import Decision
 from zenml_pipelines.champion import Champion
-from zenml_pipelines.data.schema import ENCOUNTER_ID
+from zenml_pipelines.contract import ROW_ID
 from zenml_pipelines.scoring import score
 from zenml_pipelines.serving.categories import KnownCategories
 from zenml_pipelines.serving.schema import RequestContract, Row
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True, protected_namespaces=())
+    model_config = ConfigDict(frozen=True, protected_namespaces=(), validate_by_name=True, serialize_by_alias=True)
 
 
 class ModelVersion(_Answer):
@@ -41,13 +41,13 @@ class Prediction(_Answer):
     """What the model says of one row.
 
     Attributes:
-        encounter_id: The encounter.
+        row_id: The row's id, named as in the request.
         risk: Probability of the event; 0 to 1.
         decision: What the threshold makes of it.
         unknown_categories: Columns whose category the model never met; it scores them as rare or missing.
     """
 
-    encounter_id: int
+    row_id: int = Field(alias=ROW_ID)
     risk: float
     decision: Decision
     unknown_categories: list[str]
@@ -101,7 +101,7 @@ class Served:
         risks = score(self._model, frame)
         return [
             Prediction(
-                encounter_id=row[ENCOUNTER_ID],
+                row_id=row[ROW_ID],
                 risk=float(risk),
                 decision=Decision.HIGH_RISK if risk >= self.threshold else Decision.LOW_RISK,
                 unknown_categories=unknown,

@@ -22,7 +22,7 @@ from zenml_pipelines.champion import (
 from zenml_pipelines.comparison import COMPARISON_METADATA, Comparison, Contest, Verdict, compare
 from zenml_pipelines.comparison_report import render_comparison
 from zenml_pipelines.config import ChampionChallengerConfig
-from zenml_pipelines.data.schema import ENCOUNTER_ID, PATIENT_ID
+from zenml_pipelines.contract import GROUP_ID, ROW_ID
 from zenml_pipelines.data.source import read_source
 from zenml_pipelines.scoring import score
 from zenml_pipelines.splitting import labels, unseen_rows
@@ -78,7 +78,7 @@ def select_contestants(
 def gather_labelled(
     contestants: Contestants, comparison_config: ChampionChallengerConfig
 ) -> Annotated[pd.DataFrame, "labelled"]:
-    """Read the labelled encounters that neither version trained on, in time order; see `unseen_rows`.
+    """Read the labelled rows that neither version trained on, in time order; see `unseen_rows`.
 
     Returns:
         No row where nobody can tell which are new: without a champion, or if a training part is gone.
@@ -86,12 +86,12 @@ def gather_labelled(
     Raises:
         DataError: If the source is missing or is not what it should be.
     """
-    encounters, _ = read_source(get_run_context().resolve(comparison_config.raw_data))
+    rows, _ = read_source(get_run_context().resolve(comparison_config.raw_data))
     versions = [v for v in (contestants.challenger, contestants.champion) if v is not None]
     trained = [part for part in map(training_part, versions) if part is not None]
     if len(trained) < len(versions):
-        return encounters.iloc[:0]
-    return unseen_rows(encounters, trained)
+        return rows.iloc[:0]
+    return unseen_rows(rows, trained)
 
 
 @step(enable_cache=False, extra=_COMPUTE)
@@ -124,8 +124,8 @@ def compare_models(
             labelled,
             labels(labelled).to_numpy(),
             (score(models[0], labelled), score(models[1], labelled)),
-            order=ENCOUNTER_ID,
-            patients=PATIENT_ID,
+            order=ROW_ID,
+            unit=GROUP_ID,
             bootstrap=comparison_config.bootstrap,
             subgroups=comparison_config.subgroups,
             rules=comparison_config.rules,

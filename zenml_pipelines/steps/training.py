@@ -25,13 +25,13 @@ from governance.steps.limits import Examination, GateReport, MetricReport
 from governance.steps.materializers import ParquetMaterializer
 from zenml_airflow.context import get_run_context
 from zenml_pipelines.champion import MODEL_ARTIFACT, SCHEMA_ARTIFACT, champion_profile, find_rival
+from zenml_pipelines.columns import FeatureSchema
 from zenml_pipelines.config import Provenance, TrainingConfig
-from zenml_pipelines.contract import FeatureSchema, feature_schema
-from zenml_pipelines.data.schema import ENCOUNTER_ID, PATIENT_ID
+from zenml_pipelines.contract import CASE, GROUP_ID, ROW_ID, feature_schema
 from zenml_pipelines.data.source import read_source
 from zenml_pipelines.data.split import training_rows
 from zenml_pipelines.evaluation import evaluate
-from zenml_pipelines.examination import examine_encounters, examine_risk_model
+from zenml_pipelines.examination import examine_risk_model, examine_rows
 from zenml_pipelines.model import RiskModelMaterializer, build_model, fit_model
 from zenml_pipelines.monitoring.profile import PROFILE_ARTIFACT, Profile, profile_rows
 from zenml_pipelines.scoring import score
@@ -50,7 +50,7 @@ class DataReference(BaseModel):
         location: Location of the source, as configured.
         sha256: Digest of the source file.
         rows: Rows that training may see, test part included.
-        last_encounter_id: Highest encounter id among them; everything later is held out.
+        last_row_id: Highest row id among them; everything later is held out.
         modified_at: When the source file was written; ``None`` if its storage does not tell.
     """
 
@@ -59,7 +59,7 @@ class DataReference(BaseModel):
     location: str
     sha256: str
     rows: int
-    last_encounter_id: int
+    last_row_id: int
     modified_at: AwareDatetime | None = None
 
 
@@ -78,15 +78,15 @@ class TrainingSummary(BaseModel):
     mlflow_run_id: str | None
 
 
-@step(enable_cache=False, output_materializers={"encounters": ParquetMaterializer}, extra=_IO)
+@step(enable_cache=False, output_materializers={"rows": ParquetMaterializer}, extra=_IO)
 def load_data(
     config: TrainingConfig,
 ) -> tuple[
-    Annotated[pd.DataFrame, "encounters"],
+    Annotated[pd.DataFrame, "rows"],
     Annotated[DataReference, "data_reference"],
     Annotated[TrainingConfig, "run_config"],
 ]:
-    """Read the encounters that training may see, and settle the configuration of this run.
+    """Read the rows that training may see, and settle the configuration of this run.
 
     The overrides of the run are applied here once and handed on as an artifact, so that no later step can
     disagree about them. Rows reserved for the daily feed are cut off before anything is stored.
@@ -98,13 +98,13 @@ def load_data(
     context = get_run_context()
     settled = config.with_params(context.params)
     location = context.resolve(config.raw_data)
-    encounters, digest = read_source(location)
-    rows = training_rows(encounters, settled.holdout_fraction)
+    source, digest = read_source(location)
+    rows = training_rows(source, settled.holdout_fraction)
     reference = DataReference(
         location=config.raw_data,
         sha256=digest,
         rows=len(rows),
-        last_encounter_id=int(rows[ENCOUNTER_ID].max()),
+        last_row_id=int(rows[ROW_ID].max()),
         modified_at=_modified_at(location),
     )
     return rows, reference, settled
@@ -112,16 +112,16 @@ def load_data(
 
 @step(enable_cache=False, extra=_DETERMINISTIC)
 def examine_data(
-    encounters: pd.DataFrame, data_reference: DataReference, run_config: TrainingConfig
+    rows: pd.DataFrame, data_reference: DataReference, run_config: TrainingConfig
 ) -> tuple[Annotated[Examination, "data_examination"], Annotated[DataProfile, "data_profile"]]:
-    """Check the encounters against the contract and against the data of the version in production.
+    """Check the rows against the contract and against the data of the version in production.
 
     Returns:
         What was found, for ``data_gate`` to judge, and the profile that the next training compares with.
     """
     reference, source = champion_profile(run_config.model_name, run_config.champion_stage.value)
-    examination, found = examine_encounters(
-        encounters,
+    examination, found = examine_rows(
+        rows,
         reference,
         source,
         modified_at=data_reference.modified_at,
@@ -136,9 +136,9 @@ def examine_data(
     extra=_DETERMINISTIC,
 )
 def split_data(
-    encounters: pd.DataFrame, data_report: GateReport, run_config: TrainingConfig
+    rows: pd.DataFrame, data_report: GateReport, run_config: TrainingConfig
 ) -> tuple[Annotated[pd.DataFrame, "train"], Annotated[pd.DataFrame, "test"]]:
-    """Split in time and by patient; see :func:`zenml_pipelines.splitting.split_in_time` for the rule.
+    """Split in time and by group; see :func:`zenml_pipelines.splitting.split_in_time` for the rule.
 
     Raises:
         SplitError: If a part is empty.
@@ -146,7 +146,7 @@ def split_data(
     """
     if not data_report.passed:
         raise RuntimeError("split_data got a data report with failures: place it after data_gate.")
-    train, test = split_in_time(encounters, run_config.test_fraction)
+    train, test = split_in_time(rows, run_config.test_fraction)
     # ZenML takes a step for one with several outputs only if it returns a tuple literal.
     return train, test
 
@@ -185,7 +185,7 @@ def train_model(
 def evaluate_model(
     risk_model: Pipeline, test: pd.DataFrame, run_config: TrainingConfig
 ) -> tuple[Annotated[MetricReport, "metrics"], Annotated[Curves, "curves"], Annotated[Profile, PROFILE_ARTIFACT]]:
-    """Measure the model on the later, unseen patients; intervals by resampling patients.
+    """Measure the model on the later, unseen groups; intervals by resampling groups.
 
     Returns:
         The metrics, the curves that its card shows, and the profile that monitoring compares later days with.
@@ -197,7 +197,7 @@ def evaluate_model(
     report = evaluate(
         truth,
         risks,
-        test[PATIENT_ID].to_numpy(),
+        test[GROUP_ID].to_numpy(),
         resamples=run_config.bootstrap.resamples,
         confidence=run_config.bootstrap.confidence,
         seed=run_config.seed,
@@ -300,7 +300,7 @@ def write_card(
             "data": summary.data.location,
             "data sha256": summary.data.sha256,
             "rows that training may see": summary.data.rows,
-            "last encounter": summary.data.last_encounter_id,
+            f"last {CASE}": summary.data.last_row_id,
             "estimator": summary.estimator,
             "commit": summary.provenance.git_commit,
             "uncommitted changes": summary.provenance.git_dirty,

@@ -1,4 +1,4 @@
-"""From an encounter to its predictions, and from a prediction to the row of the file that it was made from."""
+"""From a case to its predictions, and from a prediction to the row of the file that it was made from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.core import url_to_fs
 
-from zenml_pipelines.data.schema import ENCOUNTER_ID
+from zenml_pipelines.contract import CASE, ROW_ID
 from zenml_pipelines.partitions import PartitionError, StoredFile, file_sha256
 from zenml_pipelines.tracing.partitions import Partition, Stores, TraceError, find_row, read_row
 
@@ -30,7 +30,7 @@ class Evidence(StrEnum):
 
 @dataclass(frozen=True)
 class FoundRow:
-    """A row of an encounter in the predictions, or in the quarantine that belongs to them.
+    """A row of a case in the predictions, or in the quarantine that belongs to them.
 
     Attributes:
         partition: The partition.
@@ -70,14 +70,14 @@ class SourceRow:
     note: str | None = None
 
 
-def find_encounter(
-    stores: Stores, encounter_id: int, day: date | None = None, *, replaced: bool = False, run: str | None = None
+def find_case(
+    stores: Stores, case_id: int, day: date | None = None, *, replaced: bool = False, run: str | None = None
 ) -> list[FoundRow]:
-    """Find every row of an encounter that was scored or put into quarantine.
+    """Find every row of a case that was scored or put into quarantine.
 
     Args:
         stores: Where to look.
-        encounter_id: The encounter.
+        case_id: The case.
         day: Only this day.
         replaced: Also in partitions that a later run of their day replaced.
         run: Only rows that this ZenML run wrote.
@@ -90,7 +90,7 @@ def find_encounter(
     found = [
         row
         for partition in stores.partitions(days, replaced=replaced)
-        for row in _rows_in(stores, partition, encounter_id)
+        for row in _rows_in(stores, partition, case_id)
         if run is None or row.values.get("zenml_run_id") == run
     ]
     if not found:
@@ -98,7 +98,7 @@ def find_encounter(
         more = "" if replaced else "; --all also looks into replaced partitions"
         by = f" by run {run}" if run else ""
         raise TraceError(
-            f"Encounter {encounter_id} is neither among the predictions{by} {where} nor in quarantine{more}."
+            f"{CASE.capitalize()} {case_id} is neither among the predictions{by} {where} nor in quarantine{more}."
         )
     return found
 
@@ -116,32 +116,32 @@ def source_of(stores: Stores, found: FoundRow) -> SourceRow:
             None, None, None, Evidence.UNKNOWN, "the manifest does not say how many rows each input file had"
         )
     evidence, note = _compare(
-        stores, found.partition.day, name, manifest.input_files[name], row, found.values[ENCOUNTER_ID]
+        stores, found.partition.day, name, manifest.input_files[name], row, found.values[ROW_ID]
     )
     return SourceRow(name, manifest.input_files[name], row, evidence, note)
 
 
-def _rows_in(stores: Stores, partition: Partition, encounter_id: int) -> list[FoundRow]:
+def _rows_in(stores: Stores, partition: Partition, case_id: int) -> list[FoundRow]:
     manifest = partition.manifest
     found, before = [], 0
     for file in manifest.files:
-        row = _find(stores.predictions, file, encounter_id)
+        row = _find(stores.predictions, file, case_id)
         if row is not None:
             values = read_row(stores.predictions, file, row, frozenset())
             source = _source_number(stores, partition, before + row)
             evidence = _unchanged(stores.predictions, file)
             found.append(FoundRow(partition, file, row, values, True, evidence, source))
         before += file.rows
-    return [*found, *_refused(stores, partition, encounter_id)]
+    return [*found, *_refused(stores, partition, case_id)]
 
 
-def _refused(stores: Stores, partition: Partition, encounter_id: int) -> list[FoundRow]:
+def _refused(stores: Stores, partition: Partition, case_id: int) -> list[FoundRow]:
     file = partition.manifest.quarantine
     if not file.rows or not stores.quarantine.fs.exists(stores.quarantine.absolute(file.path)):
         return []
     with stores.quarantine.fs.open(stores.quarantine.absolute(file.path), "rb") as source:
-        table = pq.read_table(source, columns=[ENCOUNTER_ID, *_QUARANTINE_COLUMNS])
-    rows = np.flatnonzero(np.asarray(table.column(ENCOUNTER_ID).to_pandas() == encounter_id))
+        table = pq.read_table(source, columns=[ROW_ID, *_QUARANTINE_COLUMNS], use_threads=False)
+    rows = np.flatnonzero(np.asarray(table.column(ROW_ID).to_pandas() == case_id))
     evidence = _unchanged(stores.quarantine, file)
     values = [table.slice(int(row), 1).to_pylist()[0] for row in rows]
     return [
@@ -150,12 +150,12 @@ def _refused(stores: Stores, partition: Partition, encounter_id: int) -> list[Fo
     ]
 
 
-def _find(store: Any, file: StoredFile, encounter_id: int) -> int | None:
+def _find(store: Any, file: StoredFile, case_id: int) -> int | None:
     if not store.fs.exists(store.absolute(file.path)):
         raise PartitionError(
             f"{file.path} of the predictions is gone, so nobody can tell whether it held the row."
         )
-    return find_row(store, file, encounter_id)
+    return find_row(store, file, case_id)
 
 
 def _source_number(stores: Stores, partition: Partition, position: int) -> int | None:
@@ -187,7 +187,7 @@ def _file_of(files: dict[str, str], rows: dict[str, int], number: int) -> tuple[
 
 
 def _compare(
-    stores: Stores, day: date, name: str, sha256: str, row: int, encounter_id: int
+    stores: Stores, day: date, name: str, sha256: str, row: int, case_id: int
 ) -> tuple[Evidence, str | None]:
     fs, root = url_to_fs(stores.landing, use_listings_cache=False)
     path = f"{str(root).rstrip('/')}/date={day.isoformat()}/{name}"
@@ -198,12 +198,12 @@ def _compare(
         return Evidence.CHANGED, f"another file stands there now, with sha256 {found}"
     with fs.open(path, "rb") as source:
         try:
-            ids = pq.read_table(source, columns=[ENCOUNTER_ID]).column(0)
+            ids = pq.read_table(source, columns=[ROW_ID], use_threads=False).column(0)
         except pa.ArrowInvalid:
             return Evidence.CHANGED, "the file cannot be read"
-    if row >= len(ids) or ids[row].as_py() != encounter_id:
-        return Evidence.CHANGED, f"row {row} of the file is another encounter"
+    if row >= len(ids) or ids[row].as_py() != case_id:
+        return Evidence.CHANGED, f"row {row} of the file is another {CASE}"
     return Evidence.CONFIRMED, None
 
 
-__all__ = ["Evidence", "FoundRow", "SourceRow", "TraceError", "find_encounter", "source_of"]
+__all__ = ["Evidence", "FoundRow", "SourceRow", "TraceError", "find_case", "source_of"]

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from zenml_pipelines.batch import PredictionManifest
-from zenml_pipelines.data.schema import ENCOUNTER_ID
+from zenml_pipelines.contract import ROW_ID
 from zenml_pipelines.partitions import PartitionError
-from zenml_pipelines.tracing.partitions import Partition, Stores, TraceError, read_column
+from zenml_pipelines.tracing.partitions import Partition, Stores, TraceError
 
 _PLACE = re.compile(r"^(?:(?P<root>.*)/)?(?:date=)?(?P<day>\d{4}-\d{2}-\d{2})/(?P<name>[^/]+\.parquet)$")
 SHA256 = re.compile(r"^[0-9a-f]{64}$")
@@ -122,7 +122,7 @@ def affected_by_run(stores: Stores, run_id: str, *, replaced: bool) -> list[Affe
 
 
 def affected_ids(stores: Stores, affected: Affected) -> list[int]:
-    """The encounters of affected predictions.
+    """The cases of affected predictions.
 
     Raises:
         PartitionError: If a file of the predictions is gone or was changed.
@@ -130,7 +130,7 @@ def affected_ids(stores: Stores, affected: Affected) -> list[int]:
     parts = []
     for file in affected.partition.manifest.files:
         stores.predictions.check(file)
-        parts.append(read_column(stores.predictions, file, ENCOUNTER_ID))
+        parts.append(stores.predictions.column(file, ROW_ID))
     ids = np.concatenate(parts) if parts else np.empty(0, dtype="int64")
     return [int(one) for start, end in affected.spans for one in ids[start:end]]
 
@@ -171,7 +171,7 @@ def _spans_where(stores: Stores, partition: Partition, run_id: str) -> Spans:
     spans, start = [], 0
     for file in partition.manifest.files:
         if stores.predictions.fs.exists(stores.predictions.absolute(file.path)):
-            mask: Any = read_column(stores.predictions, file, _RUN_ID) == run_id
+            mask: Any = stores.predictions.column(file, _RUN_ID) == run_id
             edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype("int8")))
             spans += [(start + int(a), start + int(b)) for a, b in edges.reshape(-1, 2)]
         start += file.rows

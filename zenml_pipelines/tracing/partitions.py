@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from zenml_pipelines.batch import ROW_NUMBER, PredictionManifest
-from zenml_pipelines.data.schema import ENCOUNTER_ID
+from zenml_pipelines.batch import PredictionManifest, rejected_rows
+from zenml_pipelines.contract import ROW_ID
 from zenml_pipelines.partitions import PartitionError, PartitionStore, StoredFile
 
 
@@ -103,32 +103,25 @@ class Stores:
         Raises:
             PartitionError: If the quarantine file is gone or damaged.
         """
-        self.quarantine.check(manifest.quarantine)
-        return read_column(self.quarantine, manifest.quarantine, ROW_NUMBER)
+        return rejected_rows(self.quarantine, manifest.quarantine)
 
 
-def read_column(store: PartitionStore, file: StoredFile, column: str) -> npt.NDArray[Any]:
-    """One column of a file; the other columns are not read."""
-    with store.fs.open(store.absolute(file.path), "rb") as source:
-        return np.asarray(pq.read_table(source, columns=[column]).column(column).to_numpy())
-
-
-def find_row(store: PartitionStore, file: StoredFile, encounter_id: int) -> int | None:
-    """Number of the row of an encounter in a file.
+def find_row(store: PartitionStore, file: StoredFile, case_id: int) -> int | None:
+    """Number of the row of a case in a file.
 
     Only row groups whose statistics allow it are read, and of them only the column of the ids.
     """
     with store.fs.open(store.absolute(file.path), "rb") as source:
         parquet = pq.ParquetFile(source)
-        column = parquet.schema_arrow.get_field_index(ENCOUNTER_ID)
+        column = parquet.schema_arrow.get_field_index(ROW_ID)
         start = 0
         for number in range(parquet.metadata.num_row_groups):
             group = parquet.metadata.row_group(number)
             statistics = group.column(column).statistics
             bounded = statistics is not None and statistics.has_min_max
-            if not bounded or statistics.min <= encounter_id <= statistics.max:
-                ids = parquet.read_row_group(number, columns=[ENCOUNTER_ID]).column(0).to_numpy()
-                found = np.flatnonzero(ids == encounter_id)
+            if not bounded or statistics.min <= case_id <= statistics.max:
+                ids = parquet.read_row_group(number, columns=[ROW_ID], use_threads=False).column(0).to_numpy()
+                found = np.flatnonzero(ids == case_id)
                 if len(found):
                     return start + int(found[0])
             start += group.num_rows
@@ -144,7 +137,7 @@ def read_row(store: PartitionStore, file: StoredFile, row: int, leave_out: froze
         for number in range(parquet.metadata.num_row_groups):
             rows = parquet.metadata.row_group(number).num_rows
             if row < start + rows:
-                table = parquet.read_row_group(number, columns=names)
+                table = parquet.read_row_group(number, columns=names, use_threads=False)
                 found: dict[str, Any] = table.slice(row - start, 1).to_pylist()[0]
                 return found
             start += rows

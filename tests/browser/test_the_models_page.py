@@ -1,16 +1,17 @@
 """The page "Models" within Airflow's UI: from the navigation to the stages, the days, and the question that waits.
 
+What it shows was promoted, scored and rolled back by the tests of the promotion, and the next candidate waits.
+
 Set WRITE_SCREENSHOTS=1 to write a picture to `docs/images/`.
 """
 
 import json
 import os
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from promotion_lab import BETTER, DAYS, MODEL, PROMOTION, SCORING, PromotionLab, rewrite
+from promotion_lab import BETTER, DAYS, LAST, MODEL, PROMOTION, SCORING
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 WRITE = os.environ.get("WRITE_SCREENSHOTS") == "1"
@@ -18,36 +19,13 @@ WRITE = os.environ.get("WRITE_SCREENSHOTS") == "1"
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1500)]
 
 
-LAST = DAYS[-1] + timedelta(days=1)
-"""Last day of the schedule, of which nothing has landed: a run of it waits."""
-
-
-def _ends_with_the_days(config):
-    """Otherwise the page shows the last 30 days of the shipped schedule, none of which the lab has."""
-    config["airflow"]["schedules"]["batch_inference"]["end_date"] = LAST
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory, chromium):
-    made = PromotionLab(tmp_path_factory.mktemp("models"))
-    rewrite(made.project / "configs" / "local.yaml", _ends_with_the_days)
-    try:
-        made.prepare()
-        with pytest.MonkeyPatch.context() as patch:
-            made.connect(patch)
-            yield made
-    finally:
-        made.mlops("down")
-
-
 @pytest.fixture(scope="module")
 def question(lab):
     """Days that were scored, failed, are missing and run, and a candidate that waits for a person."""
-    lab.score(DAYS[0])
-    for day in (DAYS[1], LAST):
+    for day in (DAYS[2], LAST):
         body = {"dag_run_id": f"day-{day}", "logical_date": f"{day}T00:00:00+00:00"}
         lab.api.request("POST", f"dags/{SCORING}/dagRuns", json=body)
-    failed = f"dags/{SCORING}/dagRuns/day-{DAYS[1]}"
+    failed = f"dags/{SCORING}/dagRuns/day-{DAYS[2]}"
 
     def has_state(state):
         return lambda: lab.api.request("GET", failed)["state"] == state or None
@@ -74,11 +52,11 @@ def models(pages, question):
 
 def test_it_shows_stages_days_and_the_question(pages, models, tmp_path):
     shown = models.get_by_role("region", name=MODEL)
-    expect(shown).to_contain_text("Version 2 waits for approval to enter production")
+    expect(shown).to_contain_text("Version 4 waits for approval to enter production")
     production = shown.locator(".stage", has_text="production").first
     expect(production).to_contain_text("version 1")
     expect(production).to_contain_text("1 gate passed")
-    for day, state in zip((*DAYS, LAST), ("scored", "failed", "missing", "running"), strict=True):
+    for day, state in zip((*DAYS, LAST), ("scored", "scored", "failed", "missing", "running"), strict=True):
         expect(shown.get_by_title(f"{day}: {state}")).to_be_visible()
     pages.shoot((IMAGES if WRITE else tmp_path) / "models-page.png")
 
@@ -96,7 +74,7 @@ def test_its_links_leave_the_frame(pages, models, question):
     pages.page.go_back()
     pages.page.frame_locator("iframe[title=Models]").get_by_role("link", name="Answer").click()
     pages.page.wait_for_url(f"**/dags/{PROMOTION}/runs/**/tasks/approval/required_actions")
-    pages.sees(f"{MODEL} version 2 to production?")
+    pages.sees(f"{MODEL} version 4 to production?")
 
 
 def test_what_leads_elsewhere_opens_a_window(pages, models):
@@ -113,9 +91,9 @@ def test_the_command_line_shows_the_same(lab, question):
     dags = {row["dag"]: row for row in found["dags"]}
     assert (dags[PROMOTION]["state"], dags[PROMOTION]["last run"]) == ("running", question)
     assert not dags[SCORING]["paused"]
-    assert [row["question"] for row in found["waiting for a person"]] == [f"{MODEL} version 2 to production?"]
+    assert [row["question"] for row in found["waiting for a person"]] == [f"{MODEL} version 4 to production?"]
     (model,) = [row for row in found["models"] if row["model"] == MODEL]
-    assert (model["production"], model["newest"]) == (1, 2)
+    assert (model["production"], model["newest"]) == (1, 4)
     (partition,) = found["last partition"]
     assert (partition["day"], partition["partition"], partition["run"]) == (str(LAST), "none", "running")
 

@@ -1,0 +1,31 @@
+"""What the pipelines say of themselves; the policies demand it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+OWNER: Final = "data-science"
+DATA_CLASSIFICATION: Final = "de-identified-health"
+DATA_TAG: Final = f"data:{DATA_CLASSIFICATION}"
+
+_PURPOSES: Final = {
+    "training": "Train the model of the risk that a patient is readmitted within 30 days of discharge.",
+    "batch_inference": "Score each day's discharges with the risk of readmission within 30 days.",
+    "champion_challenger": (
+        "Compare a new version of the readmission model with the one in production, before it is promoted."
+    ),
+    "monitoring": "Tell when scored days, or what became of them, are no longer what the model was judged on.",
+}
+
+
+def about(pipeline: str, kind: str) -> dict[str, Any]:
+    """The arguments of ``@pipeline`` that say who owns it, what it is for, and what data it reads.
+
+    Args:
+        pipeline: Name of the pipeline.
+        kind: What the policies know it as, such as ``training`` or ``batch-inference``.
+    """
+    return {
+        "tags": [f"team:{OWNER}", f"kind:{kind}", DATA_TAG],
+        "extra": {"owner": OWNER, "purpose": _PURPOSES[pipeline], "data_classification": DATA_CLASSIFICATION},
+    }
