@@ -12,7 +12,7 @@ import psutil
 import pytest
 import redis
 
-pytestmark = [pytest.mark.airflow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(600)]
 
 BROKER = "redis://127.0.0.1:6379/7"
 LOCAL_SETTINGS = """
@@ -68,7 +68,7 @@ def test_the_pool_of_a_worker_is_forked_after_the_preload(broker, tmp_path):
             command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         # Celery names the processes of its pool.
         while not (pool := psutil.Process(worker.pid).children(recursive=True)) or len(pool) < 2:
             assert worker.poll() is None, (tmp_path / "worker.log").read_text()[-3000:]

@@ -155,7 +155,7 @@ def test_a_termination_is_recorded_as_stopped(lab):
     steps = Steps(lab, "2026-01-07")
     process = steps.start_and_wait("extract", placed=ALL_STEPS)
     os.kill(process.pid, signal.SIGTERM)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == STOPPED_EXIT_CODE, output
     run = steps.records()["probe"]
     assert (run["status"], run["steps"]) == ("stopped", {"extract": "stopped"})
@@ -175,7 +175,7 @@ def test_the_next_attempt_ends_what_was_killed_while_it_stopped(lab):
     process = steps.start_and_wait("extract", placed=ALL_STEPS)
     subprocess.run([*PYTHON, "-c", STOPPING, steps.records()["probe"]["id"]], env=steps.environment(), check=True)
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
     assert steps.records()["probe"]["status"] == "stopping"
 
     again = steps.cleared()

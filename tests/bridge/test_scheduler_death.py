@@ -28,8 +28,15 @@ time.sleep(60)
 """
 
 
+def alive(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def killed(mode, handler):
-    """What is alive of a worker and its task, half a second after their scheduler was killed."""
+    """What is left of a worker and its task after their scheduler was killed."""
     with subprocess.Popen(
         [sys.executable, "-c", SCHEDULER, mode, handler], stdout=subprocess.PIPE, text=True
     ) as scheduler:
@@ -37,7 +44,9 @@ def killed(mode, handler):
         scheduler.kill()
         scheduler.wait(timeout=10)
         time.sleep(0.5)
-        left = [fork for fork in forks if fork.is_running() and fork.status() != psutil.STATUS_ZOMBIE]
+        deadline = time.monotonic() + (10 if mode == "asked" else 0)
+        while (left := [fork for fork in forks if alive(fork)]) and time.monotonic() < deadline:
+            time.sleep(0.1)
         for fork in left:
             os.kill(fork.pid, signal.SIGKILL)
     return left

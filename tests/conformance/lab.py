@@ -286,7 +286,7 @@ class Lab:
 
     # -- waiting and killing
 
-    def wait(self, what, condition, timeout=150.0):
+    def wait(self, what, condition, timeout=300.0):
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             found = condition()
@@ -295,7 +295,7 @@ class Lab:
             time.sleep(0.5)
         raise AssertionError(f"{what}: not within {timeout:.0f} s")
 
-    def wait_gone(self, what, pid, timeout=60.0):
+    def wait_gone(self, what, pid, timeout=150.0):
         """Wait until a process has ended; one that only waits for its parent to ask has."""
 
         def gone():

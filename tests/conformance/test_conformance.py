@@ -11,7 +11,7 @@ import pytest
 from lab import COMBINATIONS, GRANULARITIES, OPEN, WAVES, dag_of, task_of
 from rows import Row
 
-pytestmark = [pytest.mark.conformance, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.conformance, pytest.mark.timeout(1800)]
 
 STEPS = {"extract", "transform", "side", "check", "load"}
 
@@ -37,7 +37,7 @@ def settle(lab, *days, timeout=240):
         time.sleep(0.5)
 
 
-def reach(lab, wave, day, step, timeout=150):
+def reach(lab, wave, day, step, timeout=300):
     """The first entries of the combinations whose run comes to a step; who does not is found out by the tests."""
     deadline = time.monotonic() + timeout
     entries = {}
@@ -106,7 +106,7 @@ def unpaused(lab, wave):
     for combination in wave:
         lab.pause(combination, paused=False)
     for combination in wave:
-        lab.wait("the schedule's run", lambda c=combination: lab.api.runs(dag_of(c)), timeout=60)
+        lab.wait("the schedule's run", lambda c=combination: lab.api.runs(dag_of(c)))
     for paused in (True, False):
         for combination in wave:
             lab.pause(combination, paused=paused)
@@ -116,7 +116,7 @@ def unpaused(lab, wave):
         lab.wait(
             "the schedule's run ends",
             lambda c=combination, r=run_id: lab.api.run_state(dag_of(c), r) in {"success", "failed"},
-            timeout=240,
+            timeout=500,
         )
 
 
@@ -466,7 +466,7 @@ def scheduler_killed(lab, wave, killed):
     reach(lab, wave, KILLED_SCHEDULER, "transform")
     old = lab.scheduler()
     lab.kill(old)
-    lab.wait("a new scheduler", lambda: (new := lab.scheduler()) and new.pid != old.pid, timeout=60)
+    lab.wait("a new scheduler", lambda: (new := lab.scheduler()) and new.pid != old.pid)
     for combination in wave:
         lab.release(combination, KILLED_SCHEDULER, "transform")
     settle(lab, KILLED_SCHEDULER)
@@ -537,7 +537,7 @@ def redeployed(lab, wave, at_once):
     for combination in wave:
         for day in (IN_FLIGHT, AFTERWARDS):
             lab.release(combination, day, "transform")
-    settle(lab, IN_FLIGHT, AFTERWARDS, timeout=400)
+    settle(lab, IN_FLIGHT, AFTERWARDS, timeout=500)
     return before, snapshot
 
 

@@ -4,7 +4,7 @@ import psycopg2
 import pytest
 from lab import ENDED
 
-pytestmark = [pytest.mark.conformance, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.conformance, pytest.mark.timeout(1800)]
 
 DAGS = ["planted_in_process", "planted_subprocess"]
 
@@ -25,7 +25,7 @@ def used(lab, zenml_server):
         body = {"logical_date": "2026-01-05T00:00:00+00:00", "dag_run_id": "day-2026-01-05"}
         lab.api.request("POST", f"dags/{dag_id}/dagRuns", json=body)
     for dag_id in DAGS:
-        lab.wait(f"{dag_id} ends", lambda d=dag_id: lab.api.run_state(d, "day-2026-01-05") in ENDED, timeout=200)
+        lab.wait(f"{dag_id} ends", lambda d=dag_id: lab.api.run_state(d, "day-2026-01-05") in ENDED, timeout=500)
     return zenml_server
 
 

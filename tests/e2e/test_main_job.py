@@ -18,7 +18,7 @@ from mlops.services import logs_dir
 from zenml_airflow.settings import load_settings
 from zenml_pipelines.partitions import PartitionStore, read_predictions, read_quarantine
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 DEMO_DAYS = [date(2026, 1, 5) + timedelta(days=n) for n in range(7)]
 MONITORING_DAG = "readmission_monitoring"
@@ -49,12 +49,12 @@ def backfill(api, first, last, active=4):
         runs = api.runs_of_days(INFERENCE_DAG, first, last).values()
         return [run for run in runs if run["end_date"] != before.get(run["dag_run_id"], "")]
 
-    for _ in api.follow(poll, timeout=400, expected=total):
+    for _ in api.follow(poll, timeout=900, expected=total):
         pass
     return api.runs_of_days(INFERENCE_DAG, first, last)
 
 
-def wait_for(api, run_id, states=("success", "failed"), timeout=240):
+def wait_for(api, run_id, states=("success", "failed"), timeout=600):
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         run = api.request("GET", f"dags/{INFERENCE_DAG}/dagRuns/{run_id}")

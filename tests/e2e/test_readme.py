@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from checkout import ROOT
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 README = (ROOT / "README.md").read_text()
 # `tests/runbook` and `tests/scaffold` carry these two out, in order and on an Airflow of their own.

@@ -97,7 +97,7 @@ def daily(scored: Workspace) -> Workspace:
     return scored
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_drift_is_found_on_its_first_day_and_becomes_one_alert_a_day_later(daily: Workspace):
     key = "drift:num_lab_procedures"
     flagged = [
@@ -110,7 +110,7 @@ def test_drift_is_found_on_its_first_day_and_becomes_one_alert_a_day_later(daily
     assert next(alert.opened for alert in found(daily, day(9)).alerts if alert.key == key) == day(7)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_run_says_who_is_to_be_told_and_what_is_to_be_trained(daily: Workspace):
     runs = Client().list_pipeline_runs(pipeline="monitoring", sort_by="asc:created", size=COUNT).items
     told = [dict(Client().get_pipeline_run(run.id).run_metadata) for run in runs]
@@ -120,7 +120,7 @@ def test_the_run_says_who_is_to_be_told_and_what_is_to_be_trained(daily: Workspa
     assert told[8]["asset_events"] == {}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_backfill_in_any_order_gives_the_numbers_of_daily_runs(daily: Workspace, tmp_path: Path):
     expected = {number: found(daily, day(number)) for number in range(COUNT)}
     again = monitoring_config().model_copy(update={"findings": str(tmp_path / "again")})
@@ -131,7 +131,7 @@ def test_a_backfill_in_any_order_gives_the_numbers_of_daily_runs(daily: Workspac
     assert {number: read_findings(store, day(number)) for number in range(COUNT)} == expected
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_looking_again_changes_nothing_and_tells_nobody_twice(daily: Workspace):
     before = found(daily, day(7))
     run = look(daily, day(7))
@@ -141,7 +141,7 @@ def test_looking_again_changes_nothing_and_tells_nobody_twice(daily: Workspace):
     assert recorded["asset_events"] == {}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_only_outcomes_that_could_be_known_are_counted(daily: Workspace, labelled: list[pd.DataFrame]):
     for number in range(DELAY):
         assert found(daily, day(number)).own.realised == ()
@@ -156,7 +156,7 @@ def test_only_outcomes_that_could_be_known_are_counted(daily: Workspace, labelle
     assert [part.first for part in found(daily, day(9)).realised_by_day] == [day(n) for n in range(9 - DELAY + 1)]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_the_pages_are_artifacts_and_files_and_hold_no_patient(daily: Workspace, labelled: list[pd.DataFrame]):
     run = Client().list_pipeline_runs(pipeline="monitoring", sort_by="desc:created", size=1).items[0]
     outputs = Client().get_pipeline_run(run.id).steps["publish_findings"].outputs
@@ -171,7 +171,7 @@ def test_the_pages_are_artifacts_and_files_and_hold_no_patient(daily: Workspace,
             assert str(identity) not in text
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_day_that_was_scored_again_is_looked_at_anew(
     in_production: Workspace, tmp_path: Path, labelled: list[pd.DataFrame]
 ):
@@ -196,7 +196,7 @@ def test_a_day_that_was_scored_again_is_looked_at_anew(
     assert not [check for check in other.own.checks if check.kind.value == "drift"]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_what_cannot_be_looked_at_is_a_sentence(in_production: Workspace, tmp_path: Path, labelled):
     workspace = in_production.moved(tmp_path)
     with pytest.raises(PartitionError, match="has no predictions"):

@@ -110,7 +110,7 @@ def test_a_task_that_was_stored_before_the_policy_is_not_started(tmp_path):
 
     # No API server runs, so a task that was started gets no further; that it was started is what counts.
     with airflow_service(["scheduler"], "staging", home, **own):
-        ended, found = wait_until(judged, seconds=150)
+        ended, found = wait_until(judged, seconds=400)
     assert ended, found
     assert {dag: pool for dag, (_, pool) in found.items()} == {
         "kept": "default_pool",

@@ -218,7 +218,7 @@ def test_a_server_that_is_away_is_waited_for_and_a_refused_key_is_not(zenml_serv
     assert "refuses the API key" in event["message"]
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(600)
 def test_the_local_store_is_read_in_a_thread_and_means_the_same():
     local = seed()
     assert local["store"].startswith("sqlite")

@@ -79,7 +79,7 @@ def serving(environment, *arguments, **variables):
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        assert found.wait(120)
+        assert found.wait(300)
         assert process.poll() is None, "".join(lines)
         assert any('"listening"' in line for line in lines), "".join(lines)
         (listening,) = (line for line in lines if '"listening"' in line)
@@ -153,11 +153,11 @@ def test_sigterm_lets_requests_finish_and_ends_with_0(environment, rows):
 
         sender = threading.Thread(target=send)
         sender.start()
-        assert begun.wait(30)
+        assert begun.wait(120)
         time.sleep(0.3)
         process.send_signal(signal.SIGTERM)
         sender.join()
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
         assert answers[0].status_code == 200
         assert len(answers[0].json()["predictions"]) == len(rows)
         with pytest.raises(httpx.ConnectError):
@@ -190,7 +190,7 @@ def test_ctrl_c_ends_it_as_every_command(environment):
     with serving(environment) as (process, port, lines):
         assert httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(120) == 130
     assert "Traceback" not in "".join(lines)
 
 

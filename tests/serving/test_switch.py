@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import threading
 import time
 from itertools import groupby
@@ -18,13 +19,13 @@ from zenml_pipelines.pipelines.deployment import StageSource, deployment
 from zenml_pipelines.scoring import score
 from zenml_pipelines.serving.metrics import Metrics
 from zenml_pipelines.serving.records import EventLog
-from zenml_pipelines.serving.switch import ModelSwitch
+from zenml_pipelines.serving.switch import ModelSwitch, Standing
 
 pytestmark = pytest.mark.usefixtures("first")
 THREADS = 6
 
 
-def wait_for(condition, seconds=60):
+def wait_for(condition, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it has not come true"
@@ -159,10 +160,31 @@ def test_a_store_that_does_not_answer_changes_nothing(config):
         for _ in range(3):
             switch.look()
         assert switch.current is served
-        assert "ConnectionError" in switch.problem
-        assert "secret" not in switch.problem
+        assert "ConnectionError" in switch.standing.problem
+        assert "secret" not in switch.standing.problem
     finally:
         Unreachable.down = False
     switch.look()
-    assert switch.problem is None
-    assert switch.current is served
+    assert switch.standing == Standing(served)
+
+
+def test_no_moment_shows_the_new_version_with_the_problem_of_the_old_one(config, put, monkeypatch):
+    source = Unreachable(config)
+    switch = ModelSwitch(source, 1, Metrics(), EventLog())
+    switch.load_first()
+    monkeypatch.setattr(Unreachable, "down", True)
+    switch.look()
+    monkeypatch.setattr(Unreachable, "down", False)
+    put(2)
+    seen = []
+
+    def note(frame, event, _):
+        seen.append((switch.current.version.version, switch.standing.problem is None))
+
+    # What a request could see: before and after every call that the switch makes.
+    sys.setprofile(note)
+    try:
+        switch.look()
+    finally:
+        sys.setprofile(None)
+    assert [moment for moment, _ in groupby(seen)] == [(1, False), (2, True)]

@@ -146,12 +146,13 @@ def create_app(service: Service) -> FastAPI:
     @app.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}}, operation_id="readyz")
     async def readyz() -> Response:
         """Say whether requests are answered, and by which version."""
-        served = switch.current
+        standing = switch.standing
+        served = standing.served
         state = Readiness(
             ready=served is not None,
             model=None if served is None else served.version,
             loaded_at=None if served is None else served.loaded_at.isoformat(),
-            problem=switch.problem,
+            problem=standing.problem,
         )
         return Response(state.model_dump_json(), 503 if served is None else 200, media_type=_JSON)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -29,14 +30,30 @@ class VersionSource(Protocol):
         """Load the version in the stage and make it ready."""
 
 
+@dataclass(frozen=True)
+class Standing:
+    """Who answers, and what is wrong; of one moment.
+
+    Attributes:
+        served: The version that answers, if one does.
+        problem: Why that is not the version in the stage, or why nobody answers; None if all is well.
+    """
+
+    served: Served | None = None
+    problem: str | None = None
+
+
 class ModelSwitch:
     """Holds the version that answers, and exchanges it in one assignment.
 
     A request takes :attr:`current` once and keeps it to its end, so that no request sees two versions and none
     has to wait for a switch. Loading happens in a thread of its own. While the version in the stage cannot be
-    found or loaded, the old one goes on; :attr:`problem` says so. An empty stage means that nobody may score, as
-    for batch inference: then nothing answers. A promotion does not empty it: ZenML exchanges the versions in one
-    transaction.
+    found or loaded, the old one goes on, and :attr:`standing` says so. An empty stage means that nobody may score,
+    as for batch inference: then nothing answers. A promotion does not empty it: ZenML exchanges the versions in
+    one transaction.
+
+    Attributes:
+        standing: Who answers, and what is wrong. To see both of one moment, take it once.
     """
 
     def __init__(self, source: VersionSource, poll_seconds: float, metrics: Metrics, log: EventLog) -> None:
@@ -45,8 +62,12 @@ class ModelSwitch:
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._failed_looks = 0
-        self.current: Served | None = None
-        self.problem: str | None = None
+        self.standing = Standing()
+
+    @property
+    def current(self) -> Served | None:
+        """The version that answers, if one does."""
+        return self.standing.served
 
     def load_first(self) -> Served:
         """Load the version that the service begins with.
@@ -71,7 +92,7 @@ class ModelSwitch:
             self._thread.join(timeout=1)
 
     def look(self) -> None:
-        """Look once which version is in the stage, and switch to it. Never raises: see :attr:`problem`."""
+        """Look once which version is in the stage, and switch to it. Never raises: see :attr:`standing`."""
         try:
             wanted = self._source.current_id()
         except EmptyStageError as error:
@@ -82,52 +103,57 @@ class ModelSwitch:
             return
         self._metrics.looked.set_to_current_time()
         if self.current is not None and self.current.version.version_id == wanted:
-            self._well()
+            self._well(self.current)
             return
         try:
             served = self._source.load()
         except EmptyStageError as error:
             self._empty(str(error))
-            return
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the new version, the old one goes on
             self._metrics.switches.labels("failure").inc()
             self._failed("The version in the stage cannot be loaded", error)
-            return
-        self._exchange(served)
-        self._well()
+        else:
+            self._exchange(served)
 
     def _follow(self) -> None:
         while not self._ended.wait(self._poll_seconds * 2 ** min(self._failed_looks, _MOST_DOUBLINGS)):
             self.look()
 
-    def _exchange(self, served: Served | None) -> None:
-        before, self.current = self.current, served
-        _spare_collector()
+    def _exchange(self, served: Served) -> None:
+        before = None if self.current is None else self.current.version
         self._metrics.answering(served)
-        if served is not None:
-            self._metrics.switches.labels("success").inc()
-            self._log.serving(served.version, None if before is None else before.version)
+        self._metrics.switches.labels("success").inc()
+        self._log.serving(served.version, before)
+        self._well(served)
+        _spare_collector()
 
     def _empty(self, text: str) -> None:
         self._metrics.looked.set_to_current_time()
-        self.problem = text
-        self._metrics.problem.set(1)
-        if self.current is not None:
+        self._failed_looks = 0
+        answered = self.current is not None
+        if answered:
             self._log.warning("stage_empty", text)
-            self._exchange(None)
+            self._metrics.answering(None)
+        self._stand(Standing(problem=text))
+        if answered:
+            _spare_collector()
 
     def _failed(self, what: str, error: Exception) -> None:
         """Take note of a failure. The whole message goes to the log only: it may name hosts and paths."""
         self._failed_looks += 1
-        self._metrics.problem.set(1)
         goes_on = "" if self.current is None else f"; version {self.current.version.version} goes on"
-        self.problem = f"{what} ({type(error).__name__}){goes_on}. The log says more."
-        self._log.warning("switch_failed", f"{self.problem} {error}")
+        problem = f"{what} ({type(error).__name__}){goes_on}. The log says more."
+        self._log.warning("switch_failed", f"{problem} {error}")
+        self._stand(Standing(self.current, problem))
 
-    def _well(self) -> None:
+    def _well(self, served: Served) -> None:
         self._failed_looks = 0
-        self.problem = None
-        self._metrics.problem.set(0)
+        self._stand(Standing(served))
+
+    def _stand(self, standing: Standing) -> None:
+        """Say it; the gauge first, so that who reads of a problem finds it counted."""
+        self._metrics.problem.set(standing.problem is not None)
+        self.standing = standing
 
 
 def _spare_collector() -> None:
