@@ -88,7 +88,7 @@ def test_a_new_dag_processor_without_a_disk_finds_the_last_good_commit(lab):
 
 def test_reverting_the_bad_commit_takes_its_error_away(lab):
     lab.wait_version(lab.revert("HEAD"), "beat")
-    assert lab.import_errors() == {}
+    wait("the error is gone", lambda: lab.import_errors() == {})
     lab.wait_beat()
 
 
@@ -108,7 +108,7 @@ def test_a_bad_manifest_and_a_change_that_was_not_deployed_are_refused(lab):
     lab.deploy()
     lab.commit("deploy it")
     lab.wait_version(lab.push())
-    assert lab.import_errors() == {}
+    wait("the error is gone", lambda: lab.import_errors() == {})
     lab.finish(lab.start_run())
 
 
@@ -121,13 +121,17 @@ def test_airflows_own_bundle_takes_a_broken_file_off_the_schedule_and_its_runs_w
     lab.commit("break a file")
     lab.push()
     assert "no_such_name" in lab.wait_error("stock.py", "stock")
+
+    def tasks():
+        return {task["task_id"]: task["state"] for task in lab.api.tasks("stock_flight", flying)}
+
     (lab.state / "stock.go").touch()
+    wait("the task in flight ends", lambda: tasks()["wait"] == "success")
     before = lab.beats("stock_beat")
     time.sleep(15)
     assert lab.beats("stock_beat") == before
     assert lab.dag("stock_beat") is None or lab.dag("stock_beat")["is_stale"]
-    tasks = {task["task_id"]: task["state"] for task in lab.api.tasks("stock_flight", flying)}
-    assert tasks == {"wait": "success", "after": None}
+    assert tasks() == {"wait": "success", "after": None}
     assert lab.api.run_state("stock_flight", flying) == "running"
     lab.wait_version(lab.revert("HEAD"), "stock_beat")
     lab.finish(flying, "stock_flight")

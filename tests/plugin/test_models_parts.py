@@ -80,7 +80,7 @@ def test_many_who_look_at_once_share_a_reading_and_nobody_waits_for_one_that_han
     latest = Latest(read, fresh_seconds=0)
     started = time.monotonic()
     looks = [latest.look(0.05) for _ in range(5)]
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
     assert len(begun) == 1
     assert {(look.value, look.error, look.pending) for look in looks} == {(None, None, True)}
     go.set()

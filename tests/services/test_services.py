@@ -98,7 +98,7 @@ def test_a_worker_that_is_killed_in_the_middle_loses_nothing(scored):
             (run, tries) for run, state, host, *_, tries in scored.tasks() if (state, host) == ("running", victim)
         ]
 
-    lost = wait("the worker scores", at_work, timeout=120)
+    lost = wait("the worker scores", at_work, timeout=400)
     scored.kill_worker(victim)
     try:
         finish(scored, states, len(days))
@@ -114,7 +114,7 @@ def test_a_zenml_server_that_restarts_in_the_middle_loses_and_doubles_no_run(sco
     before = versions(scored, days)
     known = {run["id"] for run in scored.zenml_runs(INFERENCE)}
     states = scored.start_backfill(days[0], days[-1])
-    wait("a day is scored", lambda: any(state == "running" for _, state, *_ in scored.tasks()), timeout=120)
+    wait("a day is scored", lambda: any(state == "running" for _, state, *_ in scored.tasks()), timeout=400)
     scored.zenml.process.stop()
     time.sleep(15)
     scored.zenml.process.start()

@@ -344,7 +344,7 @@ def test_a_body_that_never_ends_is_given_up(config):
 
 
 def test_rates_count_by_key_and_by_address(config, rows):
-    rate = config.rate.model_copy(update={"per_second": 0.5, "burst": 2})
+    rate = config.rate.model_copy(update={"per_second": 0.1, "burst": 2})
     other = KEY[::-1]
     app, _ = deployment(config.model_copy(update={"rate": rate}), ApiKeys([KEY, other]))
     with TestClient(app) as client:
@@ -352,7 +352,8 @@ def test_rates_count_by_key_and_by_address(config, rows):
         statuses = [score(client, rows[:1], headers=headers).status_code for _ in range(4)]
         assert statuses == [200, 200, 429, 429]
         refused = score(client, rows[:1], headers=headers)
-        assert int(refused.headers["retry-after"]) == 2
+        seconds = int(refused.headers["retry-after"])
+        assert 1 < seconds <= 10
         assert score(client, rows[:1], headers={"Authorization": f"Bearer {other}"}).status_code == 200
         # Wrong keys share the bucket of their address, so they cannot be tried quickly.
         wrong = [
@@ -360,7 +361,7 @@ def test_rates_count_by_key_and_by_address(config, rows):
         ]
         assert wrong == [401, 401, 429, 429]
         assert client.get("/healthz").status_code == 200
-        time.sleep(2.1)
+        time.sleep(seconds + 0.1)
         assert score(client, rows[:1], headers=headers).status_code == 200
 
 
