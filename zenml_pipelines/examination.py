@@ -36,7 +36,7 @@ from governance.steps.subgroups import subgroup_measures
 from zenml_pipelines.config import TrainingConfig
 from zenml_pipelines.contract import GROUP_ID, LABEL, LABELS, ROW_ID, feature_schema
 from zenml_pipelines.scoring import score
-from zenml_pipelines.splitting import labels
+from zenml_pipelines.splitting import IDENTIFIERS, labels
 from zenml_pipelines.validation import InvalidTrainingDataError, validate_training_data
 
 Array = npt.NDArray[Any]
@@ -113,7 +113,6 @@ def examine_risk_model(
         no_rival: Why there is none.
     """
     features = [str(name) for name in model.feature_names_in_]
-    identifiers = tuple(dict.fromkeys((ROW_ID, GROUP_ID)))
     truth, test_truth = labels(train).to_numpy(), labels(test).to_numpy()
     groups, order = train[GROUP_ID].to_numpy(), train[ROW_ID].to_numpy()
     test_groups, test_order = test[GROUP_ID].to_numpy(), test[ROW_ID].to_numpy()
@@ -124,11 +123,11 @@ def examine_risk_model(
     def predict(frame: pd.DataFrame) -> Array:
         return score(model, frame)
 
-    scored = list(dict.fromkeys([*features, *identifiers]))
-    alone = feature_measures(train[scored], truth, groups, order, identifiers)
+    scored = list(dict.fromkeys([*features, *IDENTIFIERS]))
+    alone = feature_measures(train[scored], truth, groups, order, IDENTIFIERS)
     return Examination(
         measures=(
-            *name_measures(features, (LABEL, *identifiers), train, groups),
+            *name_measures(features, (LABEL, *IDENTIFIERS), train, groups),
             *alone,
             *split_measures(groups, test_groups, order, test_order),
             *share_measures(alone, features, auc(test_truth, risks)),

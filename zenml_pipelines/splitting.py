@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import pandas as pd
 
 from zenml_pipelines.contract import EVENT, EXCLUDED, GROUP_ID, LABEL, ROW_ID
+
+IDENTIFIERS: Final = tuple(dict.fromkeys((ROW_ID, GROUP_ID)))
+"""The columns that name a row or its group; one column where each row is a group of its own."""
 
 
 class SplitError(ValueError):

@@ -17,15 +17,13 @@ from zenml_pipelines.landing import IncompletePartitionError
 from zenml_pipelines.monitoring.checks import Check, CheckKind
 from zenml_pipelines.monitoring.config import PerformanceRules
 from zenml_pipelines.monitoring.day import Baseline, Scored
-from zenml_pipelines.splitting import labels
+from zenml_pipelines.splitting import IDENTIFIERS, labels
 
 LESS_IS_BETTER = frozenset({"brier", "expected_calibration_error"})
 EITHER_WAY = frozenset({"base_rate", "calibration_intercept"})
 """Metrics that have no better side: what counts is that they moved."""
 
 SHOWN = ("base_rate", "roc_auc", "average_precision", "brier", "expected_calibration_error")
-
-_KEYS = list(dict.fromkeys((ROW_ID, GROUP_ID)))
 
 
 class Realised(BaseModel):
@@ -93,7 +91,7 @@ class Outcomes:
         scored = pd.concat([batch.to_pandas() for batch in batches], ignore_index=True)
         joined = scored.merge(outcomes, on=ROW_ID, how="inner", validate="one_to_one")
         try:
-            frames = [frame[_KEYS] for frame in self._scored.rows(manifest)]
+            frames = [frame[[*IDENTIFIERS]] for frame in self._scored.rows(manifest)]
             groups = pd.concat(frames, ignore_index=True).drop_duplicates(ROW_ID)
             joined = joined.merge(groups, on=ROW_ID, how="left", validate="one_to_one")
         except IncompletePartitionError:
