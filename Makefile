@@ -4,12 +4,13 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 SOURCE ?= auto
 WORKERS ?= 2
-# Markers of the suites that `make test` leaves to targets of their own.
-SUITES := conformance or services or promotion or browser or gitops or runbook or lineage or fork or bench
 # What `make test` looks at.
 TESTS ?= tests
+# The suites that play whole platforms, a folder of tests/ each, the longest first.
+PLATFORM := conformance services runbook browser gitops promotion fork lineage
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
+PYTEST := $(RUN) pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 # Version 1 is `make COMPOSE=docker-compose ...`.
 COMPOSE ?= docker compose
 SECRETS_DIR = $(shell sed -n 's/^SECRETS_DIR=//p' .env 2>/dev/null)
@@ -17,8 +18,7 @@ SBOM_GROUPS := image-airflow image-mlflow image-pipeline
 export GIT_COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 export LOCK_DIGEST ?= $(shell sha256sum uv.lock 2>/dev/null | cut -d' ' -f1)
 
-.PHONY: help setup demo test conformance services-test promotion-test browser-test gitops-test runbook-test lineage-test \
-	fork-test bench-test notebooks bench check docs screenshots \
+.PHONY: help setup demo test test-fast test-platform test-bench chromium notebooks bench check docs screenshots \
 	up down status logs password clean lock format \
 	images sbom compose-secrets compose-up compose-down compose-test
 
@@ -37,36 +37,25 @@ setup: $(if $(findstring .venv-uv,$(UV)),.venv-uv/bin/uv) ## Install the locked 
 demo: setup ## Train, gate, promote and backfill daily batch inference in a real Airflow
 	@$(RUN) mlops demo --source '$(SOURCE)'
 
-test: setup ## Run every test but the suites of their own below
-	$(RUN) pytest $(TESTS) -m 'not ($(SUITES))' -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+test: setup ## Run the tests: all that is fast, and the main job in a real Airflow
+	$(PYTEST) $(TESTS) $(PLATFORM:%=--ignore=tests/%) -m 'not bench'
 
-fork-test: setup ## Make a project of another use case and run its tests and its main job
-	$(RUN) pytest tests/scaffold -m fork
+test-fast: setup ## Run what needs no Airflow process and no trained model
+	$(PYTEST) $(TESTS) $(PLATFORM:%=--ignore=tests/%) -m 'not (bench or airflow or trained)'
 
-bench-test: setup ## Run each benchmark once, in small
+test-platform: setup chromium ## Play whole platforms (PostgreSQL, MariaDB, Redis, Chromium); `make test-NAME` plays one suite
+	$(PYTEST) $(PLATFORM:%=tests/%)
+
+test-bench: setup ## Run each benchmark once, in small
 	$(RUN) pytest tests/benchmarks -m bench
 
-conformance: setup ## Play every row of docs/state-semantics.md on a real Airflow (needs PostgreSQL)
-	$(RUN) pytest tests/conformance -m conformance
+# One of $(PLATFORM).
+test-%: setup
+	$(RUN) pytest tests/$*
 
-services-test: setup ## Run the main job on two Celery workers and a ZenML server (needs PostgreSQL, MariaDB, Redis)
-	$(RUN) pytest tests/services -m services
-
-promotion-test: setup ## Play every end of the promotion DAG on a real Airflow (needs PostgreSQL)
-	$(RUN) pytest tests/promotion tests/governance -m promotion -n $(WORKERS) --dist loadscope
-
-runbook-test: setup ## Carry out every procedure of docs/runbook.md (needs PostgreSQL, MariaDB)
-	$(RUN) pytest tests/runbook -m runbook
-
-gitops-test: setup ## Have an Airflow follow a Git repository through releases, rollbacks and bad commits (needs PostgreSQL)
-	$(RUN) pytest tests/gitops -m gitops
-
-browser-test: setup ## Promote and roll back a model in Airflow's UI (needs Chromium; root on Debian installs it)
+test-browser: chromium
+chromium: setup
 	@$(RUN) python tests/browser/chromium.py
-	$(RUN) pytest tests/browser -m browser
-
-lineage-test: setup ## Trace a month of scored days to its source rows and back
-	$(RUN) pytest tests/pipelines -m lineage
 
 # The kernel is the locked environment's, whatever else Jupyter knows of; IPython would write into the home.
 notebooks: setup ## Run the notebooks, each on a store of its own
@@ -91,7 +80,7 @@ docs: setup ## Build the documentation site into build/site; a broken link or a 
 screenshots: setup ## Renew docs/images from a demo and from the browser tests (needs Chromium; root on Debian installs it)
 	@REQUIRE_SERVICES=1 $(RUN) python tests/browser/chromium.py
 	$(RUN) python docs/take_screenshots.py '$(SOURCE)'
-	WRITE_SCREENSHOTS=1 $(RUN) pytest tests/browser -m browser
+	WRITE_SCREENSHOTS=1 $(RUN) pytest tests/browser
 
 format: setup ## Format the code
 	$(RUN) ruff format .

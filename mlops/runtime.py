@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from governance.audit.log import AUDIT_LOG_ENV
 from governance.hooks.monitoring_hook import METRICS_DIR_ENV, STATSD_ENV
-from zenml_airflow.preload import PRELOAD_ENV
+from zenml_airflow.preload import PRELOAD_ENV, know_installed_packages
 from zenml_airflow.settings import (
     ENVIRONMENT_ENV,
     PROJECT_ROOT_ENV,
@@ -264,6 +264,7 @@ def load_pipeline(settings: Settings, spec: PipelineSpec) -> Pipeline:
     from zenml.config import ResourceSettings
     from zenml.config.constants import RESOURCE_SETTINGS_KEY
 
+    know_installed_packages()
     pipeline = spec.load()
     defaults = stack_file(settings).settings.resources
     if not defaults:

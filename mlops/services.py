@@ -1,4 +1,6 @@
-"""Start and stop the local services: Airflow's four components and the MLflow server, on loopback.
+"""Start and stop the local services: Airflow's four components and an MLflow server where the stack has a tracker.
+
+All of them listen on loopback only.
 
 supervisord keeps them running and ends each with its whole process group. Every process carries a marker
 variable; what survives a crash of supervisord itself is found by it and stopped too.
@@ -20,7 +22,7 @@ import httpx
 import psutil
 
 from mlops.local_airflow import import_pools, services_environment
-from mlops.runtime import HOST, airflow_environment, ensure_password
+from mlops.runtime import HOST, airflow_environment, ensure_password, stack_file
 from zenml_airflow.settings import PORT_ENVS, Settings
 
 MARKER_ENV = "MLOPS_SERVICE"
@@ -41,16 +43,12 @@ class Service:
 
 
 def services(settings: Settings) -> tuple[Service, ...]:
-    """The services of a local environment."""
+    """The services of a local environment; an MLflow server is among them if its stack tracks experiments."""
     python = sys.executable
     airflow = (python, "-m", "airflow")
     mlflow = settings.state_dir / "mlflow"
     port = settings.services
-    return (
-        Service("api-server", (*airflow, "api-server", "--host", HOST, "--port", str(port.airflow_port))),
-        Service("scheduler", (*airflow, "scheduler", "--skip-serve-logs")),
-        Service("dag-processor", (*airflow, "dag-processor")),
-        Service("triggerer", (*airflow, "triggerer", "--skip-serve-logs")),
+    tracking = (
         Service(
             "mlflow",
             (
@@ -60,14 +58,26 @@ def services(settings: Settings) -> tuple[Service, ...]:
             ),
         ),
     )
+    return (
+        Service("api-server", (*airflow, "api-server", "--host", HOST, "--port", str(port.airflow_port))),
+        Service("scheduler", (*airflow, "scheduler", "--skip-serve-logs")),
+        Service("dag-processor", (*airflow, "dag-processor")),
+        Service("triggerer", (*airflow, "triggerer", "--skip-serve-logs")),
+        *(tracking if _tracks(settings) else ()),
+    )
+
+
+def _tracks(settings: Settings) -> bool:
+    return bool(stack_file(settings).components.get("experiment_tracker"))
 
 
 def health_urls(settings: Settings) -> dict[str, str]:
     """URLs that answer once a server is ready."""
-    return {
+    answers = {
         "api-server": f"http://{HOST}:{settings.services.airflow_port}/api/v2/monitor/health",
         "mlflow": f"http://{HOST}:{settings.services.mlflow_port}/health",
     }
+    return {service.name: answers[service.name] for service in services(settings) if service.name in answers}
 
 
 def logs_dir(settings: Settings) -> Path:
@@ -134,7 +144,10 @@ def check_ports(settings: Settings) -> None:
     """
     if supervisor_alive(settings):
         return
+    names = {service.name for service in services(settings)}
     for name, variable in PORT_ENVS.items():
+        if name == "mlflow_port" and "mlflow" not in names:
+            continue
         port = getattr(settings.services, name)
         if not _free(port):
             raise ServiceError(
@@ -183,7 +196,8 @@ def show_urls(settings: Settings, progress: Callable[[str], None]) -> None:
     """Print where the services answer and how to log in."""
     ports = settings.services
     progress(f"Airflow  http://{HOST}:{ports.airflow_port}   user admin, password: `make password`")
-    progress(f"MLflow   http://{HOST}:{ports.mlflow_port}")
+    if _tracks(settings):
+        progress(f"MLflow   http://{HOST}:{ports.mlflow_port}")
     progress("Stop everything with `make down`.")
 
 

@@ -8,26 +8,35 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from labs import times
 from xdist.scheduler import LoadScopeScheduling
 
-from zenml_airflow.preload import collect_rarely
+from zenml_airflow.preload import collect_rarely, know_installed_packages
 
 collect_rarely()
 
-_TOGETHER = {
-    "tests/e2e/test_main_job.py": "the main job",
-    "tests/e2e/test_readme.py": "the main job",
-    "tests/provider/test_provider_airflow.py": "a ZenML server",
-    "tests/provider/test_provider_models.py": "a ZenML server",
-    "tests/provider/test_provider_server.py": "a ZenML server",
-    "tests/provider/test_provider_stacks.py": "a ZenML server",
-}
-"""Modules that share a fixture of minutes; they start first."""
+_WHOLE = ("conformance", "services", "runbook", "browser", "gitops", "promotion", "fork", "lineage")
+"""Suites that play one platform each, the longest first: all of their tests run in one worker."""
+_TOGETHER = {"e2e/test_main_job.py": "main job", "e2e/test_readme.py": "main job", "provider/": "ZenML server"}
+"""Further tests that share a fixture of minutes; they start first."""
+_TRAINED = frozenset({"in_production", "small_workspace", "two_versions", "bench", "both", "main_job"})
+"""Fixtures that train a model, or are there for it."""
+
+
+def _group(nodeid: str) -> str | None:
+    path = nodeid.split("::", 1)[0].removeprefix("tests/")
+    if (suite := path.split("/", 1)[0]) in _WHOLE:
+        return suite
+    return next((group for start, group in _TOGETHER.items() if path.startswith(start)), None)
+
 
 # ZenML takes the folder of the main module for the root of the sources; a worker's has no file.
 vars(sys.modules["__main__"]).setdefault("__file__", str(Path(sys.executable).with_name("pytest")))
 
 _SESSION = Path(tempfile.mkdtemp(prefix="mlops-tests-"))
+
+# The folder of the first process, which the workers that it starts share: see labs/stores.py.
+os.environ.setdefault("TESTS_TEMPLATES", str(_SESSION))
 
 # A store URL, a tracking URI or an active stack of the developer's would win over the folders below.
 for _name in list(os.environ):
@@ -65,8 +74,7 @@ class _ByModule(LoadScopeScheduling):  # type: ignore[misc]
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        module = nodeid.split("::", 1)[0]
-        return _TOGETHER.get(module, module)
+        return _group(nodeid) or nodeid.split("::", 1)[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByModule:
@@ -74,10 +82,26 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByModule:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    first = list(_TOGETHER)
-    items.sort(
-        key=lambda item: first.index(name) if (name := item.nodeid.split("::")[0]) in _TOGETHER else len(first)
-    )
+    order = [*_WHOLE, *_TOGETHER.values()]
+    items.sort(key=lambda item: order.index(group) if (group := _group(item.nodeid)) else len(order))
+    for item in items:
+        if _TRAINED & set(getattr(item, "fixturenames", ())):
+            item.add_marker("trained")
+
+
+def pytest_runtest_setup() -> None:
+    """As in every process of the project that runs steps; ZenML itself is imported by who needs it."""
+    if "zenml.environment" in sys.modules:
+        know_installed_packages()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Tell how long each suite took."""
+    reports = [one for found in terminalreporter.stats.values() for one in found if hasattr(one, "duration")]
+    if reports:
+        terminalreporter.section("seconds by suite")
+        for line in times.lines(times.kept(times.seconds(reports))):
+            terminalreporter.write_line(line)
 
 
 def pytest_sessionfinish() -> None:

@@ -7,10 +7,12 @@ synced in the meantime.
 
 from __future__ import annotations
 
+import compileall
 import gzip
 import hashlib
 import io
 import os
+import py_compile
 import shutil
 import sys
 import tarfile
@@ -135,6 +137,9 @@ def fetch_code(digest: str, store: ArtifactStore, cache: Path) -> Path:
     try:
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:gz") as archive:
             archive.extractall(scratch, filter="data")
+        # Each task imports it in a process of its own, and may be told to write no byte code. All sources are of
+        # one time, so the byte code is held against what they say.
+        compileall.compile_dir(scratch, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
         try:
             scratch.rename(target)
         except OSError:

@@ -19,7 +19,11 @@ from zenml_airflow import records
 from zenml_airflow.active_stack import active_stack
 from zenml_airflow.code_archive import activate_code, fetch_code
 from zenml_airflow.context import RunContext, run_context
-from zenml_airflow.preload import activate_integrations_when_needed, import_apart_from_airflow
+from zenml_airflow.preload import (
+    activate_integrations_when_needed,
+    import_apart_from_airflow,
+    know_installed_packages,
+)
 from zenml_airflow.run_urls import TRACKER_RUN, run_links
 from zenml_airflow.stopping import StepsStoppedError, StopRequested, stoppable
 
@@ -116,6 +120,7 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
         activate_code(code)
         source_utils.set_custom_source_root(str(code))
         activate_integrations_when_needed()
+        know_installed_packages()
         with run_context(context), active_stack(stack_model.id):
             run, found = _enter_run(request, history, snapshot)
             work.run_id = run.id

@@ -30,6 +30,7 @@ PLATFORM_TESTS = (
     "conformance",
     "gitops",
     "hooks",
+    "labs",
     "launchers",
     "provider",
     "stacks",
@@ -54,9 +55,9 @@ cd "$(dirname "$0")/.."
 make check
 make docs
 make test
-make conformance
+make test-conformance
 """
-SUITES = ["docs", "test", "conformance"]
+SUITES = ["docs", "test", "test-conformance"]
 
 
 class ProjectError(ValueError):

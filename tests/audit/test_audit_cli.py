@@ -2,11 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from labs import warm
 
 from governance.audit import Outcome
 from governance.audit.entries import Event
@@ -35,13 +34,10 @@ def state(tmp_path_factory):
 @pytest.fixture
 def mlops(state):
     def call(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "mlops.cli", "audit", *map(str, arguments)],
+        return warm.run(
+            ["-m", "mlops.cli", "audit", *map(str, arguments)],
             cwd=ROOT,
             env={**os.environ, "MLOPS_STATE_DIR": str(state), "COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-            check=False,
         )
 
     return call

@@ -3,12 +3,11 @@
 import hashlib
 import json
 import os
-import subprocess
-import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from labs import warm
 
 from governance.audit import Outcome
 from governance.audit.chapters import Chapter, ScoredPartition
@@ -169,13 +168,10 @@ def test_numbers_are_written_as_ranges():
 
 
 def call(state, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "mlops.cli", "audit", "report", *map(str, arguments)],
+    return warm.run(
+        ["-m", "mlops.cli", "audit", "report", *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, "MLOPS_STATE_DIR": str(state), "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
     )
 
 

@@ -3,13 +3,12 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import boto3
 import httpx
 import pytest
+from labs import warm
 from moto.server import ThreadedMotoServer
 
 from zenml_airflow.docker import ZenMLDockerOperator
@@ -110,8 +109,8 @@ def deployed(guarded_store, tmp_path_factory):
     (root / "stacks" / "local.yaml").write_text(STACK.replace("@URL@", url))
     shutil.copytree(ROOT / "configs", root / "configs")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", str(HERE / "play_deployment.py")],
+    result = warm.run(
+        [str(HERE / "play_deployment.py")],
         env={
             **environment,
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -121,9 +120,6 @@ def deployed(guarded_store, tmp_path_factory):
             "LAB_KEY": key,
             "LAB_SECRET": secret,
         },
-        capture_output=True,
-        text=True,
-        check=False,
         timeout=300,
     )
     assert result.returncode == 0, result.stderr[-3000:]

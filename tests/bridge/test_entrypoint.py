@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from labs import warm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "conformance"))
 from lab import HERE, Lab
@@ -18,8 +19,7 @@ from zenml_airflow.context import CONTEXT_ENV, cli_context
 from zenml_airflow.entrypoint import REQUEST_ENV, STOPPED_EXIT_CODE
 from zenml_airflow.runner import StepsRequest
 
-PYTHON = [sys.executable, "-W", "ignore"]
-ENTRYPOINT = [*PYTHON, "-m", "zenml_airflow.entrypoint"]
+ENTRYPOINT = ["-m", "zenml_airflow.entrypoint"]
 ALL_STEPS = ("extract", "transform", "side", "check", "load")
 
 
@@ -75,12 +75,10 @@ class Steps:
             CONTEXT_ENV: self.context.model_dump_json(),
         }
         self.result = self.lab.root / f"result-{self.day}-{group}.json"
-        return subprocess.Popen(
+        return warm.Process(
             [*ENTRYPOINT, "--result", str(self.result), "--code-cache", str(self.lab.storage / "code")],
             env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+            merged=True,
         )
 
     def environment(self):
@@ -101,14 +99,7 @@ class Steps:
         return {run["key"].rsplit("/", 1)[1]: run for run in self.all_records()}
 
     def all_records(self):
-        oracle = subprocess.run(
-            [*PYTHON, str(HERE / "oracle.py")],
-            env=self.lab.environment,
-            input="probe\n",
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        oracle = warm.run([HERE / "oracle.py"], env=self.lab.environment, stdin="probe\n", check=True)
         found = json.loads(oracle.stdout.strip().splitlines()[-1])
         return [run for run in found if run["dag_run"] == f"day-{self.day}"]
 
@@ -173,7 +164,7 @@ mark_stopping(UUID(sys.argv[1]), ["extract"], "the operator cleared the task")
 def test_the_next_attempt_ends_what_was_killed_while_it_stopped(lab):
     steps = Steps(lab, "2026-01-08")
     process = steps.start_and_wait("extract", placed=ALL_STEPS)
-    subprocess.run([*PYTHON, "-c", STOPPING, steps.records()["probe"]["id"]], env=steps.environment(), check=True)
+    warm.run(["-c", STOPPING, steps.records()["probe"]["id"]], env=steps.environment(), check=True)
     process.kill()
     process.communicate(timeout=120)
     assert steps.records()["probe"]["status"] == "stopping"
@@ -190,7 +181,11 @@ def test_the_next_attempt_ends_what_was_killed_while_it_stopped(lab):
 
 def test_without_a_request_it_says_who_sets_it():
     result = subprocess.run(
-        [*ENTRYPOINT, "--code-cache", "x"], env={"PATH": ""}, capture_output=True, text=True, check=False
+        [sys.executable, *ENTRYPOINT, "--code-cache", "x"],
+        env={"PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert result.returncode == 2
     assert f"{REQUEST_ENV} or {CONTEXT_ENV} is missing or wrong" in result.stderr

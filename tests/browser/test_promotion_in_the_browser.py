@@ -14,7 +14,7 @@ IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 WRITE = os.environ.get("WRITE_SCREENSHOTS") == "1"
 REASON = "Ranks better on new encounters, no group loses."
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.timeout(1500)]
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """The audit report as a PDF, printed by the real browser."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
-import pytest
+from labs import warm
 
 from governance.audit import Outcome
 from governance.audit.entries import Event
@@ -14,21 +12,13 @@ from governance.audit.log import FileLog
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.browser
 def test_the_report_is_printed_with_all_its_pages(chromium, tmp_path):
     log = FileLog(tmp_path / "audit" / "decisions.jsonl")
     for number in range(200):
         log.append(Event(actor="user:anna", action="deploy", subject=f"pipeline:p{number}", outcome=Outcome.DONE))
     page, paper = tmp_path / "report.html", tmp_path / "report.pdf"
-    command = [sys.executable, "-m", "mlops.cli", "audit", "report", "--offline", "--out", page, "--pdf", paper]
-    ended = subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "MLOPS_STATE_DIR": str(tmp_path), "CHROMIUM": chromium},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ["-m", "mlops.cli", "audit", "report", "--offline", "--out", page, "--pdf", paper]
+    ended = warm.run(command, cwd=ROOT, env={**os.environ, "MLOPS_STATE_DIR": str(tmp_path), "CHROMIUM": chromium})
     assert ended.returncode == 0, ended.stderr
     content = paper.read_bytes()
     assert content.startswith(b"%PDF-")

@@ -16,7 +16,7 @@ from promotion_lab import BETTER, DAYS, LAST, MODEL, PROMOTION, SCORING
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 WRITE = os.environ.get("WRITE_SCREENSHOTS") == "1"
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.timeout(1500)]
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from labs import warm
 from typer.main import get_command
 
 from mlops.cli import app
@@ -73,14 +72,7 @@ def test_the_exceptions_are_commands():
 
 
 def call(*arguments, state):
-    return subprocess.run(
-        [sys.executable, "-m", "mlops.cli", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "MLOPS_STATE_DIR": str(state)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return warm.run(["-m", "mlops.cli", *arguments], cwd=ROOT, env={**os.environ, "MLOPS_STATE_DIR": str(state)})
 
 
 def test_wrong_usage_is_2_and_a_refusal_is_1(tmp_path):

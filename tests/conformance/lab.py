@@ -14,23 +14,16 @@ from pathlib import Path
 import psutil
 import psycopg2
 import yaml
+from labs import warm
+from rows import ALL_COMBINATIONS, PLAYED
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-LAUNCHERS = ("in_process", "subprocess")
-GRANULARITIES = ("per_step", "grouped", "pipeline")
-ALL_COMBINATIONS = [f"{launcher}_{granularity}" for launcher in LAUNCHERS for granularity in GRANULARITIES]
 ONLY = os.environ.get("CONFORMANCE_ONLY", "").split()
-"""Combinations to play; all of them by default, which takes a quarter of an hour on two cores."""
+"""Combinations to play; all of them by default."""
 if unknown := sorted(set(ONLY) - set(ALL_COMBINATIONS)):
     raise ValueError(f"CONFORMANCE_ONLY names {unknown}, known are {ALL_COMBINATIONS}.")
 COMBINATIONS = [name for name in ALL_COMBINATIONS if not ONLY or name in ONLY]
-WAVES = {
-    launcher: wave
-    for launcher in LAUNCHERS
-    if (wave := [name for name in COMBINATIONS if name.startswith(launcher)])
-}
-"""Combinations that are played at the same time: all six at once starve each other on two cores."""
 TASK_OF = {
     "per_step": {name: name for name in ("extract", "transform", "side", "check", "load")},
     "grouped": {"extract": "extract", "transform": "extract", "side": "extract", "check": "check", "load": "load"},
@@ -61,6 +54,12 @@ from mlops import services
 settings = enter("local")
 services.stop(settings, print) if sys.argv[1] == "stop" else services.start(settings, print)
 """
+
+
+def played(*rows):
+    """The combinations that some rows are played with."""
+    wanted = {name for row in rows for name in PLAYED[row]}
+    return [name for name in COMBINATIONS if name in wanted]
 
 
 def dag_of(combination):
@@ -94,8 +93,8 @@ class Lab:
         (project / "stacks" / "local.yaml").write_text(yaml.safe_dump(stack))
         local = project / "configs" / "local.yaml"
         config = yaml.safe_load(local.read_text())
-        # Two scenarios of three waiting tasks each, and room for those that they do not wait for.
-        config["services"] = {"parallelism": 9}
+        # Ten tasks that wait, of two scenarios, and room for those that they do not wait for.
+        config["services"] = {"parallelism": 12}
         local.write_text(yaml.safe_dump(config))
         keep = {
             k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "ZENML_", "MLOPS_", "MLFLOW_"))
@@ -117,14 +116,7 @@ class Lab:
         self.storage = self.root / "state"
 
     def python(self, code, *arguments):
-        result = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", code, *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        result = warm.run(["-c", code, *arguments], cwd=ROOT, env=self.environment)
         assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
         return result.stdout.strip().splitlines()
 
@@ -204,10 +196,7 @@ class Lab:
         self.api.request("PATCH", f"dags/{dag_of(combination)}", json={"is_paused": paused})
 
     def reconcile(self):
-        command = [sys.executable, "-W", "ignore", "-m", "mlops.cli", "reconcile"]
-        result = subprocess.run(
-            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
-        )
+        result = warm.run(["-m", "mlops.cli", "reconcile"], cwd=ROOT, env=self.environment)
         assert result.returncode == 0, result.stderr
         return result.stdout
 
@@ -306,7 +295,7 @@ class Lab:
 
         self.wait(f"{what} ends", gone, timeout)
 
-    def wait_parsed(self, wave):
+    def wait_parsed(self, combinations):
         """Wait until the dag processor has read what lies there now."""
         now = datetime.now(UTC)
 
@@ -316,7 +305,7 @@ class Lab:
 
         # The first time may be the end of a parse that was under way.
         for _ in range(2):
-            self.wait("the DAG files are read", lambda: all(parsed(combination) for combination in wave))
+            self.wait("the DAG files are read", lambda: all(parsed(combination) for combination in combinations))
             now = datetime.now(UTC)
 
     def wait_step(self, combination, day, step, number=1):

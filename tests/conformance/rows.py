@@ -25,6 +25,30 @@ class Row(StrEnum):
     PAUSE = "pause, then unpause"
 
 
+LAUNCHERS = ("in_process", "subprocess")
+GRANULARITIES = ("per_step", "grouped", "pipeline")
+ALL_COMBINATIONS = [f"{launcher}_{granularity}" for launcher in LAUNCHERS for granularity in GRANULARITIES]
+ENDS = ("in_process_per_step", "in_process_pipeline", "subprocess_grouped", "subprocess_pipeline")
+"""How a process ends, and how one is ended, is the launcher's; how many steps it had is not."""
+IDENTITIES = ("in_process_per_step", "subprocess_pipeline")
+"""Which run a step belongs to, and which code it runs, is one piece of code for all; the launchers begin it."""
+PLAYED = {row: tuple(ALL_COMBINATIONS) for row in Row} | {
+    Row.RAISES: ENDS,
+    Row.UNREPORTED: ENDS,
+    Row.NO_RECORD: ENDS,
+    Row.MARK_FAILED: ENDS,
+    Row.CLEAR_RUNNING: ENDS,
+    Row.KILL_WORKER: ENDS,
+    Row.KILL_SCHEDULER: ENDS,
+    Row.TWO_AT_ONCE: IDENTITIES,
+    Row.FOUR_AT_ONCE: IDENTITIES,
+    Row.REDEPLOY: IDENTITIES,
+    # Nothing but Airflow's own schedule.
+    Row.PAUSE: ("in_process_pipeline",),
+}
+"""The combinations that a row is played with: all, or those that stand for all where it makes no difference."""
+
+
 @dataclass(frozen=True)
 class Seen:
     """What the three records said afterwards."""
@@ -41,6 +65,7 @@ conformance suite from what it saw on a real Airflow (API server, scheduler with
 triggerer) with a five-step probe pipeline; `make conformance` fails if this page says something else.
 
 Read a line as: *this happened, with these launchers and granularities; afterwards the three records said this*.
+Where the launcher or the granularity makes no difference, the row is played with those named, which stand for all.
 One ZenML run belongs to one attempt of one DAG run. A clear begins a new attempt, and a new ZenML run linked to
 the one that it replaces. A retry stays in the attempt: it goes on in the same ZenML run or, where ZenML had
 recorded that one as stopped, in a linked new one. Steps that an attempt does not run again are `cached`: their
@@ -61,11 +86,15 @@ def render(seen: dict[Row, dict[str, Seen]], combinations: list[str]) -> str:
     lines = []
     for row in Row:
         groups: dict[Seen, list[str]] = {}
-        for combination in combinations:
+        for combination in (name for name in combinations if name in seen[row]):
             groups.setdefault(seen[row][combination], []).append(combination)
         for found, names in groups.items():
-            who = "all" if len(names) == len(combinations) else ", ".join(_pretty(name) for name in names)
-            lines.append(f"| {row.value} | {who} | {found.airflow} | {found.zenml} | {found.data} |")
+            listed = ", ".join(_pretty(name) for name in names)
+            if len(names) == len(combinations):
+                listed = "all"
+            elif len(groups) == 1:
+                listed = f"all, played with {listed}"
+            lines.append(f"| {row.value} | {listed} | {found.airflow} | {found.zenml} | {found.data} |")
     return HEAD + "\n".join(lines) + "\n"
 
 

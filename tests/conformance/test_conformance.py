@@ -1,6 +1,6 @@
 """What Airflow, ZenML and the data agree on, whatever happens to a run.
 
-A scenario is played for all granularities of a launcher at the same time; each is then judged by itself, on
+A scenario is played for all its launchers and granularities at the same time; each is then judged by itself, on
 Airflow's API, ZenML's records and the files.
 """
 
@@ -8,26 +8,17 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from lab import COMBINATIONS, GRANULARITIES, OPEN, WAVES, dag_of, task_of
+from lab import COMBINATIONS, OPEN, dag_of, played, task_of
 from rows import Row
 
-pytestmark = [pytest.mark.conformance, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.timeout(1800)]
 
 STEPS = {"extract", "transform", "side", "check", "load"}
 
 
-@pytest.fixture(scope="session", params=WAVES.values(), ids=WAVES)
-def wave(request):
-    """The combinations that are played now."""
-    return request.param
-
-
-@pytest.fixture(params=GRANULARITIES)
-def combination(wave, request):
-    for name in wave:
-        if name.endswith(request.param):
-            return name
-    return pytest.skip("not asked for")
+def plays(*rows):
+    """Judge each combination that the rows are played with."""
+    return pytest.mark.parametrize("combination", played(*rows))
 
 
 def settle(lab, *days, timeout=240):
@@ -37,12 +28,12 @@ def settle(lab, *days, timeout=240):
         time.sleep(0.5)
 
 
-def reach(lab, wave, day, step, timeout=300):
+def reach(lab, combinations, day, step, timeout=300):
     """The first entries of the combinations whose run comes to a step; who does not is found out by the tests."""
     deadline = time.monotonic() + timeout
     entries = {}
-    while len(entries) < len(wave) and time.monotonic() < deadline:
-        for combination in set(wave) - set(entries):
+    while len(entries) < len(combinations) and time.monotonic() < deadline:
+        for combination in set(combinations) - set(entries):
             if found := lab.journal(combination, day, step):
                 entries[combination] = found[0]
         time.sleep(0.5)
@@ -101,17 +92,18 @@ def assert_never_mixed(lab, combination, days):
 # ---------------------------------------------------------------- pause and unpause come first: the DAGs are new
 
 
-@pytest.fixture(scope="session")
-def unpaused(lab, wave):
-    for combination in wave:
+@pytest.fixture(scope="module")
+def unpaused(lab):
+    scheduled = played(Row.PAUSE)
+    for combination in COMBINATIONS:
         lab.pause(combination, paused=False)
-    for combination in wave:
+    for combination in scheduled:
         lab.wait("the schedule's run", lambda c=combination: lab.api.runs(dag_of(c)))
     for paused in (True, False):
-        for combination in wave:
+        for combination in scheduled:
             lab.pause(combination, paused=paused)
         time.sleep(3)
-    for combination in wave:
+    for combination in scheduled:
         run_id = lab.api.runs(dag_of(combination))[0]["dag_run_id"]
         lab.wait(
             "the schedule's run ends",
@@ -120,6 +112,7 @@ def unpaused(lab, wave):
         )
 
 
+@plays(Row.PAUSE)
 def test_pausing_brings_no_surprise_runs(lab, unpaused, combination, record):
     (run,) = lab.api.runs(dag_of(combination))
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
@@ -143,14 +136,15 @@ def test_pausing_brings_no_surprise_runs(lab, unpaused, combination, record):
 DAY = "2026-01-05"
 
 
-@pytest.fixture(scope="session")
-def first_run(lab, wave, unpaused):
-    for combination in wave:
+@pytest.fixture(scope="module")
+def first_run(lab, unpaused):
+    for combination in COMBINATIONS:
         lab.trigger(combination, DAY)
     settle(lab, DAY)
-    return {c: (lab.zenml_runs(c, DAY), lab.partition(c, DAY), states(lab, c, DAY)) for c in wave}
+    return {c: (lab.zenml_runs(c, DAY), lab.partition(c, DAY), states(lab, c, DAY)) for c in COMBINATIONS}
 
 
+@plays(Row.FIRST_RUN)
 def test_a_first_run_is_one_run_in_both_systems(lab, first_run, combination, record):
     zenml, partition, (state, tasks) = first_run[combination]
     assert (state, tasks) == ("success", {"success"})
@@ -161,15 +155,16 @@ def test_a_first_run_is_one_run_in_both_systems(lab, first_run, combination, rec
     record(Row.FIRST_RUN, combination, airflow="success", zenml="one completed run", data="one partition")
 
 
-@pytest.fixture(scope="session")
-def cleared_run(lab, wave, first_run):
-    for combination in wave:
+@pytest.fixture(scope="module")
+def cleared_run(lab, first_run):
+    for combination in COMBINATIONS:
         lab.clear(combination, DAY)
     time.sleep(2)
     settle(lab, DAY)
-    return {c: (lab.zenml_runs(c, DAY), lab.partition(c, DAY), counts(lab, c, DAY)) for c in wave}
+    return {c: (lab.zenml_runs(c, DAY), lab.partition(c, DAY), counts(lab, c, DAY)) for c in COMBINATIONS}
 
 
+@plays(Row.CLEAR_RUN)
 def test_a_cleared_run_is_a_new_linked_run(lab, cleared_run, combination, record):
     (first, second), partition, counted = cleared_run[combination]
     assert (first["status"], second["status"]) == ("completed", "completed")
@@ -189,15 +184,15 @@ def test_a_cleared_run_is_a_new_linked_run(lab, cleared_run, combination, record
     )
 
 
-@pytest.fixture(scope="session")
-def cleared_step(lab, wave, cleared_run):
+@pytest.fixture(scope="module")
+def cleared_step(lab, cleared_run):
     before = {}
-    for combination in wave:
+    for combination in COMBINATIONS:
         before[combination] = lab.partition(combination, DAY)
         lab.tell(combination, DAY, "publish", wait_times=3)
         lab.clear(combination, DAY, [task_of(combination, "check")])
     meanwhile = {}
-    for combination in wave:
+    for combination in COMBINATIONS:
         lab.wait(f"{combination} writes its partition", lambda c=combination: lab.leftovers(c, DAY))
         meanwhile[combination] = lab.partition(combination, DAY)
         lab.release(combination, DAY, "publish")
@@ -205,6 +200,7 @@ def cleared_step(lab, wave, cleared_run):
     return before, meanwhile
 
 
+@plays(Row.CLEAR_STEP)
 def test_a_cleared_step_reuses_what_lies_upstream(lab, cleared_step, combination, record):
     before, meanwhile = cleared_step
     assert meanwhile[combination] == before[combination]
@@ -241,18 +237,21 @@ def test_a_cleared_step_reuses_what_lies_upstream(lab, cleared_step, combination
 FAILS, RETRIES, VANISHES, UNREPORTED = "2026-01-06", "2026-01-07", "2026-01-08", "2026-01-09"
 
 
-@pytest.fixture(scope="session")
-def failures(lab, wave, unpaused):
-    for combination in wave:
+@pytest.fixture(scope="module")
+def failures(lab, unpaused):
+    for combination in played(Row.RAISES):
         lab.tell(combination, FAILS, "load", fail_times=9)
-        lab.tell(combination, RETRIES, "transform", fail_times=1)
         lab.tell(combination, VANISHES, "check", vanish_times=9)
         lab.die_before_reporting(combination, UNREPORTED, "load")
-        for day in (FAILS, RETRIES, VANISHES, UNREPORTED):
+        for day in (FAILS, VANISHES, UNREPORTED):
             lab.trigger(combination, day)
+    for combination in played(Row.RETRY):
+        lab.tell(combination, RETRIES, "transform", fail_times=1)
+        lab.trigger(combination, RETRIES)
     settle(lab, FAILS, RETRIES, VANISHES, UNREPORTED, timeout=500)
 
 
+@plays(Row.RAISES)
 def test_a_step_that_raises_fails_both_runs_and_publishes_nothing(lab, failures, combination, record):
     assert lab.run(combination, FAILS)["state"] == "failed"
     task = task_of(combination, "load")
@@ -274,6 +273,7 @@ def test_a_step_that_raises_fails_both_runs_and_publishes_nothing(lab, failures,
     )
 
 
+@plays(Row.RETRY)
 def test_an_automatic_retry_runs_the_step_again_and_no_other(lab, failures, combination, record):
     assert lab.run(combination, RETRIES)["state"] == "success"
     assert lab.tasks(combination, RETRIES)[task_of(combination, "transform")] == ("success", 2)
@@ -291,13 +291,14 @@ def test_an_automatic_retry_runs_the_step_again_and_no_other(lab, failures, comb
     )
 
 
-@pytest.fixture(scope="session")
-def reconciled(lab, wave, failures):
-    open_before = {c: [run["status"] for run in lab.zenml_runs(c, VANISHES)] for c in wave}
+@pytest.fixture(scope="module")
+def reconciled(lab, failures):
+    open_before = {c: [run["status"] for run in lab.zenml_runs(c, VANISHES)] for c in played(Row.NO_RECORD)}
     lab.reconcile()
     return open_before
 
 
+@plays(Row.NO_RECORD)
 def test_a_process_that_ends_well_without_a_record_is_a_failure(lab, reconciled, combination, record):
     assert lab.run(combination, VANISHES)["state"] == "failed"
     assert reconciled[combination] == ["running"]
@@ -315,6 +316,7 @@ def test_a_process_that_ends_well_without_a_record_is_a_failure(lab, reconciled,
     )
 
 
+@plays(Row.UNREPORTED)
 def test_a_step_whose_task_died_before_reporting_is_not_run_twice(lab, failures, combination, record):
     assert lab.run(combination, UNREPORTED)["state"] == "success"
     assert lab.tasks(combination, UNREPORTED)[task_of(combination, "load")] == ("success", 2)
@@ -336,25 +338,27 @@ def test_a_step_whose_task_died_before_reporting_is_not_run_twice(lab, failures,
 STOPPED, RESTARTED = "2026-01-10", "2026-01-11"
 
 
-@pytest.fixture(scope="session")
-def stopped(lab, wave, unpaused):
-    for combination in wave:
+@pytest.fixture(scope="module")
+def stopped(lab, unpaused):
+    combinations = played(Row.MARK_FAILED)
+    for combination in combinations:
         lab.tell(combination, STOPPED, "transform", wait_times=1)
         lab.tell(combination, RESTARTED, "transform", wait_times=1)
         lab.trigger(combination, STOPPED)
         lab.trigger(combination, RESTARTED)
-    entries = {day: reach(lab, wave, day, "transform") for day in (STOPPED, RESTARTED)}
-    for combination in wave:
+    entries = {day: reach(lab, combinations, day, "transform") for day in (STOPPED, RESTARTED)}
+    for combination in combinations:
         if combination in entries[STOPPED]:
             lab.mark_failed(combination, STOPPED, task_of(combination, "transform"))
         if combination in entries[RESTARTED]:
             lab.clear(combination, RESTARTED, [task_of(combination, "transform")])
-        # Twelve stops in the same second would fight for two cores and miss Airflow's five seconds.
+        # Eight stops in the same second would fight for two cores and miss Airflow's five seconds.
         time.sleep(3)
     settle(lab, STOPPED, RESTARTED)
     return entries
 
 
+@plays(Row.MARK_FAILED)
 def test_marking_failed_stops_the_run_in_zenml(lab, stopped, combination, record):
     lab.wait_gone("the step's process", stopped[STOPPED][combination]["pid"])
     assert lab.run(combination, STOPPED)["state"] == "failed"
@@ -377,6 +381,7 @@ def test_marking_failed_stops_the_run_in_zenml(lab, stopped, combination, record
     )
 
 
+@plays(Row.CLEAR_RUNNING)
 def test_clearing_a_running_task_stops_the_old_attempt(lab, stopped, combination, record):
     lab.wait_gone("the old attempt's process", stopped[RESTARTED][combination]["pid"])
     assert states(lab, combination, RESTARTED) == ("success", {"success"})
@@ -402,19 +407,21 @@ def test_clearing_a_running_task_stops_the_old_attempt(lab, stopped, combination
 KILLED_TASK, KILLED_WORKER, KILLED_SCHEDULER = "2026-01-12", "2026-01-13", "2026-01-14"
 
 
-@pytest.fixture(scope="session")
-def killed(lab, wave, unpaused):
-    for combination in wave:
+@pytest.fixture(scope="module")
+def killed(lab, unpaused):
+    tasks, workers = played(Row.KILL_TASK), played(Row.KILL_WORKER)
+    for combination in tasks:
         lab.tell(combination, KILLED_TASK, "publish", wait_times=1)
+        lab.trigger(combination, KILLED_TASK)
+    for combination in workers:
         lab.tell(combination, KILLED_WORKER, "transform", wait_times=1)
-        for day in (KILLED_TASK, KILLED_WORKER):
-            lab.trigger(combination, day)
-    halves, entries = {}, {KILLED_TASK: reach(lab, wave, KILLED_TASK, "load")}
+        lab.trigger(combination, KILLED_WORKER)
+    halves, entries = {}, {KILLED_TASK: reach(lab, tasks, KILLED_TASK, "load")}
     for combination, entry in entries[KILLED_TASK].items():
         lab.wait(f"{combination} writes its partition", lambda c=combination: lab.leftovers(c, KILLED_TASK))
         lab.kill(lab.task_process(entry, combination))
         halves[combination] = lab.partition(combination, KILLED_TASK)
-    entries[KILLED_WORKER] = reach(lab, wave, KILLED_WORKER, "transform")
+    entries[KILLED_WORKER] = reach(lab, workers, KILLED_WORKER, "transform")
     for combination, entry in entries[KILLED_WORKER].items():
         lab.kill(lab.task_process(entry, combination).parent())
     settle(lab, KILLED_TASK, KILLED_WORKER)
@@ -422,6 +429,7 @@ def killed(lab, wave, unpaused):
     return entries, halves
 
 
+@plays(Row.KILL_TASK)
 def test_a_killed_task_is_tried_again(lab, killed, combination, record):
     entries, halves = killed
     lab.wait_gone("the steps' process", entries[KILLED_TASK][combination]["pid"])
@@ -439,6 +447,7 @@ def test_a_killed_task_is_tried_again(lab, killed, combination, record):
     )
 
 
+@plays(Row.KILL_WORKER)
 def test_a_task_whose_worker_was_killed_is_tried_again(lab, killed, combination, record):
     entries, _ = killed
     # No step outlives the worker that Airflow has given up.
@@ -458,21 +467,23 @@ def test_a_task_whose_worker_was_killed_is_tried_again(lab, killed, combination,
     )
 
 
-@pytest.fixture(scope="session")
-def scheduler_killed(lab, wave, killed):
-    for combination in wave:
+@pytest.fixture(scope="module")
+def scheduler_killed(lab, killed):
+    combinations = played(Row.KILL_SCHEDULER)
+    for combination in combinations:
         lab.tell(combination, KILLED_SCHEDULER, "transform", wait_times=1)
         lab.trigger(combination, KILLED_SCHEDULER)
-    reach(lab, wave, KILLED_SCHEDULER, "transform")
+    reach(lab, combinations, KILLED_SCHEDULER, "transform")
     old = lab.scheduler()
     lab.kill(old)
     lab.wait("a new scheduler", lambda: (new := lab.scheduler()) and new.pid != old.pid)
-    for combination in wave:
+    for combination in combinations:
         lab.release(combination, KILLED_SCHEDULER, "transform")
     settle(lab, KILLED_SCHEDULER)
     lab.reconcile()
 
 
+@plays(Row.KILL_SCHEDULER)
 def test_a_killed_scheduler_costs_no_run(lab, scheduler_killed, combination, record):
     day = KILLED_SCHEDULER
     assert lab.run(combination, day)["state"] == "success"
@@ -497,14 +508,15 @@ def test_a_killed_scheduler_costs_no_run(lab, scheduler_killed, combination, rec
 AT_ONCE = ["2026-01-15", "2026-01-16", "2026-01-17", "2026-01-18"]
 
 
-@pytest.fixture(scope="session")
-def at_once(lab, wave, scheduler_killed):
+@pytest.fixture(scope="module")
+def at_once(lab, scheduler_killed):
     for day in AT_ONCE:
-        for combination in wave:
+        for combination in played(Row.FOUR_AT_ONCE):
             lab.trigger(combination, day)
     settle(lab, *AT_ONCE, timeout=500)
 
 
+@plays(Row.FOUR_AT_ONCE)
 def test_runs_at_once_are_never_mixed(lab, at_once, combination, record):
     assert_never_mixed(lab, combination, AT_ONCE)
     record(
@@ -521,26 +533,28 @@ def test_runs_at_once_are_never_mixed(lab, at_once, combination, record):
 IN_FLIGHT, AFTERWARDS = "2026-01-19", "2026-01-20"
 
 
-@pytest.fixture(scope="session")
-def redeployed(lab, wave, at_once):
-    for combination in wave:
+@pytest.fixture(scope="module")
+def redeployed(lab, at_once):
+    combinations = played(Row.REDEPLOY)
+    for combination in combinations:
         lab.tell(combination, IN_FLIGHT, "transform", wait_times=1)
         lab.trigger(combination, IN_FLIGHT)
-    reach(lab, wave, IN_FLIGHT, "transform")
+    reach(lab, combinations, IN_FLIGHT, "transform")
     before, snapshot = lab.version, lab.deploy()
     # Else the next run would belong to the old version.
-    lab.wait_parsed(wave)
-    for combination in wave:
+    lab.wait_parsed(combinations)
+    for combination in combinations:
         lab.tell(combination, AFTERWARDS, "transform", wait_times=1)
         lab.trigger(combination, AFTERWARDS)
-    reach(lab, wave, AFTERWARDS, "transform")
-    for combination in wave:
+    reach(lab, combinations, AFTERWARDS, "transform")
+    for combination in combinations:
         for day in (IN_FLIGHT, AFTERWARDS):
             lab.release(combination, day, "transform")
     settle(lab, IN_FLIGHT, AFTERWARDS, timeout=500)
     return before, snapshot
 
 
+@plays(Row.REDEPLOY)
 def test_a_run_in_flight_finishes_on_its_own_version(lab, redeployed, combination, record):
     before, snapshot = redeployed
     for day, version in ((IN_FLIGHT, before), (AFTERWARDS, before + 1)):
@@ -558,6 +572,7 @@ def test_a_run_in_flight_finishes_on_its_own_version(lab, redeployed, combinatio
     )
 
 
+@plays(Row.TWO_AT_ONCE)
 def test_two_runs_at_once_are_never_mixed(lab, redeployed, combination, record):
     # Each was held in the middle until the other was there, too.
     assert_never_mixed(lab, combination, [IN_FLIGHT, AFTERWARDS])

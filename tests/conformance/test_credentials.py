@@ -4,7 +4,7 @@ import psycopg2
 import pytest
 from lab import ENDED
 
-pytestmark = [pytest.mark.conformance, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.timeout(1800)]
 
 DAGS = ["planted_in_process", "planted_subprocess"]
 

@@ -1,15 +1,15 @@
-"""Each DAG file, parsed as Airflow parses it: in a process of its own, from manifests alone."""
+"""Each DAG file, parsed as Airflow parses it: in a fork of its own that has Airflow, from manifests alone."""
 
 import ast
 import json
 import os
 import shutil
-import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+from labs import warm
 
 ROOT = Path(__file__).resolve().parents[2]
 DAG_FILES = sorted((ROOT / "dags").glob("*.py"))
@@ -64,14 +64,7 @@ def manifests(tmp_path_factory):
 def parse(path, state, prefix="", **variables):
     environment = {**os.environ, "MLOPS_STATE_DIR": str(state), **variables}
     code = prefix + PARSE.format(path=str(path), heavy=HEAVY)
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-    )
+    return warm.run(["-c", code], env=environment, cwd=ROOT, kind="airflow")
 
 
 @cache

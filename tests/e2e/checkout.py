@@ -3,10 +3,10 @@
 import json
 import os
 import socket
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from labs import warm
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_DATA = Path(os.environ.get("DIABETES130_ZIP", ROOT.parent / "shared" / "data" / "diabetes130.zip"))
@@ -26,14 +26,8 @@ class Checkout:
     environment: dict
 
     def mlops(self, *arguments, timeout=900, check=True):
-        result = subprocess.run(
-            [sys.executable, "-m", "mlops.cli", *map(str, arguments)],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
+        result = warm.run(
+            ["-m", "mlops.cli", *map(str, arguments)], cwd=ROOT, env=self.environment, timeout=timeout
         )
         if check:
             assert result.returncode == 0, f"{arguments}: {result.stdout[-3000:]}\n{result.stderr[-3000:]}"
@@ -41,28 +35,13 @@ class Checkout:
 
     def zenml_runs(self, pipeline):
         script = Path(__file__).with_name("zenml_dump.py")
-        result = subprocess.run(
-            [sys.executable, str(script), pipeline],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        result = warm.run([str(script), pipeline], cwd=ROOT, env=self.environment, timeout=120)
         assert result.returncode == 0, result.stderr[-3000:]
         return json.loads(result.stdout[result.stdout.index("[") :])
 
     def python(self, code):
         """Run code that sees this state folder; return what it prints as JSON."""
-        result = subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        result = warm.run(["-c", code], cwd=ROOT, env=self.environment)
         assert result.returncode == 0, result.stderr[-3000:]
         return json.loads(result.stdout.strip().splitlines()[-1])
 

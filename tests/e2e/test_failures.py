@@ -3,14 +3,13 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 
 import pytest
 from checkout import ROOT, make_checkout
+from labs import stores, warm
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(900)]
 
 
 def test_port_in_use_is_one_sentence(tmp_path):
@@ -37,21 +36,15 @@ def test_missing_data_file_is_one_sentence(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_half_way_leaves_nothing_running(tmp_path, number):
     checkout = make_checkout(tmp_path / "state")
-    checkout.mlops("data", "fetch", "--source", "synthetic", "--rows", "20000")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mlops.cli", "demo"],
-        cwd=ROOT,
-        env=checkout.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    stores.give(checkout.state)
+    checkout.mlops("data", "fetch", "--source", "synthetic", "--rows", "12000")
+    process = warm.Process(["-m", "mlops.cli", "demo"], cwd=ROOT, env=checkout.environment)
     deadline = time.monotonic() + 400
     while not checkout.processes():
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
-        time.sleep(1)
-    time.sleep(5)
+        time.sleep(0.2)
+    time.sleep(2)
     os.kill(process.pid, number)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 130

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -18,11 +19,14 @@ from mlops.services import logs_dir
 from zenml_airflow.settings import load_settings
 from zenml_pipelines.partitions import PartitionStore, read_predictions, read_quarantine
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1800)]
 
 DEMO_DAYS = [date(2026, 1, 5) + timedelta(days=n) for n in range(7)]
 MONITORING_DAG = "readmission_monitoring"
-BACKFILL_DAYS = [date(2026, 1, 12) + timedelta(days=n) for n in range(8)]
+AGAIN = DEMO_DAYS[-1]
+DAMAGED = AGAIN + timedelta(days=1)
+BACKFILL_DAYS = [DAMAGED + timedelta(days=n) for n in range(1, 6)]
+"""One backfill has a day that was scored before, more new ones than run at once, and one that cannot be read."""
 INFERENCE_DAG = "readmission_batch_inference"
 
 
@@ -38,20 +42,6 @@ def settings(main_job):
 @pytest.fixture(scope="module")
 def api(settings):
     return AirflowApi(settings)
-
-
-def backfill(api, first, last, active=4):
-    before = {run["dag_run_id"]: run["end_date"] for run in api.runs(INFERENCE_DAG)}
-    api.backfill(INFERENCE_DAG, first, last, max_active_runs=active)
-    total = (last - first).days + 1
-
-    def poll():
-        runs = api.runs_of_days(INFERENCE_DAG, first, last).values()
-        return [run for run in runs if run["end_date"] != before.get(run["dag_run_id"], "")]
-
-    for _ in api.follow(poll, timeout=900, expected=total):
-        pass
-    return api.runs_of_days(INFERENCE_DAG, first, last)
 
 
 def wait_for(api, run_id, states=("success", "failed"), timeout=600):
@@ -153,171 +143,15 @@ def test_openlineage_hears_of_data_digests_and_the_model_version(main_job, setti
     assert all(item["name"].endswith(f"date={day}") for item in told[-1]["outputs"])
 
 
-def test_backfill_of_eight_days_four_at_a_time(main_job, settings, api):
-    main_job.mlops("data", "feed", "--from", BACKFILL_DAYS[0], "--to", BACKFILL_DAYS[-1])
-    known = {run["id"] for run in main_job.zenml_runs("batch_inference")}
-    runs = backfill(api, BACKFILL_DAYS[0], BACKFILL_DAYS[-1])
-    assert [runs[day]["state"] for day in BACKFILL_DAYS] == ["success"] * 8
-
-    everything = main_job.zenml_runs("batch_inference")
-    assert not [run for run in everything if run["status"] in {"running", "provisioning", "initializing"}]
-    new = [run for run in everything if run["id"] not in known]
-    assert len(new) == 8
-    by_day = {run["metadata"]["logical_date"][:10]: run for run in new}
-    assert sorted(by_day) == [day.isoformat() for day in BACKFILL_DAYS]
-    for day in BACKFILL_DAYS:
-        run = by_day[day.isoformat()]
-        assert run["status"] == "completed"
-        assert sorted(run["steps"]) == run["expected"]
-        assert {step["status"] for step in run["steps"].values()} == {"completed"}
-        assert run["metadata"]["dag_run_id"] == runs[day]["dag_run_id"]
-        assert f"logical_date={day}" in run["tags"]
-        manifest = PartitionStore(settings.resolve(settings.storage.predictions)).manifest(day)
-        assert manifest["zenml_run_id"] == run["id"]
-        assert_each_row_once(settings, day)
-
-
-def test_running_a_day_again_replaces_that_day_and_nothing_else(main_job, settings, api):
-    day = DEMO_DAYS[2]
-    before = partitions(settings)
-    backfill(api, day, day)
-    after = partitions(settings)
-    assert {d for d in before if before[d] != after[d]} == {day}
-    runs = {run["id"]: run for run in main_job.zenml_runs("batch_inference")}
-    assert runs[after[day]["zenml_run_id"]]["original"] == before[day]["zenml_run_id"]
-    assert after[day]["attempt"] == before[day]["attempt"] + 1
-    assert_each_row_once(settings, day)
-
-
-def test_monitoring_follows_the_predictions_by_their_asset(main_job, settings, api):
-    """Days that were scored together may be looked at by one run; in the end each of them was."""
-    store = PartitionStore(settings.resolve(settings.storage.monitoring))
-    deadline = time.monotonic() + 240
-    current = {day: manifest["zenml_run_id"] for day, manifest in partitions(settings).items()}
-    seen = {}
-    while seen != current and time.monotonic() < deadline:
-        seen = {day: store.manifest(day)["predictions_run_id"] for day in store.days() if day in current}
-        time.sleep(1)
-    assert seen == current
-    runs = api.runs(MONITORING_DAG)
-    assert {run["run_type"] for run in runs} == {"asset_triggered"}
-    assert len(runs) <= len(current) + 1
-    for run in main_job.zenml_runs("monitoring"):
-        assert run["status"] == "completed"
-    day = BACKFILL_DAYS[-1]
-    told = json.loads(main_job.mlops("report", "show", "--date", day, "--json").stdout)
-    assert told["own"]["run_id"] == current[day]
-    page = json.loads(main_job.mlops("report", "open", "--date", day, "--json").stdout)["page"]
-    assert str(day) in Path(page).read_text()
-    assert "alerts" in json.loads(main_job.mlops("status", "--json").stdout)["sections"]
-
-
-def test_clearing_a_step_reuses_what_lies_upstream(main_job, settings, api):
-    # Another backfill followed within seconds; it must not have cancelled the one that this day belongs to.
-    day = BACKFILL_DAYS[3]
-    run = api.runs_of_days(INFERENCE_DAG, day, day)[day]
-    before = partitions(settings)[day]
-    api.request(
-        "POST",
-        f"dags/{INFERENCE_DAG}/clearTaskInstances",
-        json={
-            "dry_run": False,
-            "dag_run_id": run["dag_run_id"],
-            "task_ids": ["batch_inference.score_partition"],
-            "include_downstream": True,
-            "only_failed": False,
-            "reset_dag_runs": True,
-        },
-    )
-    time.sleep(1)
-    assert wait_for(api, run["dag_run_id"])["state"] == "success"
-    after = partitions(settings)[day]
-    assert after["zenml_run_id"] != before["zenml_run_id"]
-    new = next(r for r in main_job.zenml_runs("batch_inference") if r["id"] == after["zenml_run_id"])
-    assert new["status"] == "completed"
-    assert new["original"] == before["zenml_run_id"]
-    statuses = {name: step["status"] for name, step in new["steps"].items()}
-    assert statuses == {
-        "load_partition": "cached",
-        "validate_partition": "cached",
-        "score_partition": "completed",
-        "publish_predictions": "completed",
-        "summarize": "completed",
-    }
-    assert_each_row_once(settings, day)
-
-
-def test_a_damaged_partition_fails_in_both_systems_and_publishes_nothing(main_job, settings, api):
-    day = BACKFILL_DAYS[-1] + timedelta(days=1)
-    main_job.mlops("data", "feed", "--from", day, "--to", day)
-    part = settings.state_dir / settings.storage.landing / f"date={day}" / "part-000.parquet"
-    content = bytearray(part.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    part.write_bytes(bytes(content))
-    run = backfill(api, day, day)[day]
-    assert run["state"] == "failed"
-    assert "sha256" in api.failure(INFERENCE_DAG, run["dag_run_id"])
-    (zenml_run,) = [
-        r for r in main_job.zenml_runs("batch_inference") if r["metadata"]["logical_date"][:10] == day.isoformat()
-    ]
-    assert zenml_run["status"] == "failed"
-    assert not (settings.state_dir / settings.storage.predictions / f"date={day}").exists()
-
-
 def test_manual_run_without_a_logical_date_scores_the_named_day(main_job, settings, api):
+    # It fills the half minute until Airflow takes another backfill of the DAG.
     day = DEMO_DAYS[0]
-    before = partitions(settings)
+    before = partitions_of(settings, DEMO_DAYS)
     run_id = api.trigger(INFERENCE_DAG, {"date": day.isoformat()})
     assert wait_for(api, run_id)["state"] == "success"
-    after = partitions(settings)
+    after = partitions_of(settings, DEMO_DAYS)
     assert after[day]["dag_run_id"] == run_id
     assert {d for d in before if before[d] != after[d]} == {day}
-
-
-def test_same_pipeline_runs_without_airflow(main_job, settings):
-    day = DEMO_DAYS[6]
-    main_job.mlops("run", "batch_inference", "--date", day)
-    manifest = partitions(settings)[day]
-    assert manifest["dag_id"] == "cli"
-    assert datetime.fromisoformat(manifest["logical_date"]).date() == day
-    assert_each_row_once(settings, day)
-
-
-def test_every_decision_of_the_main_job_is_in_the_audit_log_and_zenml_remembers_it(main_job):
-    lines = main_job.mlops("audit", "show", "--last", 1000, "--json").stdout.splitlines()
-    entries = [json.loads(line) for line in lines]
-    made = {(entry["action"], entry["subject"], entry["outcome"]) for entry in entries}
-    assert made >= {
-        ("deploy", "pipeline:training", "allowed"),
-        ("deploy", "pipeline:training", "done"),
-        ("start_run", "pipeline:training", "allowed"),
-        ("gate", "data:training", "allowed"),
-        ("gate", "model:training", "allowed"),
-        ("promote", "model_version:readmission_risk/1", "allowed"),
-        ("promote", "model_version:readmission_risk/1", "done"),
-        ("start_run", "pipeline:batch_inference", "allowed"),
-    }
-    (gate,) = [entry for entry in entries if entry["subject"] == "model:training"]
-    (run,) = main_job.zenml_runs("training")
-    assert gate["links"]["zenml_run"] == run["id"]
-    assert gate["actor"] == f"airflow:readmission_training/{run['metadata']['dag_run_id']}"
-    # A run without Airflow is judged before ZenML has made it: its entry names the stack, not the run.
-    starts = {entry["links"].get("zenml_run") for entry in entries if entry["action"] == "start_run"}
-    by_airflow = [run for run in main_job.zenml_runs("batch_inference") if run["metadata"]["dag_id"] != "cli"]
-    assert starts >= {run["id"] for run in by_airflow}
-    verified = json.loads(main_job.mlops("audit", "verify", "--json").stdout)
-    assert verified["whole"]
-    assert verified["checkpoints"] > 10
-
-
-def test_the_audit_report_tells_of_the_training_and_of_every_partition(main_job, settings, tmp_path):
-    page = tmp_path / "report.html"
-    told = json.loads(main_job.mlops("audit", "report", "--out", page, "--json").stdout)
-    assert told["whole"]
-    assert told["chapters"]["trained"] == {"rows": 1, "bad": 0}
-    store = PartitionStore(str(settings.resolve(settings.storage.predictions)))
-    assert told["chapters"]["scored"]["rows"] == sum(len(store.history(day)) for day in store.days())
-    assert "version readmission_risk/1" in page.read_text()
 
 
 def test_manifests_hold_no_path_and_no_credential(main_job, settings):
@@ -368,6 +202,185 @@ with active_stack(stack_id(settings, scheduled=True)):
     assert "mlops deploy" in main_job.python(code)
     left = [run for run in main_job.zenml_runs("batch_inference") if run["id"] not in known]
     assert not [run for run in left if run["status"] in {"running", "provisioning", "initializing"}]
+
+
+@dataclass
+class Backfill:
+    """Airflow's runs of a backfill by day, and what there was before it."""
+
+    runs: dict
+    partitions: dict
+    zenml_runs: set
+
+
+@pytest.fixture(scope="module")
+def backfilled(main_job, settings, api):
+    main_job.mlops("data", "feed", "--from", DAMAGED, "--to", BACKFILL_DAYS[-1])
+    part = settings.state_dir / settings.storage.landing / f"date={DAMAGED}" / "part-000.parquet"
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    part.write_bytes(bytes(content))
+    known = {run["id"] for run in main_job.zenml_runs("batch_inference")}
+    before = partitions_of(settings, DEMO_DAYS)
+    ended = {run["dag_run_id"]: run["end_date"] for run in api.runs(INFERENCE_DAG)}
+    api.backfill(INFERENCE_DAG, AGAIN, BACKFILL_DAYS[-1], max_active_runs=4)
+
+    def poll():
+        runs = api.runs_of_days(INFERENCE_DAG, AGAIN, BACKFILL_DAYS[-1]).values()
+        return [run for run in runs if run["end_date"] != ended.get(run["dag_run_id"], "")]
+
+    for _ in api.follow(poll, timeout=900, expected=2 + len(BACKFILL_DAYS)):
+        pass
+    return Backfill(api.runs_of_days(INFERENCE_DAG, AGAIN, BACKFILL_DAYS[-1]), before, known)
+
+
+def test_each_day_of_a_backfill_is_a_run_in_both_systems_and_a_partition(main_job, settings, backfilled):
+    runs = backfilled.runs
+    assert [runs[day]["state"] for day in BACKFILL_DAYS] == ["success"] * len(BACKFILL_DAYS)
+
+    everything = main_job.zenml_runs("batch_inference")
+    assert not [run for run in everything if run["status"] in {"running", "provisioning", "initializing"}]
+    new = [run for run in everything if run["id"] not in backfilled.zenml_runs]
+    assert len(new) == len(runs)
+    by_day = {run["metadata"]["logical_date"][:10]: run for run in new}
+    assert sorted(by_day) == [day.isoformat() for day in runs]
+    for day in BACKFILL_DAYS:
+        run = by_day[day.isoformat()]
+        assert run["status"] == "completed"
+        assert sorted(run["steps"]) == run["expected"]
+        assert {step["status"] for step in run["steps"].values()} == {"completed"}
+        assert run["metadata"]["dag_run_id"] == runs[day]["dag_run_id"]
+        assert f"logical_date={day}" in run["tags"]
+        manifest = PartitionStore(settings.resolve(settings.storage.predictions)).manifest(day)
+        assert manifest["zenml_run_id"] == run["id"]
+        assert_each_row_once(settings, day)
+
+
+def test_running_a_day_again_replaces_that_day_and_nothing_else(main_job, settings, backfilled):
+    before, after = backfilled.partitions, partitions_of(settings, DEMO_DAYS)
+    assert {d for d in before if before[d] != after[d]} == {AGAIN}
+    runs = {run["id"]: run for run in main_job.zenml_runs("batch_inference")}
+    assert runs[after[AGAIN]["zenml_run_id"]]["original"] == before[AGAIN]["zenml_run_id"]
+    assert after[AGAIN]["attempt"] == before[AGAIN]["attempt"] + 1
+    assert_each_row_once(settings, AGAIN)
+
+
+def test_a_damaged_partition_fails_in_both_systems_and_publishes_nothing(main_job, settings, api, backfilled):
+    run = backfilled.runs[DAMAGED]
+    assert run["state"] == "failed"
+    assert "sha256" in api.failure(INFERENCE_DAG, run["dag_run_id"])
+    (zenml_run,) = [
+        r
+        for r in main_job.zenml_runs("batch_inference")
+        if r["metadata"]["logical_date"][:10] == DAMAGED.isoformat()
+    ]
+    assert zenml_run["status"] == "failed"
+    assert not (settings.state_dir / settings.storage.predictions / f"date={DAMAGED}").exists()
+
+
+def test_monitoring_follows_the_predictions_by_their_asset(main_job, settings, api, backfilled):
+    """Days that were scored together may be looked at by one run; in the end each of them was."""
+    store = PartitionStore(settings.resolve(settings.storage.monitoring))
+    deadline = time.monotonic() + 240
+    current = {day: manifest["zenml_run_id"] for day, manifest in partitions(settings).items()}
+    seen = {}
+    while seen != current and time.monotonic() < deadline:
+        seen = {day: store.manifest(day)["predictions_run_id"] for day in store.days() if day in current}
+        time.sleep(1)
+    assert seen == current
+    runs = api.runs(MONITORING_DAG)
+    assert {run["run_type"] for run in runs} == {"asset_triggered"}
+    predictions = PartitionStore(settings.resolve(settings.storage.predictions))
+    assert len(runs) <= sum(len(predictions.history(day)) for day in current) + 1
+    for run in main_job.zenml_runs("monitoring"):
+        assert run["status"] == "completed"
+    day = BACKFILL_DAYS[-1]
+    told = json.loads(main_job.mlops("report", "show", "--date", day, "--json").stdout)
+    assert told["own"]["run_id"] == current[day]
+    page = json.loads(main_job.mlops("report", "open", "--date", day, "--json").stdout)["page"]
+    assert str(day) in Path(page).read_text()
+    assert "alerts" in json.loads(main_job.mlops("status", "--json").stdout)["sections"]
+
+
+def test_clearing_a_step_reuses_what_lies_upstream(main_job, settings, api, backfilled):
+    # Another backfill followed within seconds; it must not have cancelled the one that this day belongs to.
+    day = DEMO_DAYS[3]
+    run = api.runs_of_days(INFERENCE_DAG, day, day)[day]
+    before = partitions(settings)[day]
+    api.request(
+        "POST",
+        f"dags/{INFERENCE_DAG}/clearTaskInstances",
+        json={
+            "dry_run": False,
+            "dag_run_id": run["dag_run_id"],
+            "task_ids": ["batch_inference.score_partition"],
+            "include_downstream": True,
+            "only_failed": False,
+            "reset_dag_runs": True,
+        },
+    )
+    time.sleep(1)
+    assert wait_for(api, run["dag_run_id"])["state"] == "success"
+    after = partitions(settings)[day]
+    assert after["zenml_run_id"] != before["zenml_run_id"]
+    new = next(r for r in main_job.zenml_runs("batch_inference") if r["id"] == after["zenml_run_id"])
+    assert new["status"] == "completed"
+    assert new["original"] == before["zenml_run_id"]
+    statuses = {name: step["status"] for name, step in new["steps"].items()}
+    assert statuses == {
+        "load_partition": "cached",
+        "validate_partition": "cached",
+        "score_partition": "completed",
+        "publish_predictions": "completed",
+        "summarize": "completed",
+    }
+    assert_each_row_once(settings, day)
+
+
+def test_same_pipeline_runs_without_airflow(main_job, settings):
+    day = DEMO_DAYS[6]
+    main_job.mlops("run", "batch_inference", "--date", day)
+    manifest = partitions(settings)[day]
+    assert manifest["dag_id"] == "cli"
+    assert datetime.fromisoformat(manifest["logical_date"]).date() == day
+    assert_each_row_once(settings, day)
+
+
+def test_every_decision_of_the_main_job_is_in_the_audit_log_and_zenml_remembers_it(main_job):
+    lines = main_job.mlops("audit", "show", "--last", 1000, "--json").stdout.splitlines()
+    entries = [json.loads(line) for line in lines]
+    made = {(entry["action"], entry["subject"], entry["outcome"]) for entry in entries}
+    assert made >= {
+        ("deploy", "pipeline:training", "allowed"),
+        ("deploy", "pipeline:training", "done"),
+        ("start_run", "pipeline:training", "allowed"),
+        ("gate", "data:training", "allowed"),
+        ("gate", "model:training", "allowed"),
+        ("promote", "model_version:readmission_risk/1", "allowed"),
+        ("promote", "model_version:readmission_risk/1", "done"),
+        ("start_run", "pipeline:batch_inference", "allowed"),
+    }
+    (gate,) = [entry for entry in entries if entry["subject"] == "model:training"]
+    (run,) = main_job.zenml_runs("training")
+    assert gate["links"]["zenml_run"] == run["id"]
+    assert gate["actor"] == f"airflow:readmission_training/{run['metadata']['dag_run_id']}"
+    # A run without Airflow is judged before ZenML has made it: its entry names the stack, not the run.
+    starts = {entry["links"].get("zenml_run") for entry in entries if entry["action"] == "start_run"}
+    by_airflow = [run for run in main_job.zenml_runs("batch_inference") if run["metadata"]["dag_id"] != "cli"]
+    assert starts >= {run["id"] for run in by_airflow}
+    verified = json.loads(main_job.mlops("audit", "verify", "--json").stdout)
+    assert verified["whole"]
+    assert verified["checkpoints"] > 10
+
+
+def test_the_audit_report_tells_of_the_training_and_of_every_partition(main_job, settings, tmp_path):
+    page = tmp_path / "report.html"
+    told = json.loads(main_job.mlops("audit", "report", "--out", page, "--json").stdout)
+    assert told["whole"]
+    assert told["chapters"]["trained"] == {"rows": 1, "bad": 0}
+    store = PartitionStore(str(settings.resolve(settings.storage.predictions)))
+    assert told["chapters"]["scored"]["rows"] == sum(len(store.history(day)) for day in store.days())
+    assert "version readmission_risk/1" in page.read_text()
 
 
 def test_many_who_write_at_once_are_all_answered(api):

@@ -2,14 +2,16 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from checkout import ROOT
+from labs import warm
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1200)]
 
 README = (ROOT / "README.md").read_text()
 # `tests/runbook` and `tests/scaffold` carry these two out, in order and on an Airflow of their own.
@@ -42,12 +44,18 @@ def environment(main_job):
     return found
 
 
+PROGRAMS = {"mlops": ["-m", "mlops.cli"], "zenml": ["-c", "from zenml.cli.cli import cli; cli()"]}
+FOR_A_SHELL = re.compile(r"[|&;<>$*~`]")
+
+
 @pytest.fixture
 def shell(environment):
     def run(command):
-        return subprocess.run(
-            ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-        )
+        if FOR_A_SHELL.search(command) or (words := shlex.split(command))[0] not in PROGRAMS:
+            return subprocess.run(
+                ["bash", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+            )
+        return warm.run([*PROGRAMS[words[0]], *words[1:]], cwd=ROOT, env=environment)
 
     return run
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import yaml
+from labs import warm
 from platform_lab import PREPARE, answers, end_tree, free_port, postgres
 from platform_lab import wait as wait_for
 
@@ -121,14 +122,7 @@ class GitOpsLab:
     # -- processes
 
     def python(self, code, **variables):
-        result = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", code],
-            cwd=self.root,
-            env={**self.environment, **variables},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        result = warm.run(["-c", code], cwd=self.root, env={**self.environment, **variables})
         assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
         return result.stdout.strip().splitlines()
 

@@ -8,7 +8,7 @@ import time
 import pytest
 from gitops_lab import wait
 
-pytestmark = [pytest.mark.gitops, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.timeout(1200)]
 
 
 def test_deploying_the_same_commit_again_makes_no_snapshot_and_no_change(lab):

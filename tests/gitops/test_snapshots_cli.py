@@ -8,7 +8,7 @@ import sys
 import pytest
 from gitops_lab import wait
 
-pytestmark = [pytest.mark.gitops, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,10 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from labs import warm
 from two_stores import SIGNER, make_key, rules_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,14 +23,7 @@ def play(project, state, *commands):
         "COLUMNS": "400",
         "ZENML_LOGGING_VERBOSITY": "ERROR",
     }
-    result = subprocess.run(
-        [sys.executable, PLAY, state, json.dumps(commands)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = warm.run([PLAY, state, json.dumps(commands)], cwd=ROOT, env=environment)
     assert result.returncode == 0, result.stderr[-3000:]
     return [tuple(item[1:]) for item in json.loads(result.stdout[result.stdout.index('[["') :])]
 

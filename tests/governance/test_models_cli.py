@@ -2,11 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from labs import warm
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAY = Path(__file__).with_name("models_play.py")
@@ -22,9 +21,7 @@ def said(tmp_path_factory):
         "COLUMNS": "300",
         "ZENML_LOGGING_VERBOSITY": "ERROR",
     }
-    result = subprocess.run(
-        [sys.executable, PLAY, state], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    result = warm.run([PLAY, state], cwd=ROOT, env=environment)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout[result.stdout.index("[[") :])
 

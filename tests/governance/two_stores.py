@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
+
+from labs import warm
 
 from governance.bundles import Rules
 
@@ -33,12 +34,9 @@ def rules_for(key: Path, *models: str) -> Rules:
 def export_elsewhere(store: Path, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Export from another store; see :mod:`bundle_source` for the jobs."""
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("MLOPS_", "ZENML_CONFIG", "ZENML_LOCAL"))}
-    done = subprocess.run(
-        [sys.executable, SOURCE, store, json.dumps(jobs)],
+    done = warm.run(
+        [SOURCE, store, json.dumps(jobs)],
         env={**keep, "PYTHONPATH": os.pathsep.join((str(SOURCE.parent), os.environ["PYTHONPATH"]))},
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     said: list[dict[str, Any]] = json.loads(done.stdout[done.stdout.index("[{") :])

@@ -12,7 +12,6 @@ from mlops.runtime import enter
 settings = enter("local")
 
 from airflow.dag_processing.dagbag import DagBag  # noqa: E402
-from airflow.utils.db import initdb  # noqa: E402
 from zenml.client import Client  # noqa: E402
 from zenml.enums import StackComponentType  # noqa: E402
 
@@ -20,7 +19,6 @@ from governance.policy.facts import ENVIRONMENT_LABEL  # noqa: E402
 
 logged = io.StringIO()
 logging.getLogger("governance.hooks.alerting").addHandler(logging.StreamHandler(logged))
-initdb()
 dag = DagBag(dag_folder=settings.dags_dir, bundle_name="dags").dags["failing"]
 client = Client()
 parts = {kind: found[0].id for kind, found in client.active_stack_model.components.items()}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
+from labs import stores, warm
 
 from zenml_airflow.alerts import GROUP
 
@@ -28,14 +27,8 @@ def told(tmp_path_factory):
         "ALERTS": str(folder / "alerts.txt"),
         "PYTHONPATH": os.pathsep.join((str(HERE), os.environ["PYTHONPATH"])),
     }
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", str(HERE / "alert_play.py")],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    stores.give(folder / "state")
+    result = warm.run([str(HERE / "alert_play.py")], cwd=ROOT, env=environment)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
     found = json.loads(result.stdout.strip().splitlines()[-1])
     return found, (folder / "alerts.txt").read_text().splitlines()

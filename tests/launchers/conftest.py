@@ -1,10 +1,10 @@
 import os
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from labs import stores
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bridge"))
 
@@ -28,14 +28,7 @@ def settings(request, tmp_path, monkeypatch):
 @pytest.fixture(scope="session")
 def airflow_database():
     """A migrated Airflow database in the session's folder, for runs of `DAG.test`."""
-    result = subprocess.run(
-        [sys.executable, "-m", "airflow", "db", "migrate"],
-        env=os.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr[-2000:]
+    stores.give_airflow(os.environ["AIRFLOW_HOME"])
 
 
 DAG_FILE = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import pytest
 from model_bench import Bench, failures, fit, quick_config
 from sklearn.neighbors import KNeighborsClassifier
 
+from governance.steps import model_checks
 from governance.steps.limits import GateLimits, MetricReport, judge
 from governance.steps.model_checks import champion_measure, latency_measures, refit_measure, slice_measure
 from governance.steps.resampling import group_weights
@@ -195,10 +196,13 @@ def test_skill_that_fades_is_refused_and_lasting_skill_passes():
     }
 
 
-def test_a_slow_model_is_refused():
+def test_a_slow_model_is_refused(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(model_checks, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
     def slow(frame):
         limit = LIMITS["quick_answer" if len(frame) == 1 else "quick_batch"].maximum
-        time.sleep(limit / 1000 + 0.01)
+        now[0] += limit / 1000 + 0.01
         return np.zeros(len(frame))
 
     rules = LatencyRules(single_rows=2, batches=1, batch_rows=2)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from labs import warm
 from pipeline_workspace import Workspace
 
 from governance.bundles import export_bundle
@@ -106,13 +105,7 @@ def target(tmp_path_factory):
     }
 
     def run(code, *arguments):
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)],
-            env={**keep, **own},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = warm.run(["-c", code, *map(str, arguments)], env={**keep, **own})
         assert done.returncode == 0, done.stderr[-3000:]
         return json.loads(done.stdout.rpartition("ANSWER")[2])
 

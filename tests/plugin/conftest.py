@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from labs import stores
 from models_lab import MODEL, AirflowLab
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -13,10 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="session")
 def database():
     """Airflow's database and ZenML's store; ZenML's client is built here, since two threads must not build it."""
-    from airflow.utils.db import initdb
     from zenml.client import Client
 
-    initdb()
+    stores.give_airflow(os.environ["AIRFLOW_HOME"])
     assert Client().active_project.name == "default"
 
 

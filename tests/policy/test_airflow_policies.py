@@ -15,6 +15,7 @@ from airflow_lab import (
     parse,
     wait_until,
 )
+from labs import stores
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +97,7 @@ def test_a_task_that_was_stored_before_the_policy_is_not_started(tmp_path):
     def airflow(environment, *arguments):
         return airflow_process(["-m", "airflow", *arguments], environment, home, **own)
 
-    airflow("local", "db", "migrate")
+    stores.give_airflow(tmp_path)
     airflow("local", "dags", "reserialize")
     for dag in ("shell", "kept", "patient"):
         airflow("staging", "dags", "trigger", dag, "--run-id", "one")

@@ -3,11 +3,11 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from labs import warm
 
 from governance import guard
 from governance.policy.facts import ENVIRONMENT_LABEL
@@ -42,14 +42,7 @@ def project(tmp_path_factory):
 
 def mlops(project, *arguments):
     environment = {**os.environ, "MLOPS_PROJECT_ROOT": str(project), "MLOPS_STATE_DIR": str(project / "state")}
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "mlops.cli", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    return warm.run(["-m", "mlops.cli", *arguments], env=environment, timeout=300)
 
 
 def test_deploy_refuses_before_anything_is_made(project):
@@ -156,14 +149,7 @@ def test_zenml_refuses_at_run_start_whatever_the_manifest_says(project, tmp_path
         "MLOPS_STATE_DIR": str(tmp_path / "state"),
         "GUARDED_MARK": str(tmp_path / "mark"),
     }
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", str(HERE / "play.py")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
+    result = warm.run([str(HERE / "play.py")], env=environment, timeout=180)
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout.strip().splitlines()[-1])
     assert found["local"] == {"error": "", "ran": True, "run": "completed"}

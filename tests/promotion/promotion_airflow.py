@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+from labs import warm
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -117,14 +118,7 @@ class Lab:
         (self.dags / f"{name}.py").write_text(text)
 
     def _python(self, code, *arguments):
-        result = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", code, *arguments],
-            cwd=ROOT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        result = warm.run(["-c", code, *arguments], cwd=ROOT, env=self.environment)
         assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
 
     def start(self):

@@ -5,7 +5,7 @@ from promotion_airflow import PRODUCTION, WAITING
 
 from mlops.airflow_api import AirflowApiError
 
-pytestmark = [pytest.mark.promotion, pytest.mark.airflow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.timeout(1500)]
 
 
 def test_an_approval_promotes_and_is_recorded_with_person_reason_and_runs(lab):

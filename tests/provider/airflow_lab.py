@@ -8,11 +8,8 @@ import json
 import sys
 from pathlib import Path
 
-from airflow.utils.db import initdb
-
 
 def main(body):
-    initdb()
     sys.path.insert(0, str(Path(__file__).with_name("dags")))
     from provider_lab import dag
 

@@ -1,10 +1,9 @@
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from labs import warm
 from zenml_server import (
     connection,
     zenml_server,  # noqa: F401 - a fixture
@@ -28,12 +27,9 @@ def conn_id(zenml_server):  # noqa: F811
 def records(conn_id, tmp_path_factory):
     """Records on the server, written by ZenML's client in a process that knows what the hook told it, no more."""
     folder = tmp_path_factory.mktemp("zenml-client")
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", str(Path(__file__).with_name("zenml_seed.py"))],
+    result = warm.run(
+        [str(Path(__file__).with_name("zenml_seed.py"))],
         env={**os.environ, "ZENML_CONFIG_PATH": str(folder), **ZenMLHook(conn_id).get_environment()},
-        capture_output=True,
-        text=True,
-        check=False,
     )
     assert result.returncode == 0, result.stderr[-3000:]
     return {**json.loads(result.stdout.strip().splitlines()[-1]), "client_folder": folder}

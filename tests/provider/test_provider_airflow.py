@@ -3,11 +3,10 @@
 import json
 import os
 import secrets
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from labs import stores, warm
 
 pytestmark = pytest.mark.airflow
 
@@ -17,6 +16,7 @@ LAB = Path(__file__).with_name("airflow_lab.py")
 @pytest.fixture(scope="module")
 def answers(zenml_server, conn_id, records, tmp_path_factory):
     home = tmp_path_factory.mktemp("airflow-lab")
+    stores.give_airflow(home)
     environment = {
         **os.environ,
         "AIRFLOW_HOME": str(home),
@@ -33,14 +33,7 @@ def answers(zenml_server, conn_id, records, tmp_path_factory):
         "host": zenml_server.url,
         "password": zenml_server.api_key,
     }
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", str(LAB)],
-        env=environment,
-        input=json.dumps(body),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = warm.run([LAB], env=environment, stdin=json.dumps(body))
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     assert zenml_server.api_key not in result.stdout + result.stderr
     return json.loads(result.stdout.strip().splitlines()[-1])

@@ -3,11 +3,10 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from labs import warm
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD, TOKEN = "mlflow-password-of-the-lab", "slack-token-of-the-lab"
@@ -24,8 +23,8 @@ def said(zenml_server, tmp_path_factory):
     (root / "configs" / "staging.yaml").write_text(
         config.replace("  audit: audit ", f"  audit: {root / 'audit.jsonl'} ")
     )
-    result = subprocess.run(
-        [sys.executable, "-W", "ignore", str(Path(__file__).with_name("play_stacks.py"))],
+    result = warm.run(
+        [str(Path(__file__).with_name("play_stacks.py"))],
         env={
             **os.environ,
             "MLOPS_PROJECT_ROOT": str(root),
@@ -37,9 +36,6 @@ def said(zenml_server, tmp_path_factory):
             "COLUMNS": "200",
         },
         cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
         timeout=300,
     )
     assert result.returncode == 0, result.stderr[-3000:]

@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet, InvalidToken
 from mlops.airflow_api import AirflowApi
 from zenml_pipelines.partitions import PartitionStore
 
-pytestmark = [pytest.mark.runbook, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.timeout(1800)]
 
 INFERENCE, TRAINING = "readmission_batch_inference", "readmission_training"
 BACKFILL, MISSED = "Backfill a range", "Missed days after downtime"

@@ -6,7 +6,7 @@ import pytest
 from book import Operator
 from checkout import make_checkout
 
-pytestmark = [pytest.mark.runbook, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.timeout(1800)]
 
 SECTION = "Databases on servers"
 TAG = """

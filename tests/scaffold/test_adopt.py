@@ -6,10 +6,10 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from labs import stores, warm
 from tables import customers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,9 +24,7 @@ from mlops.runtime import enter
 
 settings = enter("local")
 from airflow.dag_processing.dagbag import DagBag
-from airflow.utils.db import initdb
 
-initdb()
 bag = DagBag(dag_folder=sys.argv[1], bundle_name="dags")
 assert not bag.import_errors, bag.import_errors
 states = {}
@@ -84,17 +82,10 @@ def run(checkout):
         "ZENML_CONFIG_PATH": str(home / "zenml"),
         "ZENML_LOCAL_STORES_PATH": str(home / "zenml" / "stores"),
     }
-    (home / "airflow").mkdir()
+    stores.give(home / "state")
 
     def python(*arguments):
-        result = subprocess.run(
-            [sys.executable, "-W", "ignore", *arguments],
-            cwd=checkout,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        result = warm.run(arguments, cwd=checkout, env=environment)
         assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-5000:]
         return result.stdout
 

@@ -1,28 +1,25 @@
 """A project of another use case: what it holds, what it leaves alone, and that it runs."""
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from tables import breast_cancer, customers
+from labs import warm
+from tables import customers
 
 from mlops.scaffold.documents import edited
 from mlops.scaffold.project import PLATFORM_TESTS, TEMPLATES
 
 ROOT = Path(__file__).resolve().parents[2]
-MLOPS = Path(sys.executable).with_name("mlops")
 WORDS = ("diabet", "readmi", "hospice", "patient_nbr", "encounter_id")
 HOSTILE = 'a"); import os  # {{ x }}'
 
 
 def new(folder, data, *options, code=0):
-    command = [MLOPS, "new", str(folder), "--data", str(data), *options]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    run = warm.run(["-m", "mlops.cli", "new", folder, "--data", data, *options], cwd=ROOT)
     assert run.returncode == code, run.stdout + run.stderr
     return run.stdout + run.stderr
 
@@ -149,24 +146,3 @@ def test_a_document_keeps_its_comments():
 
 def test_every_template_is_used():
     assert {path.suffix for path in TEMPLATES.rglob("*") if path.is_file()} == {".j2"}
-
-
-@pytest.mark.fork
-@pytest.mark.timeout(1800)
-def test_breast_cancer_runs_its_tests_and_its_main_job(tmp_path):
-    data = tmp_path / "tumours.csv"
-    data.write_text(breast_cancer())
-    folder = tmp_path / "made"
-    new(folder, data, "--name", "breast_cancer", "--target", "diagnosis", "--event", "malignant")
-    if (ROOT / ".mypy_cache").is_dir():
-        # Most files are those of this project: what mypy knows of them it need not find out again.
-        shutil.copytree(ROOT / ".mypy_cache", folder / ".mypy_cache")
-    foreign = ("AIRFLOW", "MLOPS_", "ZENML_", "VIRTUAL_ENV")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    # The platform's tests are those of this project; here its own ones count, the main job among them.
-    for command in (["make", "check"], ["make", "docs"], ["make", "test", "TESTS=tests/use_case"]):
-        run = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
-        assert run.returncode == 0, run.stdout[-8000:] + run.stderr[-3000:]
-    assert "passed" in run.stdout
-    assert "skipped" not in run.stdout.splitlines()[-1]
-    assert git(folder, "status", "--short") == []

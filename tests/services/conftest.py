@@ -10,7 +10,7 @@ from platform_lab import BUCKET, FIRST, LAST, MissingServiceError, running_platf
 from zenml_server import NoServerError
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(tmp_path_factory):
     """All services, the pipelines deployed, the data landed; run once for this folder."""
     before = dict(os.environ)

@@ -24,6 +24,7 @@ import pymysql
 import redis
 import s3fs
 import yaml
+from labs import warm
 from zenml_server import running_server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -254,13 +255,11 @@ class Platform:
             end_tree(process, signal.SIGTERM)
 
     def python(self, code, **variables):
-        return self._run([sys.executable, "-W", "ignore", "-c", code], variables)
+        return self._run(["-c", code], variables)
 
     def mlops(self, *arguments):
         """The command line of one who may write to the ZenML server."""
-        return self._run(
-            [sys.executable, "-W", "ignore", "-m", "mlops.cli", *map(str, arguments)], self.operator_variables()
-        )
+        return self._run(["-m", "mlops.cli", *map(str, arguments)], self.operator_variables())
 
     def operator_variables(self):
         return {
@@ -273,15 +272,8 @@ class Platform:
         }
 
     def _run(self, command, variables):
-        result = subprocess.run(
-            command,
-            cwd=ROOT,
-            env={**self.environment, **variables},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == 0, f"{command[3:]}: {result.stdout[-3000:]}\n{result.stderr[-3000:]}"
+        result = warm.run(command, cwd=ROOT, env={**self.environment, **variables})
+        assert result.returncode == 0, f"{command}: {result.stdout[-3000:]}\n{result.stderr[-3000:]}"
         return result.stdout
 
     # -- what an operator does

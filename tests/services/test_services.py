@@ -10,7 +10,7 @@ from platform_lab import BUCKET, ENDED, FIRST, INFERENCE, LAST, SHARDED, TRAININ
 
 from zenml_pipelines.partitions import PartitionStore, read_predictions, read_quarantine
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.timeout(1200)]
 
 DAYS = [FIRST + timedelta(days=number) for number in range((LAST - FIRST).days + 1)]
 

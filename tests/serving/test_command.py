@@ -18,6 +18,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from labs import warm
 from serving_lab import KEY, MODEL, ask
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,14 +45,8 @@ def environment(put, tmp_path_factory):
 
 
 def call(environment, *arguments, **variables):
-    return subprocess.run(
-        [sys.executable, "-m", "mlops.cli", "serve", *arguments],
-        cwd=ROOT,
-        env={**environment, **variables},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+    return warm.run(
+        ["-m", "mlops.cli", "serve", *arguments], cwd=ROOT, env={**environment, **variables}, timeout=120
     )
 
 

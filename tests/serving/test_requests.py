@@ -20,7 +20,7 @@ from zenml_pipelines.data.schema import ENCOUNTER_ID, PATIENT_ID
 from zenml_pipelines.pipelines.deployment import deployment
 from zenml_pipelines.rows import SeenIds, arrow_schema, check_rows
 from zenml_pipelines.serving.categories import KnownCategories
-from zenml_pipelines.serving.limits import ApiKeys
+from zenml_pipelines.serving.limits import ApiKeys, TokenBuckets
 from zenml_pipelines.serving.records import LOGGER, JsonFormatter
 from zenml_pipelines.serving.schema import InvalidRequestError, RequestContract
 
@@ -343,7 +343,9 @@ def test_a_body_that_never_ends_is_given_up(config):
         assert httpx.post(f"{base}/v1/score", content=parts(), headers=headers, timeout=30).status_code == 408
 
 
-def test_rates_count_by_key_and_by_address(config, rows):
+def test_rates_count_by_key_and_by_address(config, rows, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(TokenBuckets.__init__, "__defaults__", (lambda: now[0],))
     rate = config.rate.model_copy(update={"per_second": 0.1, "burst": 2})
     other = KEY[::-1]
     app, _ = deployment(config.model_copy(update={"rate": rate}), ApiKeys([KEY, other]))
@@ -361,7 +363,9 @@ def test_rates_count_by_key_and_by_address(config, rows):
         ]
         assert wrong == [401, 401, 429, 429]
         assert client.get("/healthz").status_code == 200
-        time.sleep(seconds + 0.1)
+        now[0] += seconds - 1.1
+        assert score(client, rows[:1], headers=headers).status_code == 429
+        now[0] += 1.2
         assert score(client, rows[:1], headers=headers).status_code == 200
 
 

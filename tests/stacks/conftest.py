@@ -1,4 +1,5 @@
 import pytest
+from labs import stores
 from stack_files import GOOD
 
 from stacks.load import check_stack_file
@@ -12,9 +13,9 @@ def client(tmp_path):
     from zenml.config.store_config import StoreConfiguration
 
     before = GlobalConfiguration().store_configuration
-    (tmp_path / "zenml").mkdir()
+    store = stores.give_zenml(tmp_path)
     GlobalConfiguration().set_store(
-        StoreConfiguration(type="sql", url=f"sqlite:///{tmp_path / 'zenml' / 'zenml.db'}"),
+        StoreConfiguration(type="sql", url=f"sqlite:///{store}"),
         skip_default_registrations=False,
     )
     yield Client()

@@ -36,7 +36,7 @@ def refusing(tmp_path):
     @contextmanager
     def refuse(event, condition):
         def execute(statement):
-            with sqlite3.connect(tmp_path / "zenml" / "zenml.db") as database:
+            with sqlite3.connect(tmp_path / "local_stores" / "default_zen_store" / "zenml.db") as database:
                 database.execute(statement)
 
         execute(

@@ -1,11 +1,10 @@
 """Plan, apply, drift, repair, half-way failure and prune, on ZenML's own store."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 import yaml
+from labs import warm
 from stack_files import GOOGLE, ROOT
 
 from stacks.apply import apply_stack_file, plan_stack_file
@@ -150,10 +149,7 @@ def test_environments_do_not_take_each_others_components(client, lab, tmp_path):
 
 def mlops(state, *arguments):
     environment = {**os.environ, "MLOPS_STATE_DIR": str(state)}
-    command = [sys.executable, "-W", "ignore", "-m", "mlops.cli", *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
+    return warm.run(["-m", "mlops.cli", *arguments], cwd=ROOT, env=environment, timeout=300)
 
 
 def test_the_commands_and_their_exit_codes(tmp_path):

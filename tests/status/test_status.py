@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 
 import pytest
+from labs import warm
 
 from zenml_airflow.settings import Settings, load_settings
 from zenml_pipelines.partitions import PartitionManifest, PartitionStore
@@ -30,14 +30,11 @@ def status(state: Path):
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "ZENML_"))}
-        return subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "mlops.cli", "status", *arguments],
+        return warm.run(
+            ["-m", "mlops.cli", "status", *arguments],
             env={**kept, "MLOPS_STATE_DIR": str(state), "COLUMNS": "160", **variables},
             cwd=ROOT,
-            capture_output=True,
-            text=True,
             timeout=240,
-            check=False,
         )
 
     return run
@@ -111,9 +108,7 @@ def test_the_partition_and_the_models_are_shown_without_airflow(status, state: P
         "versions = [client.create_model_version('a_model') for _ in range(3)]\n"
         "client.update_model_version('a_model', versions[0].id, stage='production', force=True)\n"
     )
-    made = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False
-    )
+    made = warm.run(["-c", code])
     assert made.returncode == 0, made.stderr
     found = sections(status("--json"))
     (partition,) = found["last partition"]["rows"]

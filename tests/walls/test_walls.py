@@ -23,7 +23,7 @@ NEED_AIRFLOW = {
     *("models_page", "models_runs", "plugin", "shards", "steps", "zenml_sensors"),
 }
 """Modules that only Airflow loads; every other one loads in a step image, which has no Airflow."""
-NEED_ZENML = {"flavor"}
+NEED_ZENML = {"flavor", "rehearsal"}
 """Modules that only ZenML loads; every other one loads in an Airflow image without the ML stack."""
 
 LOAD_WITHOUT = """

@@ -2,11 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import boto3
 import pytest
+from labs import warm
 from moto import mock_aws
 
 from mlops.github_cli import HANDED_ON, SecretError, checked_secret, environment_lines, read_secret
@@ -82,13 +81,7 @@ def test_a_job_gets_the_variables_and_its_log_masks_them(tmp_path):
         client.create_secret(Name="platform", SecretString=json.dumps({"SLACK_TOKEN": "one\ntwo"}))
 
         def call(**more):
-            return subprocess.run(
-                [sys.executable, "-m", "mlops.cli", "github", "secrets", "platform"],
-                env={**environment, **more},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            return warm.run(["-m", "mlops.cli", "github", "secrets", "platform"], env={**environment, **more})
 
         target = tmp_path / "github_env"
         target.write_text("BEFORE=1\n")

@@ -1,5 +1,6 @@
 """The workflows call commands that exist, with little power, and no text of strangers in a shell line."""
 
+import ast
 import re
 import shlex
 import subprocess
@@ -26,6 +27,8 @@ SAMPLES = {
 UsageError = typer.BadParameter.__base__
 """What the parser raises; typer brings a parser of its own."""
 CALLS = sorted({call for script in scripts() for call in script.calls(MLOPS)})
+(_PLATFORM,) = re.findall(r"^PLATFORM := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+PLATFORM = _PLATFORM.split()
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
@@ -69,24 +72,25 @@ def test_the_parser_refuses_what_does_not_exist(call):
 
 def test_ci_runs_what_the_ci_script_runs():
     text = (ROOT / ".ci/run").read_text()
-    wanted = re.findall(r"^\s*make ([a-z-]+)", text, re.MULTILINE)
+    wanted = set(re.findall(r"^\s*make ([a-z-]+)", text, re.MULTILINE)) - {"setup"}
+    if "test-platform" in wanted:
+        wanted = wanted - {"test-platform"} | {f"test-{suite}" for suite in PLATFORM}
     content = load(ROOT / ".github/workflows/ci.yml")
     suites = content["jobs"]["suite"]["strategy"]["matrix"]["suite"]
     assert sorted(["check", *suites]) == sorted(wanted)
     called = {word for script in scripts() for call in script.calls(MAKE) for word in shlex.split(call)}
     assert called == {"check", "setup", "$SUITE"}
-    assert {*wanted, "setup"} <= TARGETS
+    assert {name for name in wanted if name.removeprefix("test-") not in PLATFORM} | {"setup"} <= TARGETS
 
 
-def test_a_suite_looks_in_every_folder_that_has_tests_of_it():
-    found = re.findall(r"pytest ((?:tests/\S+ )+)-m (\w+)", (ROOT / "Makefile").read_text())
-    suites = {suite: folders.split() for folders, suite in found}
-    (left_out,) = re.findall(r"^SUITES := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert set(suites) == set(left_out.split(" or "))
-    for path in ROOT.glob("tests/*/*.py"):
-        for suite in re.findall(r"pytest\.mark\.(\w+)", path.read_text()):
-            folders = suites.get(suite)
-            assert folders is None or str(path.parent.relative_to(ROOT)) in folders, f"{path} is {suite}"
+def test_a_suite_that_plays_a_platform_is_a_folder_and_no_part_of_make_test():
+    conftest = (ROOT / "tests" / "conftest.py").read_text()
+    (known,) = re.findall(r"^_WHOLE = (\(.*\))$", conftest, re.MULTILINE)
+    assert ast.literal_eval(known) == tuple(PLATFORM)
+    for suite in PLATFORM:
+        assert list((ROOT / "tests" / suite).glob("test_*.py")), suite
+    told = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert set(re.findall(r"--ignore=tests/(\w+)", told)) == set(PLATFORM)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

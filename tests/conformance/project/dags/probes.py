@@ -26,7 +26,12 @@ for launcher in ("in_process", "subprocess"):
     for granularity in ("per_step", "grouped", "pipeline"):
         with DAG(
             dag_id=f"probe_{launcher}_{granularity}",
-            schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+            # One that the schedule starts is enough for what the schedule does.
+            schedule=(
+                CronDataIntervalTimetable("0 0 * * *", timezone="UTC")
+                if (launcher, granularity) == ("in_process", "pipeline")
+                else None
+            ),
             start_date=datetime(2026, 1, 1, tzinfo=UTC),
             catchup=False,
             max_active_runs=8,

@@ -21,7 +21,7 @@ from zenml_pipelines.data.schema import CSV_NAME, read_rows
 from zenml_pipelines.data.synthetic import DEFAULT_SEED
 from zenml_pipelines.partitions import read_predictions
 
-pytestmark = [pytest.mark.lineage, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.timeout(1800)]
 DAYS = [date(2026, 1, 5) + timedelta(days=number) for number in range(30)]
 SEED = 20260105
 

@@ -1,0 +1,48 @@
+"""How long each suite took, beside what it may take: a report, and never a failure."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections import defaultdict
+from pathlib import Path
+
+BUDGET = Path(__file__).resolve().parents[1] / "budget.toml"
+KEPT_ENV = "TESTS_TIMES"
+"""A file in which the runs of one CI run add up."""
+
+
+def suite_of(nodeid):
+    """A suite is a folder of tests/."""
+    parts = nodeid.split("::", 1)[0].split("/")
+    return parts[1] if len(parts) > 2 else parts[0]
+
+
+def seconds(reports):
+    """Seconds by suite: set-up, calls and tear-down of its tests, whichever worker ran them."""
+    found = defaultdict(float)
+    for report in reports:
+        found[suite_of(report.nodeid)] += report.duration
+    return found
+
+
+def kept(found):
+    """What was measured, with what earlier runs left in the file, which has both afterwards."""
+    if not os.environ.get(KEPT_ENV):
+        return dict(found)
+    path = Path(os.environ[KEPT_ENV])
+    together = json.loads(path.read_text()) if path.exists() else {}
+    for suite, spent in found.items():
+        together[suite] = together.get(suite, 0.0) + spent
+    path.write_text(json.dumps(together))
+    return together
+
+
+def lines(found, budget=None):
+    """A line for each suite, the dearest first."""
+    allowed = tomllib.loads(BUDGET.read_text())["seconds"] if budget is None else budget
+    for suite, spent in sorted(found.items(), key=lambda item: -item[1]):
+        limit = allowed.get(suite)
+        told = "no budget" if limit is None else f"of {limit:4.0f}"
+        yield f"{spent:7.1f} s {told}  {suite}{'  OVER' if limit is not None and spent > limit else ''}"
