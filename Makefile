@@ -3,7 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3.11
 SOURCE ?= auto
-WORKERS ?= 2
+# More than cores: one of them waits for Airflow most of the time.
+WORKERS ?= 3
 # What `make test` looks at.
 TESTS ?= tests
 # The suites that play whole platforms, a folder of tests/ each, the longest first.

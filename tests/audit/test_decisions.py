@@ -16,6 +16,8 @@ from governance.promotion import PromotionRefusedError, promote
 from governance.steps.gates import quality_gate
 from governance.steps.guard import check_run_start
 
+pytestmark = pytest.mark.trained
+
 
 @pipeline(enable_cache=False, on_init=check_run_start)
 def audited(name: str, auc: float) -> None:

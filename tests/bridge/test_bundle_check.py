@@ -4,6 +4,8 @@ import pytest
 
 from zenml_airflow.bundle_check import WHOLE, check_folder
 
+pytestmark = pytest.mark.airflow
+
 DAG_FILE = """
 from datetime import datetime
 from airflow.sdk import DAG

@@ -9,6 +9,8 @@ import pytest
 
 from zenml_airflow.preload import MODULES, may_preload
 
+pytestmark = pytest.mark.airflow
+
 ASK = """
 import json, os, sys, threading
 import airflow

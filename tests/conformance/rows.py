@@ -62,7 +62,7 @@ HEAD = """# State semantics
 
 What Airflow, ZenML and the data say after each thing that can happen to a run. The table is written by the
 conformance suite from what it saw on a real Airflow (API server, scheduler with the LocalExecutor, dag processor,
-triggerer) with a five-step probe pipeline; `make conformance` fails if this page says something else.
+triggerer) with a five-step probe pipeline; `make test-conformance` fails if this page says something else.
 
 Read a line as: *this happened, with these launchers and granularities; afterwards the three records said this*.
 Where the launcher or the granularity makes no difference, the row is played with those named, which stand for all.

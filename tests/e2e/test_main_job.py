@@ -24,8 +24,9 @@ pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1800)]
 DEMO_DAYS = [date(2026, 1, 5) + timedelta(days=n) for n in range(7)]
 MONITORING_DAG = "readmission_monitoring"
 AGAIN = DEMO_DAYS[-1]
-DAMAGED = AGAIN + timedelta(days=1)
-BACKFILL_DAYS = [DAMAGED + timedelta(days=n) for n in range(1, 6)]
+LAST = AGAIN + timedelta(days=6)
+DAMAGED = AGAIN + timedelta(days=4)
+BACKFILL_DAYS = [day for n in range(1, 7) if (day := AGAIN + timedelta(days=n)) != DAMAGED]
 """One backfill has a day that was scored before, more new ones than run at once, and one that cannot be read."""
 INFERENCE_DAG = "readmission_batch_inference"
 
@@ -215,7 +216,7 @@ class Backfill:
 
 @pytest.fixture(scope="module")
 def backfilled(main_job, settings, api):
-    main_job.mlops("data", "feed", "--from", DAMAGED, "--to", BACKFILL_DAYS[-1])
+    main_job.mlops("data", "feed", "--from", BACKFILL_DAYS[0], "--to", LAST)
     part = settings.state_dir / settings.storage.landing / f"date={DAMAGED}" / "part-000.parquet"
     content = bytearray(part.read_bytes())
     content[len(content) // 2] ^= 0xFF
@@ -223,15 +224,15 @@ def backfilled(main_job, settings, api):
     known = {run["id"] for run in main_job.zenml_runs("batch_inference")}
     before = partitions_of(settings, DEMO_DAYS)
     ended = {run["dag_run_id"]: run["end_date"] for run in api.runs(INFERENCE_DAG)}
-    api.backfill(INFERENCE_DAG, AGAIN, BACKFILL_DAYS[-1], max_active_runs=4)
+    api.backfill(INFERENCE_DAG, AGAIN, LAST, max_active_runs=4)
 
     def poll():
-        runs = api.runs_of_days(INFERENCE_DAG, AGAIN, BACKFILL_DAYS[-1]).values()
+        runs = api.runs_of_days(INFERENCE_DAG, AGAIN, LAST).values()
         return [run for run in runs if run["end_date"] != ended.get(run["dag_run_id"], "")]
 
     for _ in api.follow(poll, timeout=900, expected=2 + len(BACKFILL_DAYS)):
         pass
-    return Backfill(api.runs_of_days(INFERENCE_DAG, AGAIN, BACKFILL_DAYS[-1]), before, known)
+    return Backfill(api.runs_of_days(INFERENCE_DAG, AGAIN, LAST), before, known)
 
 
 def test_each_day_of_a_backfill_is_a_run_in_both_systems_and_a_partition(main_job, settings, backfilled):
@@ -278,30 +279,6 @@ def test_a_damaged_partition_fails_in_both_systems_and_publishes_nothing(main_jo
     assert not (settings.state_dir / settings.storage.predictions / f"date={DAMAGED}").exists()
 
 
-def test_monitoring_follows_the_predictions_by_their_asset(main_job, settings, api, backfilled):
-    """Days that were scored together may be looked at by one run; in the end each of them was."""
-    store = PartitionStore(settings.resolve(settings.storage.monitoring))
-    deadline = time.monotonic() + 240
-    current = {day: manifest["zenml_run_id"] for day, manifest in partitions(settings).items()}
-    seen = {}
-    while seen != current and time.monotonic() < deadline:
-        seen = {day: store.manifest(day)["predictions_run_id"] for day in store.days() if day in current}
-        time.sleep(1)
-    assert seen == current
-    runs = api.runs(MONITORING_DAG)
-    assert {run["run_type"] for run in runs} == {"asset_triggered"}
-    predictions = PartitionStore(settings.resolve(settings.storage.predictions))
-    assert len(runs) <= sum(len(predictions.history(day)) for day in current) + 1
-    for run in main_job.zenml_runs("monitoring"):
-        assert run["status"] == "completed"
-    day = BACKFILL_DAYS[-1]
-    told = json.loads(main_job.mlops("report", "show", "--date", day, "--json").stdout)
-    assert told["own"]["run_id"] == current[day]
-    page = json.loads(main_job.mlops("report", "open", "--date", day, "--json").stdout)["page"]
-    assert str(day) in Path(page).read_text()
-    assert "alerts" in json.loads(main_job.mlops("status", "--json").stdout)["sections"]
-
-
 def test_clearing_a_step_reuses_what_lies_upstream(main_job, settings, api, backfilled):
     # Another backfill followed within seconds; it must not have cancelled the one that this day belongs to.
     day = DEMO_DAYS[3]
@@ -335,6 +312,30 @@ def test_clearing_a_step_reuses_what_lies_upstream(main_job, settings, api, back
         "summarize": "completed",
     }
     assert_each_row_once(settings, day)
+
+
+def test_monitoring_follows_the_predictions_by_their_asset(main_job, settings, api, backfilled):
+    """Days that were scored together may be looked at by one run; in the end each of them was."""
+    store = PartitionStore(settings.resolve(settings.storage.monitoring))
+    deadline = time.monotonic() + 240
+    current = {day: manifest["zenml_run_id"] for day, manifest in partitions(settings).items()}
+    seen = {}
+    while seen != current and time.monotonic() < deadline:
+        seen = {day: store.manifest(day)["predictions_run_id"] for day in store.days() if day in current}
+        time.sleep(1)
+    assert seen == current
+    runs = api.runs(MONITORING_DAG)
+    assert {run["run_type"] for run in runs} == {"asset_triggered"}
+    predictions = PartitionStore(settings.resolve(settings.storage.predictions))
+    assert len(runs) <= sum(len(predictions.history(day)) for day in current) + 1
+    for run in main_job.zenml_runs("monitoring"):
+        assert run["status"] == "completed"
+    day = BACKFILL_DAYS[-1]
+    told = json.loads(main_job.mlops("report", "show", "--date", day, "--json").stdout)
+    assert told["own"]["run_id"] == current[day]
+    page = json.loads(main_job.mlops("report", "open", "--date", day, "--json").stdout)["page"]
+    assert str(day) in Path(page).read_text()
+    assert "alerts" in json.loads(main_job.mlops("status", "--json").stdout)["sections"]
 
 
 def test_same_pipeline_runs_without_airflow(main_job, settings):

@@ -11,7 +11,7 @@ from two_stores import SIGNER, make_key, rules_for
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAY = Path(__file__).with_name("bundle_play.py")
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.trained, pytest.mark.timeout(1800)]
 
 
 def play(project, state, *commands):

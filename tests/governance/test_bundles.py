@@ -43,7 +43,7 @@ from zenml_airflow.candidates import CandidateCondition
 from zenml_airflow.conditions import Outcome, judge
 from zenml_airflow.zenml_api import read_local
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.trained, pytest.mark.timeout(1800)]
 WHY = "Because the test asks for it."
 
 

@@ -22,6 +22,8 @@ from zenml_airflow.zenml_api import read_local
 from zenml_pipelines.comparison import COMPARISON_METADATA as RECORDED
 from zenml_pipelines.comparison import Verdict as PipelineVerdict
 
+pytestmark = pytest.mark.trained
+
 WHERE = {"environment": "local"}
 
 

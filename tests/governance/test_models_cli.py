@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from labs import warm
 
+pytestmark = pytest.mark.trained
+
 ROOT = Path(__file__).resolve().parents[2]
 PLAY = Path(__file__).with_name("models_play.py")
 

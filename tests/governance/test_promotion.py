@@ -13,6 +13,8 @@ from governance.promotion import PromotionRefusedError, latest_candidate, promot
 from governance.steps.gates import quality_gate
 from governance.steps.limits import MetricReport
 
+pytestmark = pytest.mark.trained
+
 
 @step(enable_cache=False)
 def explode() -> None:

@@ -13,6 +13,8 @@ from governance.promotion.approvals import approvals
 from zenml_airflow.promotion_desk import PromotionDeskError, promotion_desk
 from zenml_pipelines.comparison import COMPARISON_METADATA, Comparison, Difference, Verdict
 
+pytestmark = pytest.mark.trained
+
 LINKS = {"dag_run": "promotion/run-1", "comparison_run": "none"}
 
 

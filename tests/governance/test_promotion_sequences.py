@@ -49,6 +49,8 @@ from governance.promotion.records import (
     withdrawn_versions,
 )
 
+pytestmark = pytest.mark.trained
+
 SEQUENCES = 300
 STEPS = 6
 WHOLE = 10

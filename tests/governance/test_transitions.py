@@ -35,6 +35,8 @@ from governance.promotion import (
 )
 from governance.promotion.lock import StageLock
 
+pytestmark = pytest.mark.trained
+
 WHY = "Because the test asks for it."
 EFFECTS = (
     (SqlZenStore, ("create_tag", "delete_tag", "create_run_metadata", "update_model_version")),

@@ -12,6 +12,8 @@ from labs import stores, warm
 
 from zenml_airflow.alerts import GROUP
 
+pytestmark = pytest.mark.airflow
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 

@@ -21,6 +21,8 @@ from governance.steps.hooks import HOOK_FAILURES, observe_failure, observe_succe
 from governance.steps.limits import Estimate, GateFailedError, GateLimits, Judge, Limit, MetricReport
 from governance.steps.materializers import ParquetMaterializer
 
+pytestmark = pytest.mark.trained
+
 FLOOR = GateLimits(limits={"floor": Limit(metric="auc", judge=Judge.VALUE, minimum=0.6, why="Skill.")})
 
 

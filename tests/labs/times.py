@@ -41,8 +41,9 @@ def kept(found):
 
 def lines(found, budget=None):
     """A line for each suite, the dearest first."""
-    allowed = tomllib.loads(BUDGET.read_text())["seconds"] if budget is None else budget
+    if budget is None:
+        budget = tomllib.loads(BUDGET.read_text())["seconds"] if BUDGET.is_file() else {}
     for suite, spent in sorted(found.items(), key=lambda item: -item[1]):
-        limit = allowed.get(suite)
+        limit = budget.get(suite)
         told = "no budget" if limit is None else f"of {limit:4.0f}"
         yield f"{spent:7.1f} s {told}  {suite}{'  OVER' if limit is not None and spent > limit else ''}"

@@ -14,6 +14,8 @@ from models_lab import MODEL, OTHER, PIPELINE, PROMOTION, SCORING, describe, gat
 from benchmarks.models_page import insert_versions
 from zenml_airflow.latest import Latest
 
+pytestmark = pytest.mark.airflow
+
 RUN = "manual__2026-01-05T00:00:00+00:00"
 HOSTILE = "<script>alert(1)</script>"
 PAGE, JSON = "/zenml-models/", "/zenml-models/api/models"

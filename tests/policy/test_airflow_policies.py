@@ -17,6 +17,8 @@ from airflow_lab import (
 )
 from labs import stores
 
+pytestmark = pytest.mark.airflow
+
 
 @pytest.fixture(scope="module")
 def dags(tmp_path_factory):
@@ -79,7 +81,6 @@ def test_a_dry_run_stops_no_dag(dags):
     assert "shell" in local["dags"]
 
 
-@pytest.mark.airflow
 def test_a_task_that_was_stored_before_the_policy_is_not_started(tmp_path):
     """The DAG processor knew no policy; the scheduler does. Only the mutation hook stands in between."""
     home = tmp_path / "airflow"

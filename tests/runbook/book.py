@@ -8,6 +8,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from labs import warm
+
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "runbook.md").read_text()
 PREPARATION = "Before you start"
@@ -47,7 +49,7 @@ class Operator:
         return self.shell("\n".join((*BLOCKS[PREPARATION], BLOCKS[heading][number])), check=check, **variables)
 
     def shell(self, script, check=True, **variables):
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        path = os.pathsep.join((str(warm.programs()), str(Path(sys.executable).parent), os.environ["PATH"]))
         result = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script],
             cwd=ROOT,

@@ -12,6 +12,8 @@ import pytest
 from labs import stores, warm
 from tables import customers
 
+pytestmark = pytest.mark.airflow
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "adopt.md").read_text()
 BLOCKS = dict(re.findall(r'^```\w+ title="([^"]+)"\n(.*?)^```$', PAGE, re.M | re.S))
@@ -117,7 +119,6 @@ def insert(path, after, text):
     path.write_text(before.replace(after, after + text))
 
 
-@pytest.mark.airflow
 def test_one_task_is_moved_and_nobody_downstream_notices(checkout, run):
     folder = dag_of(checkout, "dags/orders.py, before")
     states = json.loads(run(script(checkout, RUN_DAG), str(folder), *DAYS).splitlines()[-1])
@@ -141,7 +142,6 @@ def test_one_task_is_moved_and_nobody_downstream_notices(checkout, run):
     ]
 
 
-@pytest.mark.airflow
 def test_the_command_line_runs_it_too(checkout, run):
     (checkout.parent / "state" / "orders").mkdir(parents=True, exist_ok=True)
     (checkout.parent / "state" / "orders" / "2026-01-07.csv").write_text("order,amount\n1,2.5\n")

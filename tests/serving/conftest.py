@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -15,6 +17,20 @@ from pipeline_workspace import ROWS, Workspace, settings
 from serving_lab import MODEL, open_workspace, to_row
 
 from zenml_pipelines.serving.config import ServingConfig, build_serving_config
+
+
+@pytest.fixture(scope="session", autouse=True)
+def spared_collector() -> Iterator[None]:
+    """Keep the test process's own million objects, through which each new version would look for a second, frozen.
+
+    The service in a process of its own, see `test_command.py`, does as it is.
+    """
+    own = SimpleNamespace(unfreeze=lambda: None, collect=gc.collect, freeze=gc.freeze)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("zenml_pipelines.serving.switch.gc", own)
+        gc.freeze()
+        yield
+        gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

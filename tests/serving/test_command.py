@@ -21,6 +21,8 @@ import pytest
 from labs import warm
 from serving_lab import KEY, MODEL, ask
 
+pytestmark = pytest.mark.trained
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

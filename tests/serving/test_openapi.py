@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from fastapi.testclient import TestClient
 from serving_lab import KEY, on_socket
 
@@ -14,6 +15,8 @@ from zenml_pipelines.contract import feature_schema
 from zenml_pipelines.data.schema import ENCOUNTER_ID, PATIENT_ID
 from zenml_pipelines.pipelines.deployment import deployment
 from zenml_pipelines.serving.limits import ApiKeys
+
+pytestmark = pytest.mark.trained
 
 EXAMPLES = 60
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.airflow
+
 CONFTEST = Path(__file__).resolve().parents[1] / "conftest.py"
 ASK = """
 import atexit, json, runpy
