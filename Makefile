@@ -3,12 +3,12 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3.11
 SOURCE ?= auto
-# More than cores: one of them waits for Airflow most of the time.
-WORKERS ?= 3
+WORKERS ?= 2
 # What `make test` looks at.
 TESTS ?= tests
-# The suites that play whole platforms, a folder of tests/ each, the longest first.
+# The suites that play whole platforms, a folder of tests/ each, the longest first; and what needs a trained model.
 PLATFORM := conformance services runbook browser gitops promotion fork lineage
+MODELS := tests/pipelines tests/serving tests/governance tests/audit tests/hooks
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 PYTEST := $(RUN) pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
@@ -39,13 +39,16 @@ demo: setup ## Train, gate, promote and backfill daily batch inference in a real
 	@$(RUN) mlops demo --source '$(SOURCE)'
 
 test: setup ## Run the tests: all that is fast, and the main job in a real Airflow
-	$(PYTEST) $(TESTS) $(PLATFORM:%=--ignore=tests/%) -m 'not bench'
+	$(PYTEST) $(TESTS) $(PLATFORM:%=--ignore=tests/%) -m 'not (bench or trained)'
 
-test-fast: setup ## Run what needs no Airflow process and no trained model
+test-fast: setup ## Run what needs neither a process of Airflow nor a trained model
 	$(PYTEST) $(TESTS) $(PLATFORM:%=--ignore=tests/%) -m 'not (bench or airflow or trained)'
 
-test-platform: setup chromium ## Play whole platforms (PostgreSQL, MariaDB, Redis, Chromium); `make test-NAME` plays one suite
-	$(PYTEST) $(PLATFORM:%=tests/%)
+test-platform: setup chromium ## Play whole platforms, and all that trains models; `make test-NAME` runs one suite
+	$(PYTEST) $(PLATFORM:%=tests/%) $(MODELS) -m 'platform or trained'
+
+test-models: setup ## Run what needs a trained model
+	$(PYTEST) $(MODELS) -m trained
 
 test-bench: setup ## Run each benchmark once, in small
 	$(RUN) pytest tests/benchmarks -m bench

@@ -19,7 +19,7 @@ _WHOLE = ("conformance", "services", "runbook", "browser", "gitops", "promotion"
 """Suites that play one platform each, the longest first: all of their tests run in one worker."""
 _TOGETHER = {"e2e/test_main_job.py": "main job", "e2e/test_readme.py": "main job", "provider/": "ZenML server"}
 """Further tests that share a fixture of minutes; they start first."""
-_TRAINED = frozenset({"in_production", "small_workspace", "two_versions", "bench", "both", "main_job"})
+_TRAINED = frozenset({"in_production", "small_workspace", "two_versions", "bench", "both", "real_root"})
 """Fixtures that train a model, or are there for it."""
 
 
@@ -37,6 +37,10 @@ _SESSION = Path(tempfile.mkdtemp(prefix="mlops-tests-"))
 
 # The folder of the first process, which the workers that it starts share: see labs/stores.py.
 os.environ.setdefault("TESTS_TEMPLATES", str(_SESSION))
+
+# What a test starts imports the project hundreds of times: its byte code is kept, whatever the shell says.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # A store URL, a tracking URI or an active stack of the developer's would win over the folders below.
 for _name in list(os.environ):
@@ -85,7 +89,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = [*_WHOLE, *_TOGETHER.values()]
     items.sort(key=lambda item: order.index(group) if (group := _group(item.nodeid)) else len(order))
     for item in items:
-        if _TRAINED & set(getattr(item, "fixturenames", ())):
+        if _group(item.nodeid) in _WHOLE:
+            item.add_marker("platform")
+        elif _TRAINED & set(getattr(item, "fixturenames", ())):
             item.add_marker("trained")
 
 

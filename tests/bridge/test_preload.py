@@ -18,9 +18,11 @@ OURS = ("zenml_pipelines", "governance", "stacks")
 # The cluster policies, which Airflow itself loads in every process; steps run those of their own version.
 own = {n for n in sys.modules if n.split(".")[0] == "governance"}
 from zenml_airflow.preload import preload_if_forking
-before = set(os.listdir("/proc/self/fd"))
+before, variables = set(os.listdir("/proc/self/fd")), dict(os.environ)
 done = preload_if_forking(["airflow", "scheduler"], executor="LocalExecutor")
 from zenml_airflow.preload import MODULES
+from zenml.config.global_config import GlobalConfiguration
+from zenml.environment import Environment
 
 def kind(descriptor):
     try:
@@ -30,6 +32,9 @@ def kind(descriptor):
 
 print(json.dumps({
     "done": done,
+    "rehearsed": "zenml_airflow.rehearsal" in sys.modules and GlobalConfiguration.get_instance() is None,
+    "environment": sorted(name for name, _ in os.environ.items() ^ variables.items() if name.startswith(("ZENML_", "DISABLE_"))),
+    "packages": len(Environment.get_python_packages()),
     "threads": [thread.name for thread in threading.enumerate()],
     "kernel_threads": len(os.listdir("/proc/self/task")),
     "opened": sorted(kind(d) for d in set(os.listdir("/proc/self/fd")) - before),
@@ -50,6 +55,7 @@ def preloaded():
         check=False,
     )
     assert result.returncode == 0, result.stderr
+    assert "could not be rehearsed" not in result.stdout + result.stderr
     return json.loads(result.stdout.strip().splitlines()[-1])
 
 
@@ -58,6 +64,12 @@ def test_everything_is_imported_and_nothing_of_the_project(preloaded):
     assert preloaded["missing"] == []
     assert preloaded["own"] == []
     assert not [name for name in MODULES if name.split(".")[0] in {"zenml_pipelines", "governance"}]
+
+
+def test_it_has_rehearsed_and_left_the_environment_as_it_was(preloaded):
+    assert preloaded["rehearsed"] is True
+    assert preloaded["environment"] == []
+    assert preloaded["packages"] > 100
 
 
 def test_a_fork_inherits_no_thread_and_no_connection(preloaded):

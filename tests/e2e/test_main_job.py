@@ -24,10 +24,10 @@ pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1800)]
 DEMO_DAYS = [date(2026, 1, 5) + timedelta(days=n) for n in range(7)]
 MONITORING_DAG = "readmission_monitoring"
 AGAIN = DEMO_DAYS[-1]
-LAST = AGAIN + timedelta(days=6)
+LAST = AGAIN + timedelta(days=5)
 DAMAGED = AGAIN + timedelta(days=4)
-BACKFILL_DAYS = [day for n in range(1, 7) if (day := AGAIN + timedelta(days=n)) != DAMAGED]
-"""One backfill has a day that was scored before, more new ones than run at once, and one that cannot be read."""
+BACKFILL_DAYS = [day for n in range(1, 6) if (day := AGAIN + timedelta(days=n)) != DAMAGED]
+"""One backfill has a day that was scored before, new ones, and one that cannot be read: more than run at once."""
 INFERENCE_DAG = "readmission_batch_inference"
 
 

@@ -49,8 +49,6 @@ from governance.promotion.records import (
     withdrawn_versions,
 )
 
-pytestmark = pytest.mark.trained
-
 SEQUENCES = 300
 STEPS = 6
 WHOLE = 10
@@ -311,4 +309,4 @@ def play(machine, count, steps):
 
 
 TestRecords = play(Records, SEQUENCES, 20)
-TestWholeSequences = pytest.mark.timeout(1800)(play(Sequences, WHOLE, STEPS))
+TestWholeSequences = pytest.mark.trained(pytest.mark.timeout(1800)(play(Sequences, WHOLE, STEPS)))
