@@ -33,7 +33,9 @@ def kind(descriptor):
 print(json.dumps({
     "done": done,
     "rehearsed": "zenml_airflow.rehearsal" in sys.modules and GlobalConfiguration.get_instance() is None,
-    "environment": sorted(name for name, _ in os.environ.items() ^ variables.items() if name.startswith(("ZENML_", "DISABLE_"))),
+    "environment": sorted(
+        name for name, _ in os.environ.items() ^ variables.items() if name.startswith(("ZENML_", "DISABLE_"))
+    ),
     "packages": len(Environment.get_python_packages()),
     "threads": [thread.name for thread in threading.enumerate()],
     "kernel_threads": len(os.listdir("/proc/self/task")),

@@ -106,6 +106,8 @@ class Lab:
             "MLOPS_AIRFLOW_PORT": str(self.ports[0]),
             "MLOPS_MLFLOW_PORT": str(self.ports[1]),
             "MLOPS_AIRFLOW_DATABASE": self.database,
+            # Twelve tasks on two cores: one that is not answered within five seconds, three times, would fail.
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
             # A killed worker is noticed by its silence: minutes by default, seconds here.
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
             "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "3",

@@ -182,29 +182,6 @@ def test_deploying_the_same_thing_twice_finds_the_first_snapshot(main_job, setti
     assert manifest.read_bytes() == before
 
 
-def test_a_plain_submission_to_airflows_stack_is_refused_and_leaves_no_run(main_job):
-    known = {run["id"] for run in main_job.zenml_runs("batch_inference")}
-    code = """
-import json
-from mlops.runtime import enter, stack_id
-from zenml_airflow.active_stack import active_stack
-settings = enter("local")
-from zenml.utils import source_utils
-source_utils.set_custom_source_root(str(settings.project_root))
-from zenml_pipelines.registry import get_pipeline
-spec = get_pipeline("batch_inference")
-with active_stack(stack_id(settings, scheduled=True)):
-    try:
-        spec.load()(config=spec.build_config(settings.model_dump()))
-        print(json.dumps("accepted"))
-    except RuntimeError as error:
-        print(json.dumps(str(error)))
-"""
-    assert "mlops deploy" in main_job.python(code)
-    left = [run for run in main_job.zenml_runs("batch_inference") if run["id"] not in known]
-    assert not [run for run in left if run["status"] in {"running", "provisioning", "initializing"}]
-
-
 @dataclass
 class Backfill:
     """Airflow's runs of a backfill by day, and what there was before it."""
@@ -382,6 +359,29 @@ def test_the_audit_report_tells_of_the_training_and_of_every_partition(main_job,
     store = PartitionStore(str(settings.resolve(settings.storage.predictions)))
     assert told["chapters"]["scored"]["rows"] == sum(len(store.history(day)) for day in store.days())
     assert "version readmission_risk/1" in page.read_text()
+
+
+def test_a_plain_submission_to_airflows_stack_is_refused_and_leaves_no_run(main_job):
+    known = {run["id"] for run in main_job.zenml_runs("batch_inference")}
+    code = """
+import json
+from mlops.runtime import enter, stack_id
+from zenml_airflow.active_stack import active_stack
+settings = enter("local")
+from zenml.utils import source_utils
+source_utils.set_custom_source_root(str(settings.project_root))
+from zenml_pipelines.registry import get_pipeline
+spec = get_pipeline("batch_inference")
+with active_stack(stack_id(settings, scheduled=True)):
+    try:
+        spec.load()(config=spec.build_config(settings.model_dump()))
+        print(json.dumps("accepted"))
+    except RuntimeError as error:
+        print(json.dumps(str(error)))
+"""
+    assert "mlops deploy" in main_job.python(code)
+    left = [run for run in main_job.zenml_runs("batch_inference") if run["id"] not in known]
+    assert not [run for run in left if run["status"] in {"running", "provisioning", "initializing"}]
 
 
 def test_many_who_write_at_once_are_all_answered(api):

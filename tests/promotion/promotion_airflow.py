@@ -98,6 +98,7 @@ class Lab:
             "MLOPS_AIRFLOW_PORT": str(self.ports[0]),
             "MLOPS_MLFLOW_PORT": str(self.ports[1]),
             "MLOPS_AIRFLOW_DATABASE": self.database,
+            "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         }
         self.dags = project / "dags"
         self.parallelism = 4

@@ -29,7 +29,7 @@ from zenml_server import running_server
 
 ROOT = Path(__file__).resolve().parents[2]
 BUCKET = "platform"
-FIRST, LAST = date(2026, 1, 5), date(2026, 1, 14)
+FIRST, LAST = date(2026, 1, 5), date(2026, 1, 10)
 CONNECTION = "zenml_server"
 TRAINING, INFERENCE = "readmission_training", "readmission_batch_inference"
 SHARDED = "readmission_sharded"

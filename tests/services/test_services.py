@@ -78,7 +78,7 @@ def test_training_leaves_its_model_its_experiment_and_its_code_where_they_belong
     assert trained.s3.find(f"{BUCKET}/artifacts/train_model")
 
 
-def test_a_backfill_of_ten_days_uses_both_workers_and_publishes_each_day_once(scored):
+def test_a_backfill_uses_both_workers_and_publishes_each_day_once(scored):
     tasks = scored.tasks()
     assert {state for _, state, *_ in tasks} == {"success"}
     assert {hostname for _, _, hostname, *_ in tasks} == set(WORKERS)
