@@ -258,9 +258,12 @@ def env(environment: Environment = "local") -> None:
 @app.command()
 def demo(
     source: Annotated[str, typer.Option(help="Source of the data, as in `mlops data fetch`.")] = "auto",
+    days: Annotated[
+        int | None, typer.Option(min=1, max=31, help="Days to score; demo.days of the configuration by default.")
+    ] = None,
     environment: Environment = "local",
 ) -> None:
-    """Run the main job in a real Airflow: train, gate, promote, feed seven days, backfill them.
+    """Run the main job in a real Airflow: train, gate, promote, feed some days, backfill them.
 
     Exits with 0 only if Airflow, ZenML and the files on disk agree. Running it again works.
 
@@ -271,7 +274,7 @@ def demo(
     with sentences():
         from mlops.demo import run_demo
 
-        run_demo(enter(environment), source, console)
+        run_demo(enter(environment), source, console, days=days)
 
 
 if __name__ == "__main__":

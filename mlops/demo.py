@@ -45,23 +45,29 @@ class DayReport(BaseModel):
     airflow_run_id: str
 
 
-def run_demo(settings: Settings, source: str, console: Console) -> None:
+def run_demo(settings: Settings, source: str, console: Console, *, days: int | None = None) -> None:
     """Fetch, deploy, start, train, promote, feed, backfill, compare, and print the table.
 
     A failure or Ctrl-C before the end stops every service again.
+
+    Args:
+        settings: Settings of the environment.
+        source: Source of the data.
+        console: Where to tell how it goes.
+        days: How many days are scored; as configured if none are named.
 
     Raises:
         RuntimeError: If a part fails; the message says which and why.
     """
     started = time.monotonic()
     with terminable(), _stopped_on_failure(settings, console):
-        days = _prepare(settings, source, console)
+        fed = _prepare(settings, source, days or settings.demo.days, console)
         api = AirflowApi(settings)
         _train(api, settings, console)
         _promote(settings, console)
-        first, last = min(days), max(days)
+        first, last = min(fed), max(fed)
         _backfill(api, settings, first, last, console)
-        reports = reconcile(api, settings, days)
+        reports = reconcile(api, settings, fed)
     _print(reports, console)
     console.print(f"Airflow, ZenML and the files agree. Took {time.monotonic() - started:.0f} s.\n")
     services.show_urls(settings, console.print)
@@ -71,7 +77,7 @@ def _dag_id(settings: Settings, pipeline: str) -> str:
     return f"{settings.use_case}_{pipeline}"
 
 
-def _prepare(settings: Settings, source: str, console: Console) -> dict[date, int]:
+def _prepare(settings: Settings, source: str, days: int, console: Console) -> dict[date, int]:
     """Fetch the data, deploy, start the services, feed the days; return the rows fed by day."""
     from zenml_pipelines.data.config import DataConfig
     from zenml_pipelines.data.feed import feed
@@ -85,7 +91,7 @@ def _prepare(settings: Settings, source: str, console: Console) -> dict[date, in
     first = settings.demo.first_day
     fed = feed(
         first,
-        first + timedelta(days=settings.demo.days - 1),
+        first + timedelta(days=days - 1),
         raw_dir=raw,
         landing=settings.resolve(settings.storage.landing),
         config=config,

@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from lab import COMBINATIONS, ROOT, Lab, played
+from labs import kept_environment
 from rows import ALL_COMBINATIONS, Row, Seen, render
 from rows import undocumented as missing_in
 
@@ -56,16 +57,14 @@ def database():
 @pytest.fixture(scope="package")
 def lab(tmp_path_factory, database):
     made = Lab(tmp_path_factory.mktemp("conformance"), free_ports(2), database)
-    before = dict(os.environ)
-    try:
-        made.deploy()
-        made.start()
-        made.connect()
-        yield made
-    finally:
-        made.stop()
-        os.environ.clear()
-        os.environ.update(before)
+    with kept_environment():
+        try:
+            made.deploy()
+            made.start()
+            made.connect()
+            yield made
+        finally:
+            made.stop()
 
 
 @pytest.hookimpl(wrapper=True)

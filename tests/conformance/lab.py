@@ -161,8 +161,9 @@ class Lab:
         if getattr(self, "metadata", None):
             self.metadata.close()
         if getattr(self, "oracle", None):
-            self.oracle.stdin.close()
-            self.oracle.wait(timeout=30)
+            # It only reads, and a busy machine may take long to end it.
+            self.oracle.kill()
+            self.oracle.wait()
         self.python(SERVE, "stop")
 
     def connect(self):

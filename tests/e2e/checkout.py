@@ -10,6 +10,8 @@ from labs import warm
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_DATA = Path(os.environ.get("DIABETES130_ZIP", ROOT.parent / "shared" / "data" / "diabetes130.zip"))
+DAYS = 4
+"""Days that the main job scores here, from the first one; the shipped demo has a week, of the same."""
 
 
 def free_port():

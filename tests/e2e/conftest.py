@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from checkout import REAL_DATA, make_checkout
+from checkout import DAYS, REAL_DATA, make_checkout
 
 _UP = []
 
@@ -21,7 +21,7 @@ def main_job(tmp_path_factory):
         checkout.environment["AIRFLOW__OPENLINEAGE__TRANSPORT"] = json.dumps(transport)
         up.callback(stop, checkout)
         _UP.append(up)
-        result = checkout.mlops("demo", "--source", source)
+        result = checkout.mlops("demo", "--source", source, "--days", DAYS)
         checkout.output = result.stdout
         yield checkout
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pandas as pd
 import pytest
-from checkout import REAL_DATA
+from checkout import DAYS, REAL_DATA
 
 from mlops.airflow_api import AirflowApi
 from mlops.runtime import password_file
@@ -21,11 +21,11 @@ from zenml_pipelines.partitions import PartitionStore, read_predictions, read_qu
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1800)]
 
-DEMO_DAYS = [date(2026, 1, 5) + timedelta(days=n) for n in range(7)]
+DEMO_DAYS = [date(2026, 1, 5) + timedelta(days=n) for n in range(DAYS)]
 MONITORING_DAG = "readmission_monitoring"
 AGAIN = DEMO_DAYS[-1]
 LAST = AGAIN + timedelta(days=5)
-DAMAGED = AGAIN + timedelta(days=4)
+DAMAGED = AGAIN + timedelta(days=3)
 BACKFILL_DAYS = [day for n in range(1, 6) if (day := AGAIN + timedelta(days=n)) != DAMAGED]
 """One backfill has a day that was scored before, new ones, and one that cannot be read: more than run at once."""
 INFERENCE_DAG = "readmission_batch_inference"
@@ -258,7 +258,7 @@ def test_a_damaged_partition_fails_in_both_systems_and_publishes_nothing(main_jo
 
 def test_clearing_a_step_reuses_what_lies_upstream(main_job, settings, api, backfilled):
     # Another backfill followed within seconds; it must not have cancelled the one that this day belongs to.
-    day = DEMO_DAYS[3]
+    day = DEMO_DAYS[2]
     run = api.runs_of_days(INFERENCE_DAG, day, day)[day]
     before = partitions(settings)[day]
     api.request(
@@ -316,7 +316,7 @@ def test_monitoring_follows_the_predictions_by_their_asset(main_job, settings, a
 
 
 def test_same_pipeline_runs_without_airflow(main_job, settings):
-    day = DEMO_DAYS[6]
+    day = DEMO_DAYS[1]
     main_job.mlops("run", "batch_inference", "--date", day)
     manifest = partitions(settings)[day]
     assert manifest["dag_id"] == "cli"

@@ -9,15 +9,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "provider"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "services"))
 
 from gitops_lab import running_lab
+from labs import kept_environment
 from platform_lab import MissingServiceError
 
 
 @pytest.fixture(scope="package")
 def lab(tmp_path_factory):
     """Airflow with the first version deployed, all DAGs on."""
-    before = dict(os.environ)
     try:
-        with running_lab(tmp_path_factory.mktemp("gitops"), uuid.uuid4().hex[:10]) as made:
+        with kept_environment(), running_lab(tmp_path_factory.mktemp("gitops"), uuid.uuid4().hex[:10]) as made:
             made.code = made.commit("version 1")
             made.first = made.deploy()
             made.deployed = made.commit("deploy version 1")
@@ -33,6 +33,3 @@ def lab(tmp_path_factory):
         if os.environ.get("REQUIRE_SERVICES") == "1":
             raise
         pytest.skip(str(reason))
-    finally:
-        os.environ.clear()
-        os.environ.update(before)

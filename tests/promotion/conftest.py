@@ -4,6 +4,7 @@ import uuid
 
 import psycopg2
 import pytest
+from labs import kept_environment
 from promotion_airflow import Lab
 
 SERVER = "postgresql://postgres@127.0.0.1:5432/postgres"
@@ -55,26 +56,24 @@ def database():
 def lab(tmp_path_factory, database):
     """Airflow with every story begun: a version in production but where none is needed, and a candidate."""
     made = Lab(tmp_path_factory.mktemp("promotion"), free_ports(2), database)
-    before = dict(os.environ)
-    try:
-        for story in PATIENT:
-            made.add_story(story)
-        made.add_story("impatient", response_timeout=30)
-        made.start()
-        for story in (*PATIENT, "impatient"):
-            made.ask("make", story, *_versions(story))
-            if story != "named":
-                made.ask("promote", story, 1)
-        made.connect((*PATIENT, "impatient"))
-        made.crowd = made.api.trigger("crowd")
-        for story in (*PATIENT, "impatient"):
-            made.api.unpause(story)
-        made.registered()
-        yield made
-    finally:
-        made.stop()
-        os.environ.clear()
-        os.environ.update(before)
+    with kept_environment():
+        try:
+            for story in PATIENT:
+                made.add_story(story)
+            made.add_story("impatient", response_timeout=30)
+            made.start()
+            for story in (*PATIENT, "impatient"):
+                made.ask("make", story, *_versions(story))
+                if story != "named":
+                    made.ask("promote", story, 1)
+            made.connect((*PATIENT, "impatient"))
+            made.crowd = made.api.trigger("crowd")
+            for story in (*PATIENT, "impatient"):
+                made.api.unpause(story)
+            made.registered()
+            yield made
+        finally:
+            made.stop()
 
 
 def _versions(story):

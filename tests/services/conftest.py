@@ -6,6 +6,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "provider"))
 
+from labs import kept_environment
 from platform_lab import BUCKET, FIRST, LAST, MissingServiceError, running_platform
 from zenml_server import NoServerError
 
@@ -13,9 +14,8 @@ from zenml_server import NoServerError
 @pytest.fixture(scope="package")
 def platform(tmp_path_factory):
     """All services, the pipelines deployed, the data landed; run once for this folder."""
-    before = dict(os.environ)
     try:
-        with running_platform(tmp_path_factory.mktemp("services")) as made:
+        with kept_environment(), running_platform(tmp_path_factory.mktemp("services")) as made:
             made.mlops("data", "fetch", "--source", "synthetic", "--rows", 20_000)
             made.s3.put(str(made.root / "state" / "raw"), f"{BUCKET}/state/raw", recursive=True)
             made.mlops("data", "feed", "--from", FIRST, "--to", LAST)
@@ -27,6 +27,3 @@ def platform(tmp_path_factory):
         if os.environ.get("REQUIRE_SERVICES") == "1":
             raise
         pytest.skip(str(reason))
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
