@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 import typer
+from labs import times
 from typer.core import TyperGroup
 from workflow_files import ACTIONS, FILES, MAKE, MLOPS, ROOT, VARIABLE, WORKFLOWS, jobs, load, scripts, steps
 
@@ -91,6 +92,11 @@ def test_a_suite_that_plays_a_platform_is_a_folder_and_no_part_of_make_test():
         assert list((ROOT / "tests" / suite).glob("test_*.py")), suite
     told = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert set(re.findall(r"--ignore=tests/(\w+)", told)) == set(PLATFORM)
+
+
+def test_every_suite_has_a_budget_of_seconds():
+    folders = {path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}
+    assert set(times.tomllib.loads(times.BUDGET.read_text())["seconds"]) == folders
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
