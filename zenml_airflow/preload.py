@@ -175,7 +175,7 @@ def _prepare_zenml() -> None:
 
 
 def _rehearse() -> None:
-    """Run a pipeline of one step on a ZenML store of its own, which goes away again.
+    """Run a pipeline of two steps on a ZenML store of its own, which goes away again.
 
     What ZenML, pydantic and SQLAlchemy make ready on first use, the forks have then: a step in a fresh fork took
     0.72 CPU-seconds, 0.35 after a rehearsal, and 0.13 in a process that had run one itself (n=3). A process that
