@@ -102,7 +102,9 @@ def pytest_runtest_setup() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Tell how long each suite took."""
+    """Tell how long each suite took, once for all workers."""
+    if hasattr(terminalreporter.config, "workerinput"):
+        return
     reports = [one for found in terminalreporter.stats.values() for one in found if hasattr(one, "duration")]
     if reports:
         terminalreporter.section("seconds by suite")

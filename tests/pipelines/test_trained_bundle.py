@@ -15,6 +15,8 @@ from governance.bundles.archive import open_archive
 from zenml_pipelines.champion import find_champion, load_model
 from zenml_pipelines.scoring import score
 
+pytestmark = pytest.mark.trained
+
 PACKAGES = ("governance", "zenml_pipelines")
 TARGET = """
 import json, sys

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.airflow
 
 CONFTEST = Path(__file__).resolve().parents[1] / "conftest.py"
 ASK = """
-import atexit, json, runpy
+import atexit, json, os, runpy, sys
+sys.path.insert(0, os.path.dirname({conftest!r}))
 conftest = runpy.run_path({conftest!r})
 atexit.register(conftest["pytest_sessionfinish"])
 from airflow.configuration import conf
