@@ -45,15 +45,15 @@ test-fast: setup ## Run what needs neither a process of Airflow nor a trained mo
 	$(PYTEST) $(TESTS) $(PLATFORM:%=--ignore=tests/%) -m 'not (bench or airflow or trained)'
 
 test-platform: setup chromium ## Play whole platforms, and all that trains models; `make test-NAME` runs one suite
-	$(PYTEST) $(PLATFORM:%=tests/%) $(MODELS) -m 'platform or trained'
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target $(PLATFORM:%=test-%) test-models
 
 test-models: setup ## Run what needs a trained model
-	$(PYTEST) $(MODELS) -m trained
+	$(RUN) pytest $(MODELS) -m trained
 
 test-bench: setup ## Run each benchmark once, in small
 	$(RUN) pytest tests/benchmarks -m bench
 
-# One of $(PLATFORM).
+# One of $(PLATFORM), in a process of its own: its platform is gone before another begins.
 test-%: setup
 	$(RUN) pytest tests/$*
 

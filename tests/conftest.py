@@ -15,18 +15,14 @@ from zenml_airflow.preload import collect_rarely, know_installed_packages
 
 collect_rarely()
 
-_WHOLE = ("conformance", "services", "runbook", "browser", "gitops", "promotion", "fork", "lineage")
-"""Suites that play one platform each, the longest first: all of their tests run in one worker."""
 _TOGETHER = {"e2e/test_main_job.py": "main job", "e2e/test_readme.py": "main job", "provider/": "ZenML server"}
-"""Further tests that share a fixture of minutes; they start first."""
+"""Tests that share a fixture of minutes: they run in one worker, and start first."""
 _TRAINED = frozenset({"in_production", "small_workspace", "two_versions", "bench", "both", "real_root"})
 """Fixtures that train a model, or are there for it."""
 
 
 def _group(nodeid: str) -> str | None:
     path = nodeid.split("::", 1)[0].removeprefix("tests/")
-    if (suite := path.split("/", 1)[0]) in _WHOLE:
-        return suite
     return next((group for start, group in _TOGETHER.items() if path.startswith(start)), None)
 
 
@@ -86,12 +82,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByModule:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    order = [*_WHOLE, *_TOGETHER.values()]
+    order = list(_TOGETHER.values())
     items.sort(key=lambda item: order.index(group) if (group := _group(item.nodeid)) else len(order))
     for item in items:
-        if _group(item.nodeid) in _WHOLE:
-            item.add_marker("platform")
-        elif _TRAINED & set(getattr(item, "fixturenames", ())):
+        if _TRAINED & set(getattr(item, "fixturenames", ())):
             item.add_marker("trained")
 
 

@@ -23,7 +23,7 @@ def chromium():
         pytest.skip(str(reason))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def lab(tmp_path_factory, chromium):
     """Airflow with a version in production, days to score, and a pipeline that trains worse and better ones.
 

@@ -36,7 +36,7 @@ SERVER = "postgresql://postgres@127.0.0.1:5432/postgres"
 """SQLite lets one component write at a time; with dozens of tasks at once, requests time out."""
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def database():
     """A database of its own for Airflow's metadata."""
     try:
@@ -54,7 +54,7 @@ def database():
     connection.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def lab(tmp_path_factory, database):
     made = Lab(tmp_path_factory.mktemp("conformance"), free_ports(2), database)
     with kept_environment():
@@ -79,7 +79,7 @@ def pytest_runtest_makereport(item, call):
     return report
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def observed():
     return {row: {} for row in Row}
 

@@ -13,7 +13,7 @@ from labs import kept_environment
 from platform_lab import MissingServiceError
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def lab(tmp_path_factory):
     """Airflow with the first version deployed, all DAGs on."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import tomllib
@@ -31,11 +32,15 @@ def kept(found):
     """What was measured, with what earlier runs left in the file, which has both afterwards."""
     if not os.environ.get(KEPT_ENV):
         return dict(found)
-    path = Path(os.environ[KEPT_ENV])
-    together = json.loads(path.read_text()) if path.exists() else {}
-    for suite, spent in found.items():
-        together[suite] = together.get(suite, 0.0) + spent
-    path.write_text(json.dumps(together))
+    with Path(os.environ[KEPT_ENV]).open("a+") as file:
+        # Two suites may end at the same time.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        together = json.loads(file.read() or "{}")
+        for suite, spent in found.items():
+            together[suite] = together.get(suite, 0.0) + spent
+        file.truncate(0)
+        file.write(json.dumps(together))
     return together
 
 

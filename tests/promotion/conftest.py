@@ -34,7 +34,7 @@ def free_ports(count):
             probe.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def database():
     """A database of its own for Airflow's metadata."""
     try:
@@ -52,7 +52,7 @@ def database():
     connection.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def lab(tmp_path_factory, database):
     """Airflow with every story begun: a version in production but where none is needed, and a candidate."""
     made = Lab(tmp_path_factory.mktemp("promotion"), free_ports(2), database)

@@ -11,7 +11,7 @@ from platform_lab import BUCKET, FIRST, LAST, MissingServiceError, running_platf
 from zenml_server import NoServerError
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def platform(tmp_path_factory):
     """All services, the pipelines deployed, the data landed; run once for this folder."""
     try:

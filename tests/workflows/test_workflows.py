@@ -1,6 +1,5 @@
 """The workflows call commands that exist, with little power, and no text of strangers in a shell line."""
 
-import ast
 import re
 import shlex
 import subprocess
@@ -85,9 +84,6 @@ def test_ci_runs_what_the_ci_script_runs():
 
 
 def test_a_suite_that_plays_a_platform_is_a_folder_and_no_part_of_make_test():
-    conftest = (ROOT / "tests" / "conftest.py").read_text()
-    (known,) = re.findall(r"^_WHOLE = (\(.*\))$", conftest, re.MULTILINE)
-    assert ast.literal_eval(known) == tuple(PLATFORM)
     for suite in PLATFORM:
         assert list((ROOT / "tests" / suite).glob("test_*.py")), suite
     told = subprocess.run(["make", "-n", "test"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
