@@ -8,7 +8,7 @@ WORKERS ?= 2
 TESTS ?= tests
 # The suites that play whole platforms, a folder of tests/ each, the longest first; and what needs a trained model.
 PLATFORM := conformance services runbook browser gitops promotion fork lineage
-MODELS := tests/pipelines tests/serving tests/governance tests/audit tests/hooks
+MODELS := tests/audit tests/governance tests/hooks tests/pipelines tests/serving
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 PYTEST := $(RUN) pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
@@ -50,7 +50,7 @@ test-platform: setup chromium ## Play whole platforms, and all that trains model
 	@$(MAKE) --no-print-directory --keep-going -j 2 --output-sync=target $(patsubst %,test-%,$(filter-out conformance,$(PLATFORM))) test-models
 
 test-models: setup ## Run what needs a trained model
-	$(RUN) pytest $(MODELS) -m trained
+	$(PYTEST) $(MODELS) -m trained
 
 test-bench: setup ## Run each benchmark once, in small
 	$(RUN) pytest tests/benchmarks -m bench
