@@ -85,7 +85,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = list(_TOGETHER.values())
     items.sort(key=lambda item: order.index(group) if (group := _group(item.nodeid)) else len(order))
     for item in items:
-        if _TRAINED & set(getattr(item, "fixturenames", ())):
+        if _group(item.nodeid):
+            # A platform or a server of minutes.
+            item.add_marker("airflow")
+        elif _TRAINED & set(getattr(item, "fixturenames", ())):
             item.add_marker("trained")
 
 
