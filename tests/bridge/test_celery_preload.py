@@ -69,11 +69,13 @@ def test_the_pool_of_a_worker_is_forked_after_the_preload(broker, tmp_path):
         )
     try:
         deadline = time.monotonic() + 300
-        # Celery names the processes of its pool.
-        while not (pool := psutil.Process(worker.pid).children(recursive=True)) or len(pool) < 2:
+        # The worker says so when its pool stands; until then its children may be any command it looks something up with.
+        while " ready." not in (tmp_path / "worker.log").read_text():
             assert worker.poll() is None, (tmp_path / "worker.log").read_text()[-3000:]
             assert time.monotonic() < deadline, (tmp_path / "worker.log").read_text()[-3000:]
             time.sleep(0.5)
+        pool = psutil.Process(worker.pid).children(recursive=True)
+        assert len(pool) >= 2, pool
         reports = [json.loads(line) for line in report.read_text().splitlines()]
         (main,) = [one for one in reports if one["preloaded"]]
         assert main["zenml"] is True
