@@ -8,10 +8,10 @@ WORKERS ?= 2
 TESTS ?= tests
 # The suites that play whole platforms, a folder of tests/ each, the longest first; and what needs a trained model.
 PLATFORM := conformance services runbook browser gitops promotion fork lineage
-MODELS := tests/audit tests/governance tests/hooks tests/pipelines tests/serving
+MODELS := tests/audit tests/data tests/governance tests/hooks tests/pipelines tests/serving
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
-PYTEST := $(RUN) pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+PYTEST := $(RUN) pytest -p no:nbmake -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 # Version 1 is `make COMPOSE=docker-compose ...`.
 COMPOSE ?= docker compose
 SECRETS_DIR = $(shell sed -n 's/^SECRETS_DIR=//p' .env 2>/dev/null)
@@ -119,7 +119,7 @@ sbom: setup ## Write the images' bills of materials (CycloneDX, from the locks) 
 	@for group in $(SBOM_GROUPS); do \
 		$(UV) export --quiet --frozen --preview-features sbom-export --format cyclonedx1.5 --only-group $$group \
 			--no-emit-project --output-file dist/sbom/$$group.json >/dev/null || exit 1; done
-	@$(RUN) cyclonedx-py requirements docker/zenml-server/requirements.txt --output-file dist/sbom/image-zenml-server.json
+	@$(UV) run --frozen --isolated --only-group sbom cyclonedx-py requirements docker/zenml-server/requirements.txt --output-file dist/sbom/image-zenml-server.json
 	@ls dist/sbom
 
 .env:

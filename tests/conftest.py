@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from labs import times
+from labs import times, warm
 from xdist.scheduler import LoadScopeScheduling
 
 from zenml_airflow.preload import collect_rarely, know_installed_packages
@@ -31,8 +31,9 @@ vars(sys.modules["__main__"]).setdefault("__file__", str(Path(sys.executable).wi
 
 _SESSION = Path(tempfile.mkdtemp(prefix="mlops-tests-"))
 
-# The folder of the first process, which the workers that it starts share: see labs/stores.py.
-os.environ.setdefault("TESTS_TEMPLATES", str(_SESSION))
+# The first process, and its folder, which the workers that it starts share: see labs/stores.py and labs/warm.py.
+os.environ.setdefault("TESTS_RUN", str(_SESSION))
+os.environ.setdefault("TESTS_RUN_PID", str(os.getpid()))
 
 # What a test starts imports the project hundreds of times: its byte code is kept, whatever the shell says.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -65,6 +66,12 @@ os.environ.update(
         "ZENML_LOGGING_VERBOSITY": "WARN",
     }
 )
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """While the workers collect: they all need it."""
+    if getattr(session.config.option, "numprocesses", None) and not session.config.option.collectonly:
+        warm.begin("zenml")
 
 
 class _ByModule(LoadScopeScheduling):  # type: ignore[misc]

@@ -1,5 +1,7 @@
 """The policy benchmark judges what it says; how fast is no test."""
 
+import pytest
+
 from benchmarks import policies
 from benchmarks.report_policies import policies as section
 from benchmarks.targets import judge
@@ -7,6 +9,7 @@ from governance.policy.facts import Scope
 from governance.policy.schema import load_policies
 
 
+@pytest.mark.bench
 def test_it_judges_fifty_pipelines_by_every_deploy_time_policy():
     measured = policies.measure(2, quick=True, progress=lambda line: None)
     deployed = [p for p in load_policies() if p.scope in {Scope.PIPELINE, Scope.DEPLOYMENT, Scope.STACK}]

@@ -69,7 +69,7 @@ def test_the_pool_of_a_worker_is_forked_after_the_preload(broker, tmp_path):
         )
     try:
         deadline = time.monotonic() + 300
-        # The worker says so when its pool stands; until then its children may be any command it looks something up with.
+        # Until the worker says that its pool stands, its children may be any command that it asks something.
         while " ready." not in (tmp_path / "worker.log").read_text():
             assert worker.poll() is None, (tmp_path / "worker.log").read_text()[-3000:]
             assert time.monotonic() < deadline, (tmp_path / "worker.log").read_text()[-3000:]

@@ -17,12 +17,12 @@ ZENML = "from zenml.client import Client; Client().active_stack_model"
 
 def give_airflow(home):
     """Put a migrated SQLite database where an Airflow whose home is ``home`` looks for it."""
-    return _give(_templates() / "airflow.db", Path(home) / "airflow.db")
+    return _give("airflow", Path(home) / "airflow.db")
 
 
 def give_zenml(config):
     """Put an initialised store where a ZenML whose configuration lies in ``config`` looks for it."""
-    return _give(_templates() / "zenml.db", Path(config) / "local_stores" / "default_zen_store" / "zenml.db")
+    return _give("zenml", Path(config) / "local_stores" / "default_zen_store" / "zenml.db")
 
 
 def give(state):
@@ -31,37 +31,33 @@ def give(state):
     give_zenml(Path(state) / "zenml")
 
 
-def _give(template, path):
+def _give(kind, path):
     path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(template, path)
+    shutil.copyfile(_template(kind), path)
     return path
 
 
 @cache
-def _templates():
-    """The folder of the templates, made by the first of the workers of a run that needs them."""
-    folder = Path(os.environ["TESTS_TEMPLATES"])
-    with (folder / "lock").open("w") as lock:
+def _template(kind):
+    """The database that is copied, made by the first of a run's workers that needs it."""
+    run = Path(os.environ["TESTS_RUN"])
+    path = run / f"{kind}.db"
+    with (run / f"{kind}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "zenml.db").exists():
-            _make(folder)
-    return folder
+        if not path.exists():
+            with tempfile.TemporaryDirectory() as place:
+                (_make_airflow if kind == "airflow" else _make_zenml)(Path(place)).rename(path)
+    return path
 
 
-def _make(folder):
-    with tempfile.TemporaryDirectory() as place:
-        home, config = Path(place, "airflow"), Path(place, "zenml")
-        airflow = {
-            **os.environ,
-            "AIRFLOW_HOME": str(home),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
-        }
-        warm.run(["-c", AIRFLOW], env=airflow, check=True)
-        zenml = {
-            **os.environ,
-            "ZENML_CONFIG_PATH": str(config),
-            "ZENML_LOCAL_STORES_PATH": str(config / "local_stores"),
-        }
-        warm.run(["-c", ZENML], env=zenml, check=True)
-        shutil.copyfile(home / "airflow.db", folder / "airflow.db")
-        shutil.copyfile(config / "local_stores" / "default_zen_store" / "zenml.db", folder / "zenml.db")
+def _make_airflow(home):
+    database = home / "airflow.db"
+    airflow = {"AIRFLOW_HOME": str(home), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}"}
+    warm.run(["-c", AIRFLOW], env={**os.environ, **airflow}, check=True)
+    return database
+
+
+def _make_zenml(config):
+    zenml = {"ZENML_CONFIG_PATH": str(config), "ZENML_LOCAL_STORES_PATH": str(config / "local_stores")}
+    warm.run(["-c", ZENML], env={**os.environ, **zenml}, check=True)
+    return config / "local_stores" / "default_zen_store" / "zenml.db"

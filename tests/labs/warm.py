@@ -1,9 +1,10 @@
 """Python processes that start within milliseconds: forks of one that has imported the heavy libraries.
 
 A command of ``mlops`` spends two to four CPU-seconds on importing ZenML, pandas and scikit-learn, and a tenth of
-that on its work. :func:`run` is what ``subprocess.run([sys.executable, ...])`` is, with those imports done once a
-test process. Nothing of the project is imported beforehand, and nothing that a variable of the environment decides
-on import: the fork imports the project anew, with its own environment, arguments, folder and exit.
+that on its work. :func:`run` is what ``subprocess.run([sys.executable, ...])`` is, with those imports done once
+for all workers of a run. Nothing of the project is imported beforehand, and nothing that a variable of the
+environment decides on import: the fork imports the project anew, with its own environment, arguments, folder and
+exit.
 
 There are two kinds of them: one for commands of ``mlops`` and steps, and one that has Airflow and none of these,
 for what parses DAG files. Where the start of a process, its imports or its signals are the subject, a test starts
@@ -20,13 +21,13 @@ import os
 import runpy
 import select
 import selectors
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 import warnings
 from functools import cache
@@ -152,48 +153,61 @@ sys.exit(int(answers.readline()) % 256)
 """
 
 
-@cache
 def programs():
     """A folder for the front of a shell's ``PATH``: ``mlops`` and ``zenml``, which start warm from there."""
-    path = _first("zenml")
-    folder = Path(path).with_name("bin")
-    folder.mkdir()
-    for name, begin in PROGRAMS.items():
-        program = folder / name
-        program.write_text(ASKING.format(python=sys.executable, path=path, begin=begin))
-        program.chmod(0o755)
-    return folder
+    return Path(_first("zenml")).with_name("bin")
 
 
 @cache
 def _first(kind):
-    """Start the process that is forked; return the socket on which it listens."""
-    folder = tempfile.mkdtemp(prefix="mlops-warm-")
-    path = f"{folder}/socket"
+    """The socket on which the process listens that is forked.
+
+    Raises:
+        TimeoutError: If it does not come to listen.
+    """
+    folder = begin(kind)
+    deadline = time.monotonic() + 300
+    while not folder.exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError("The warm process has not started.")
+        time.sleep(0.02)
+    return str(folder / "socket")
+
+
+def begin(kind):
+    """Start the process that is forked, where no other worker of the run has, and do not wait until it listens.
+
+    Returns:
+        The folder that is there once it listens. It ends with the run.
+    """
+    run = Path(os.environ["TESTS_RUN"])
+    folder = run / f"warm-{kind}"
+    made = run / f"begun-{kind}"
+    try:
+        made.mkdir()
+    except FileExistsError:
+        return folder
+    for name, words in PROGRAMS.items():
+        program = made / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(ASKING.format(python=sys.executable, path=str(folder / "socket"), begin=words))
+        program.chmod(0o755)
     decides = DECIDES_ON_IMPORT if kind == "zenml" else ()
     environment = {k: v for k, v in os.environ.items() if not k.startswith(decides)}
-    process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", __file__, path, kind],
+    if kind == "airflow":
+        environment["AIRFLOW_HOME"] = str(made / "airflow")
+    subprocess.Popen(
+        [sys.executable, "-W", "ignore", __file__, kind, os.environ["TESTS_RUN_PID"], str(made), str(folder)],
         env=environment,
-        cwd=folder,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        cwd=made,
+        stdin=subprocess.DEVNULL,
     )
-
-    def end():
-        process.kill()
-        process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(end)
-    assert process.stdout.readline() == b"ready\n", "the warm process has not started"
-    return path
+    return folder
 
 
-def _serve(path, kind):
-    """Import, listen, and fork for each that asks; ends with the one that started it, whose pipe is stdin."""
-    told = os.dup(1)
-    os.dup2(2, 1)
+def _serve(kind, run, made, folder):
+    """Import, listen, and fork for each that asks; ends with the process of the run."""
+    ended = os.pidfd_open(int(run))
     root = Path(__file__).resolve().parents[2]
     sys.path[0] = str(root)
     before = dict(os.environ)
@@ -210,20 +224,19 @@ def _serve(path, kind):
     del sys.path[0]
     waiting = selectors.DefaultSelector()
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(path)
+    listener.bind(f"{made}/socket")
     listener.listen(64)
     waiting.register(listener, selectors.EVENT_READ)
-    waiting.register(sys.stdin, selectors.EVENT_READ)
+    waiting.register(ended, selectors.EVENT_READ)
     asking = {}
-    os.write(told, b"ready\n")
-    os.close(told)
+    Path(made).rename(folder)
     while True:
         for key, _ in waiting.select():
-            if key.fileobj is sys.stdin:
+            if key.fd == ended:
                 return
             if key.fileobj is listener:
                 connection, _ = listener.accept()
-                child = _fork(connection, listener, waiting, asking)
+                child = _fork(connection, listener, waiting, asking, ended)
                 handle = os.pidfd_open(child)
                 asking[handle] = (child, connection)
                 waiting.register(handle, selectors.EVENT_READ)
@@ -256,7 +269,7 @@ def _import_libraries():
     preload._rehearse()
 
 
-def _fork(connection, listener, waiting, asking):
+def _fork(connection, listener, waiting, asking, ended):
     _, streams, _, _ = socket.recv_fds(connection, 1, 3)
     order = json.loads(connection.makefile().readline())
     child = os.fork()
@@ -268,6 +281,7 @@ def _fork(connection, listener, waiting, asking):
     waiting.close()
     listener.close()
     connection.close()
+    os.close(ended)
     for handle, (_, other) in asking.items():
         os.close(handle)
         other.close()

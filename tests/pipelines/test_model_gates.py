@@ -44,7 +44,7 @@ def judged(*gates, metrics: MetricReport | None = None, measures=()):
 # ---------------------------------------------------------------- metrics, by the worse end of their interval
 
 
-def world(rows=20_000, skill=0.3):
+def world(rows=12_000, skill=0.3):
     """Labels that follow a risk, the risk itself, and patients of two rows each."""
     random = np.random.default_rng(3)
     risks = np.clip(random.beta(1.2, 9.0, rows) + skill * random.beta(0.5, 12, rows), 0, 1)
@@ -129,7 +129,7 @@ def test_a_tie_is_within_the_margin():
 FAIR = ("fair_ranking", "fair_recall", "fair_selection", "fair_calibration")
 
 
-def groups_of(change, rows=20_000, share=0.25):
+def groups_of(change, rows=12_000, share=0.25):
     """What is found if the risks of one group of a share of the people are changed."""
     labels, risks, patients = world(rows)
     inside = (patients % 100) < 100 * share
