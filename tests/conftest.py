@@ -1,5 +1,6 @@
 """Every test works on stores below a temporary folder, whatever the developer's own environment says."""
 
+import gc
 import os
 import shutil
 import sys
@@ -114,6 +115,10 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section("seconds by suite")
         for line in times.lines(times.kept(times.seconds(reports))):
             terminalreporter.write_line(line)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
 
 
 def pytest_sessionfinish() -> None:

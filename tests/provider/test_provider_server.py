@@ -36,7 +36,7 @@ class LoopGuard:
 
     def __init__(self):
         self.thread, self.blocking, self.elsewhere = None, [], set()
-        sys.addaudithook(self._hear)
+        self.hooked = False
 
     def _hear(self, event, arguments):
         if self.thread is None:
@@ -64,6 +64,9 @@ class LoopGuard:
         def statement(*_):
             self.note("SQL statement")
 
+        if not self.hooked:
+            sys.addaudithook(self._hear)
+            self.hooked = True
         self.blocking, self.elsewhere, self.thread = [], set(), threading.get_ident()
         sqlalchemy.event.listen(sqlalchemy.engine.Engine, "before_cursor_execute", statement)
         try:

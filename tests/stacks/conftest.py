@@ -6,7 +6,7 @@ from stacks.load import check_stack_file
 
 
 @pytest.fixture
-def client(tmp_path):
+def client(tmp_path, monkeypatch):
     """A ZenML client of a store that nobody used before."""
     from zenml.client import Client
     from zenml.config.global_config import GlobalConfiguration
@@ -14,11 +14,13 @@ def client(tmp_path):
 
     before = GlobalConfiguration().store_configuration
     store = stores.give_zenml(tmp_path)
+    monkeypatch.setenv("DISABLE_DATABASE_MIGRATION", "true")  # the copy has today's tables
     GlobalConfiguration().set_store(
         StoreConfiguration(type="sql", url=f"sqlite:///{store}"),
         skip_default_registrations=False,
     )
     yield Client()
+    monkeypatch.delenv("DISABLE_DATABASE_MIGRATION")
     GlobalConfiguration().set_store(before)
 
 
