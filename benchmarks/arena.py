@@ -23,7 +23,7 @@ from benchmarks.facts import PLAIN_ROOT
 
 if TYPE_CHECKING:
     from mlops.airflow_api import AirflowApi
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_DAY = date(2026, 1, 1)
@@ -100,7 +100,7 @@ def arena(contenders: list[Contender], progress: Progress) -> Iterator[Arena]:
     """Prepare the state folder that :func:`isolate` named, start the services, stop them at the end."""
     from mlops import services
     from mlops.airflow_api import AirflowApi
-    from zenml_airflow.settings import load_settings
+    from zenml_airflow.settings.project import load_settings
 
     settings = load_settings()
     data = _prepare(settings, progress)

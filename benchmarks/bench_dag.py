@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.contenders import ACTIVE_RUNS
 from zenml_airflow.dags import dag_arguments
-from zenml_airflow.settings import Settings
+from zenml_airflow.settings.project import Settings
 
 
 def bench_arguments(settings: Settings) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def _airflow_history(last: Any) -> None:
     from airflow.utils.state import DagRunState
     from airflow.utils.types import DagRunType
 
-    from zenml_airflow.manifest import pipeline_tag
+    from zenml_airflow.manifest.manifest import pipeline_tag
 
     tag = DagTag(name=pipeline_tag("batch_inference"), dag_id=DAG_ID)
     with create_session() as session:
@@ -121,8 +121,8 @@ def measure() -> None:
     from airflow.utils.db import initdb
     from fastapi.testclient import TestClient
 
-    from zenml_airflow import models_page
-    from zenml_airflow.latest import Latest
+    from zenml_airflow.client.cached import Latest
+    from zenml_airflow.models_page.page import page as models_page
 
     initdb()
     end = settings.schedule("batch_inference").end_date

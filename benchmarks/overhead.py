@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.arena import ROOT, Progress
 from benchmarks.machine import measured_now
-from zenml_airflow.settings import load_settings
+from zenml_airflow.settings.project import load_settings
 
 SIZES = (1, 2, 5, 10, 20)
 

@@ -1,7 +1,7 @@
 """``python -m benchmarks.overhead_worker N SIZES``: run chains of trivial steps and time their parts.
 
 Works as a task of the in-process launcher does: the libraries are imported before, the run goes through
-``zenml_airflow.runner.run_steps``. Methods are wrapped for timing here and nowhere else. Writes
+``zenml_airflow.runtime.runner.run_steps``. Methods are wrapped for timing here and nowhere else. Writes
 ``overhead.json`` into the state folder.
 """
 
@@ -23,7 +23,7 @@ from benchmarks.stopwatch import Stopwatch
 from mlops.runtime import apply_stack, enter, stack_id
 
 if TYPE_CHECKING:
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = "trivial"
@@ -41,7 +41,7 @@ def main() -> None:
     manifests: dict[str, Any] = in_child(lambda: deploy(settings, sizes))
     # As the services are told: the deployment has brought the database up to date.
     os.environ["DISABLE_DATABASE_MIGRATION"] = "True"
-    from zenml_airflow.preload import LOCAL_EXECUTOR, preload_if_forking
+    from zenml_airflow.runtime.preload import LOCAL_EXECUTOR, preload_if_forking
 
     if not preload_if_forking(["airflow", "scheduler"], executor=LOCAL_EXECUTOR):
         raise RuntimeError("The libraries are not preloaded: airflow.preload must be on in this environment.")
@@ -100,8 +100,8 @@ def fork(work: Callable[[], Any], afterwards: Callable[[], Any] | None = None) -
 
 def deploy(settings: Settings, sizes: list[int]) -> dict[str, Any]:
     """Deploy a chain of each size; return the manifests."""
-    from zenml_airflow.active_stack import active_stack
-    from zenml_airflow.deploy import deploy_pipeline
+    from zenml_airflow.deploy.deploy import deploy_pipeline
+    from zenml_airflow.runtime.active_stack import active_stack
 
     sys.path.insert(0, str(HERE))
     pipelines = importlib.import_module(f"{PACKAGE}.pipelines")
@@ -119,8 +119,8 @@ def deploy(settings: Settings, sizes: list[int]) -> dict[str, Any]:
 def run_all(settings: Settings, manifests: dict[str, Any], sizes: list[int]) -> list[dict[str, Any]]:
     """Run a chain of each of the sizes, one after the other in this process; what each took, by part."""
     from zenml_airflow.context import cli_context
-    from zenml_airflow.manifest import Manifest
-    from zenml_airflow.runner import StepsRequest, run_steps
+    from zenml_airflow.manifest.manifest import Manifest
+    from zenml_airflow.runtime.runner import StepsRequest, run_steps
 
     watch, statements = Stopwatch(), Counter[str]()
     _instrument(watch, statements)
@@ -155,7 +155,7 @@ def _instrument(watch: Stopwatch, statements: Counter[str]) -> None:
     from zenml.zen_stores.sql_zen_store import SqlZenStore
     from zenml.zen_stores.zen_store_interface import ZenStoreInterface
 
-    import zenml_airflow.runner as runner
+    import zenml_airflow.runtime.runner as runner
 
     for method in sorted(ZenStoreInterface.__abstractmethods__):
         if callable(getattr(SqlZenStore, method, None)):

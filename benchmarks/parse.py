@@ -18,8 +18,8 @@ from typing import Any
 
 from benchmarks.arena import Progress
 from benchmarks.machine import measured_now
-from zenml_airflow.enums import Launcher
-from zenml_airflow.manifest import (
+from zenml_airflow.contracts.enums import Launcher
+from zenml_airflow.manifest.manifest import (
     SCHEMA_VERSION,
     CodeRef,
     Manifest,
@@ -28,7 +28,7 @@ from zenml_airflow.manifest import (
     StepSpec,
     write_manifest,
 )
-from zenml_airflow.settings import Settings, load_settings
+from zenml_airflow.settings.project import Settings, load_settings
 
 FEW, MANY = 10, 200
 STEPS = ("load_partition", "validate_partition", "score_partition", "publish_predictions", "summarize")

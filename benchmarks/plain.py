@@ -12,8 +12,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from benchmarks.facts import PLAIN_ROOT, Facts
 from zenml_airflow.context import RunContext
-from zenml_airflow.operators import context_from_airflow
-from zenml_airflow.settings import load_settings
+from zenml_airflow.operators.local import context_from_airflow
+from zenml_airflow.settings.project import load_settings
 
 
 class PlainRun:

@@ -28,7 +28,7 @@ def measure(n: int, *, quick: bool, progress: Progress) -> dict[str, Any]:
     from governance.policy.facts import DeploymentFacts, StackFacts
     from governance.policy.schema import POLICIES_DIR, _load, load_policies
     from governance.policy.waivers import load_waivers
-    from zenml_airflow.settings import load_settings
+    from zenml_airflow.settings.project import load_settings
     from zenml_pipelines.config import Provenance
     from zenml_pipelines.registry import get_pipeline
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.arena import ROOT, Progress
 from benchmarks.machine import measured_now
-from zenml_airflow.settings import load_settings
+from zenml_airflow.settings.project import load_settings
 
 TASKS = 4
 """Tasks that live at the same time."""

@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.overhead_worker import deploy, fork, in_child, run_all
 from benchmarks.sampling import memory_of
 from mlops.runtime import enter
-from zenml_airflow.settings import Settings
+from zenml_airflow.settings.project import Settings
 
 STEPS = 1
 
@@ -36,7 +36,7 @@ def main() -> None:
     import airflow.executors.local_executor
     import airflow.jobs.scheduler_job_runner  # noqa: F401 - what the process that forks has imported anyway
 
-    from zenml_airflow.preload import LOCAL_EXECUTOR, preload_if_forking
+    from zenml_airflow.runtime.preload import LOCAL_EXECUTOR, preload_if_forking
 
     started = time.perf_counter()
     if mode == "on" and not preload_if_forking(["airflow", "scheduler"], executor=LOCAL_EXECUTOR):

@@ -14,7 +14,7 @@ from benchmarks.facts import Facts
 from mlops.runtime import enter
 
 if TYPE_CHECKING:
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 PIPELINE = "batch_inference"
 STOCK_STACK = "bench-stock"
@@ -25,7 +25,7 @@ def main() -> None:
     settings = enter(None)
     from zenml.utils import source_utils
 
-    from zenml_airflow.active_stack import active_stack
+    from zenml_airflow.runtime.active_stack import active_stack
     from zenml_pipelines.champion import find_champion
     from zenml_pipelines.registry import get_pipeline
 

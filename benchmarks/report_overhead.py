@@ -20,9 +20,9 @@ def overhead(measured: dict[str, Any]) -> str:
     rows = [_growth_row(size, warm[size], measured["bare_us"][size]) for size in sizes]
     texts = [
         "## Overhead of a step",
-        "Chains of steps that do next to nothing, through `zenml_airflow.runner.run_steps` in one warm process, "
-        "on a local SQLite store; the first round warms up and is not kept. The bare calls are the same functions "
-        "without ZenML.",
+        "Chains of steps that do next to nothing, through `zenml_airflow.runtime.runner.run_steps` in one warm "
+        "process, on a local SQLite store; the first round warms up and is not kept. The bare calls are the same "
+        "functions without ZenML.",
         table(head, rows),
         _growth(warm, sizes),
         "Where the seconds of a run go. The first column is the first run in a process that was just forked, "

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from mlops import services
-from zenml_airflow.settings import Settings
+from zenml_airflow.settings.project import Settings
 
 INTERVAL_SECONDS = 0.5
 TASKS = "scheduler"

@@ -69,7 +69,7 @@ def _train(folder: Path, archive: Path) -> tuple[Any, Any, str]:
     import joblib
     import pandas as pd
 
-    from zenml_airflow.settings import load_settings
+    from zenml_airflow.settings.project import load_settings
     from zenml_pipelines.config import build_training_config
     from zenml_pipelines.contract import feature_schema
     from zenml_pipelines.data.schema import CSV_NAME, read_rows

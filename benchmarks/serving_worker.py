@@ -36,7 +36,7 @@ def main() -> None:
     """Serve."""
     import joblib
 
-    from zenml_airflow.settings import load_settings
+    from zenml_airflow.settings.project import load_settings
     from zenml_pipelines.champion import Champion
     from zenml_pipelines.contract import feature_schema
     from zenml_pipelines.serving.app import Service, create_app

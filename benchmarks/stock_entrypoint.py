@@ -5,7 +5,7 @@ from __future__ import annotations
 from zenml.entrypoints.step_entrypoint_configuration import StepEntrypointConfiguration
 from zenml.utils import source_utils
 
-from zenml_airflow.settings import project_root
+from zenml_airflow.settings.project import project_root
 
 
 class HostStepEntrypoint(StepEntrypointConfiguration):

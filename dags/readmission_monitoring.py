@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, Param
 
-from zenml_airflow.announcements import ZenMLAnnounceOperator
 from zenml_airflow.dags import dag_arguments, dag_settings
+from zenml_airflow.promotion.events import ZenMLAnnounceOperator
 from zenml_airflow.task_group import ZenMLTaskGroup
 
 DOC = """

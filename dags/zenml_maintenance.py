@@ -5,7 +5,7 @@ from datetime import timedelta
 from airflow.sdk import DAG
 
 from zenml_airflow.dags import dag_arguments, dag_settings
-from zenml_airflow.maintenance import ZenMLReconcileOperator
+from zenml_airflow.operators.maintenance import ZenMLReconcileOperator
 
 DOC = """
 ### ZenML maintenance

@@ -44,7 +44,7 @@ def check_task_start(start: _Start) -> None:
     there, and a waiver may have ended: both ask for a new deployment, which judges again.
 
     Args:
-        start: The task, see ``zenml_airflow.guards.TaskStart``.
+        start: The task, see ``zenml_airflow.operators.guards.TaskStart``.
 
     Raises:
         TaskRefusedError: With every reason.

@@ -15,7 +15,7 @@ import httpx
 from mlops.airflow_login import AirflowApiError, airflow_url, login
 from mlops.services import last_line
 from mlops.sqlite_locking import LOCK_SECONDS
-from zenml_airflow.settings import Settings
+from zenml_airflow.settings.project import Settings
 
 __all__ = ["AirflowApi", "AirflowApiError"]
 

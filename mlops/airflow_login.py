@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from mlops.runtime import HOST, admin_password
-from zenml_airflow.settings import Settings
+from zenml_airflow.settings.project import Settings
 
 URL_ENV = "MLOPS_AIRFLOW_URL"
 USER_ENV = "MLOPS_AIRFLOW_USER"

@@ -11,8 +11,8 @@ from urllib.parse import quote
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from mlops.airflow_api import FINISHED, AirflowApi, AirflowApiError
-from zenml_airflow.manifest import pipeline_tag
-from zenml_airflow.run_dates import DATE_PARAM
+from zenml_airflow.manifest.manifest import pipeline_tag
+from zenml_airflow.run_date import DATE_PARAM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

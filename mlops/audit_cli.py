@@ -19,7 +19,7 @@ from mlops.sentences import errors, sentences
 if TYPE_CHECKING:
     from governance.audit import Entry
     from governance.audit.log import AuditLog
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 audit_app = typer.Typer(
     no_args_is_help=True,

@@ -15,7 +15,7 @@ from mlops.tracing import stores_of
 
 if TYPE_CHECKING:
     from governance.audit.log import AuditLog
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 
 def make_report(settings: Settings, log: AuditLog, first: date, last: date, *, offline: bool) -> AuditReport:

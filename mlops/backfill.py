@@ -17,7 +17,7 @@ from mlops.sentences import errors, sentences
 
 if TYPE_CHECKING:
     from mlops.airflow_api import AirflowApi
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 console = Console(soft_wrap=True)
 

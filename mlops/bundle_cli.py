@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from governance.bundles import Rules
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for those who ask later.")]
@@ -124,7 +124,7 @@ def import_(
 def _stack(settings: Settings) -> Iterator[None]:
     """Work on the environment's stack: its artifact store is the one that the steps reach."""
     from mlops.runtime import stack_id
-    from zenml_airflow.active_stack import active_stack
+    from zenml_airflow.runtime.active_stack import active_stack
 
     try:
         found = stack_id(settings, scheduled=True)

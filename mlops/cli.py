@@ -31,7 +31,7 @@ from mlops.serve_cli import serve
 from mlops.snapshots_cli import snapshots_app
 from mlops.stack_cli import stack_app
 from mlops.status_cli import status
-from zenml_airflow.preload import collect_rarely
+from zenml_airflow.runtime.preload import collect_rarely
 
 collect_rarely()
 
@@ -222,8 +222,8 @@ def reconcile(
     with sentences():
         settings = enter(environment)
         from mlops.airflow_api import AirflowApi
-        from zenml_airflow.reconcile import AirflowState
-        from zenml_airflow.reconcile import reconcile as close_open_runs
+        from zenml_airflow.runtime.reconcile import AirflowState
+        from zenml_airflow.runtime.reconcile import reconcile as close_open_runs
 
         api = AirflowApi(settings)
 
@@ -248,7 +248,7 @@ def env(environment: Environment = "local") -> None:
     For example: `eval "$(mlops env)"`, then `zenml pipeline runs list`
     """
     from mlops.runtime import airflow_environment
-    from zenml_airflow.settings import load_settings
+    from zenml_airflow.settings.project import load_settings
 
     with sentences():
         for name, value in sorted(airflow_environment(load_settings(environment)).items()):

@@ -12,7 +12,7 @@ from mlops.json_output import print_json
 from mlops.sentences import sentences
 
 if TYPE_CHECKING:
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 config_app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", help="The configuration of an environment."
@@ -37,7 +37,7 @@ def show(
     For example: `mlops config show production --origin`
     """
     from stacks.documents import leaves
-    from zenml_airflow.settings import load_settings
+    from zenml_airflow.settings.project import load_settings
 
     with sentences():
         settings = load_settings(environment)
@@ -57,7 +57,7 @@ def show(
 def origins(settings: Settings) -> dict[tuple[str, ...], str]:
     """Where each value was set, by its path: a variable, or file and line; what is missing is a default."""
     from stacks.documents import leaves, read_document
-    from zenml_airflow.settings import DAGS_DIR_ENV, SERVICE_ENVS, STATE_DIR_ENV, settings_files
+    from zenml_airflow.settings.project import DAGS_DIR_ENV, SERVICE_ENVS, STATE_DIR_ENV, settings_files
 
     found: dict[tuple[str, ...], str] = {}
     for file in settings_files(settings.project_root, settings.environment):

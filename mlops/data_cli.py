@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 if TYPE_CHECKING:
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
     from zenml_pipelines.data.config import DataConfig
     from zenml_pipelines.data.feed import FedPartition
 
@@ -159,7 +159,7 @@ def _counted(console: Console, what: str, first: date, last: date) -> Iterator[C
 
 def _settings(environment: str) -> tuple[Settings, DataConfig]:
     """Read the environment's settings and type their data section; a mistake there raises ``ValueError``."""
-    from zenml_airflow.settings import load_settings
+    from zenml_airflow.settings.project import load_settings
     from zenml_pipelines.data.config import DataConfig
 
     settings = load_settings(environment)
@@ -186,7 +186,7 @@ def _sentences() -> Iterator[Console]:
     """Report on stderr, and turn the errors that a user can act on into one sentence and exit code 1."""
     from pydantic import ValidationError
 
-    from zenml_airflow.settings import SettingsError
+    from zenml_airflow.settings.project import SettingsError
     from zenml_pipelines.data.errors import DataError
 
     console = Console(stderr=True)

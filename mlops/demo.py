@@ -19,7 +19,7 @@ from mlops.interrupts import terminable
 from mlops.runtime import deploy_all
 
 if TYPE_CHECKING:
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 RUN_TIMEOUT_SECONDS = 1200.0
 TABLE_WIDTH = 140

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 PROJECT: Final = "zenml-on-airflow"
 _GIGABYTE: Final = 1 << 30
@@ -160,7 +160,7 @@ def connections(settings: Settings) -> _Said:
 
 def bundle(settings: Settings) -> _Said:
     """The DAG files have the manifests that they read, and these were deployed from this configuration."""
-    from zenml_airflow.manifest import ManifestError, manifest_path, read_manifest
+    from zenml_airflow.manifest.manifest import ManifestError, manifest_path, read_manifest
     from zenml_pipelines.registry import PIPELINES
 
     if not any(settings.dags_dir.glob("*.py")):

@@ -16,7 +16,7 @@ from zenml_pipelines.tracing.partitions import Stores, TraceError
 from zenml_pipelines.tracing.shadows import AffectedShadow, affected_shadows
 
 if TYPE_CHECKING:
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 
 class _ScoresImpact(BaseModel):

@@ -18,7 +18,7 @@ from mlops.sentences import sentences
 if TYPE_CHECKING:
     from governance.lineage import Node, Report
     from mlops.impact import Impact
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

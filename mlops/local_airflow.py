@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mlops.runtime import airflow_environment, stack_file
 
 if TYPE_CHECKING:
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 GIT_PROVIDER = "airflow.providers.git"
 

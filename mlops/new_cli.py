@@ -64,7 +64,7 @@ def new(
     with sentences():
         from mlops.scaffold.inspection import inspect
         from mlops.scaffold.project import ProjectError, UseCase, check_target, create
-        from zenml_airflow.settings import project_root
+        from zenml_airflow.settings.project import project_root
 
         if not _NAME.fullmatch(name):
             raise ProjectError(

@@ -14,7 +14,7 @@ from governance.policy.schema import load_policies
 from governance.policy.waivers import expired, load_waivers
 
 if TYPE_CHECKING:
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
     from zenml_pipelines.registry import PipelineSpec
 
 LOCK_FILE = "uv.lock"
@@ -82,7 +82,7 @@ def check_environment(settings: Settings, *, today: date | None = None) -> tuple
         cannot be parsed.
     """
     from mlops.runtime import apply_stack, stack_id
-    from zenml_airflow.active_stack import active_stack
+    from zenml_airflow.runtime.active_stack import active_stack
     from zenml_pipelines.registry import PIPELINES
 
     day = today or datetime.now(UTC).date()
@@ -127,7 +127,7 @@ def dag_subjects(settings: Settings) -> tuple[list[Subject], list[str]]:
 
 def deployment_facts(settings: Settings, pipeline: str) -> DeploymentFacts:
     """What a deployment of a pipeline would be made from: commit, image, dependency lock."""
-    from zenml_airflow.deploy import code_state
+    from zenml_airflow.deploy.deploy import code_state
 
     airflow = settings.airflow
     git = code_state(settings)
@@ -143,7 +143,7 @@ def deployment_facts(settings: Settings, pipeline: str) -> DeploymentFacts:
 
 
 def _defaults(settings: Settings) -> dict[str, Any]:
-    from zenml_airflow.deploy import task_defaults
+    from zenml_airflow.deploy.deploy import task_defaults
 
     return task_defaults(settings).model_dump(mode="json")
 

@@ -89,7 +89,7 @@ def open_report(
     For example: `mlops report open --no-browser`, `mlops report open --date 2026-01-05 --trend`
     """
     with sentences():
-        from zenml_airflow.settings import load_settings
+        from zenml_airflow.settings.project import load_settings
         from zenml_pipelines.monitoring.findings import DAY_PAGE, TREND_PAGE, page_path
 
         settings, store = load_settings(environment), _store(environment)
@@ -112,7 +112,7 @@ def open_report(
 
 
 def _store(environment: str) -> PartitionStore:
-    from zenml_airflow.settings import load_settings
+    from zenml_airflow.settings.project import load_settings
     from zenml_pipelines.partitions import PartitionStore
 
     settings = load_settings(environment)

@@ -14,7 +14,7 @@ from rich.console import Console
 from mlops.sentences import sentences
 
 if TYPE_CHECKING:
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 console = Console(soft_wrap=True)
 

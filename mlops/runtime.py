@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 from governance.audit.log import AUDIT_LOG_ENV
 from governance.hooks.monitoring_hook import METRICS_DIR_ENV, STATSD_ENV
-from zenml_airflow.preload import PRELOAD_ENV, know_installed_packages
-from zenml_airflow.settings import (
+from zenml_airflow.runtime.preload import PRELOAD_ENV, know_installed_packages
+from zenml_airflow.settings.project import (
     ENVIRONMENT_ENV,
     PROJECT_ROOT_ENV,
     STATE_DIR_ENV,
@@ -300,9 +300,9 @@ def deploy_all(settings: Settings, progress: Callable[[str], None], names: list[
     from governance.audit import Outcome, record
     from mlops.policies import decide, deployment_extra, judge_deployment
     from mlops.stack_changes import check_before_deployment
-    from zenml_airflow.active_stack import active_stack
-    from zenml_airflow.deploy import deploy_pipeline
-    from zenml_airflow.manifest import PolicyVerdict
+    from zenml_airflow.deploy.deploy import deploy_pipeline
+    from zenml_airflow.manifest.manifest import PolicyVerdict
+    from zenml_airflow.runtime.active_stack import active_stack
     from zenml_pipelines.registry import PIPELINES, get_pipeline
 
     specs = [get_pipeline(name) for name in names or PIPELINES]
@@ -362,9 +362,9 @@ def run_inline(settings: Settings, name: str, day: date | None, params: dict[str
     from zenml.utils import source_utils
 
     from mlops.policies import decide, judge_deployment
-    from zenml_airflow.active_stack import active_stack
     from zenml_airflow.context import cli_context, run_context
-    from zenml_airflow.records import context_tags, record_context
+    from zenml_airflow.runtime.active_stack import active_stack
+    from zenml_airflow.runtime.records import context_tags, record_context
     from zenml_pipelines.registry import get_pipeline
 
     spec = get_pipeline(name)

@@ -23,7 +23,7 @@ import psutil
 
 from mlops.local_airflow import import_pools, services_environment
 from mlops.runtime import HOST, airflow_environment, ensure_password, stack_file
-from zenml_airflow.settings import PORT_ENVS, Settings
+from zenml_airflow.settings.project import PORT_ENVS, Settings
 
 MARKER_ENV = "MLOPS_SERVICE"
 START_TIMEOUT_SECONDS = 300.0
@@ -221,8 +221,8 @@ def prepare(settings: Settings, progress: Callable[[str], None]) -> None:
         "import sys\n\n"
         "from airflow.configuration import conf\n"
         "from mlops.sqlite_locking import hold_transactions_together\n"
-        "from zenml_airflow.preload import preload_if_forking\n"
-        "from zenml_airflow.stopping import end_workers_with_scheduler\n\n"
+        "from zenml_airflow.runtime.preload import preload_if_forking\n"
+        "from zenml_airflow.runtime.stopping import end_workers_with_scheduler\n\n"
         "hold_transactions_together()\n"
         'executor = conf.get("core", "executor")\n'
         "preload_if_forking(sys.argv, executor=executor)\n"

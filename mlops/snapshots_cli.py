@@ -19,7 +19,7 @@ from mlops.sentences import sentences
 if TYPE_CHECKING:
     from zenml.models import PipelineSnapshotResponse
 
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 snapshots_app = typer.Typer(
     no_args_is_help=True,
@@ -83,7 +83,7 @@ def show(name: Name, as_json: AsJson = False, environment: Environment = "local"
     with sentences():
         settings = _enter(environment)
         snapshot = _find(settings, name)
-        from zenml_airflow.snapshots import facts_of
+        from zenml_airflow.deploy.snapshots import facts_of
 
         facts = facts_of(snapshot)
         if as_json:
@@ -106,7 +106,7 @@ def diff(before: Name, after: Name, as_json: AsJson = False, environment: Enviro
     with sentences():
         settings = _enter(environment)
         old, new = _find(settings, before), _find(settings, after)
-        from zenml_airflow.snapshots import differences, facts_of
+        from zenml_airflow.deploy.snapshots import differences, facts_of
 
         found = differences(facts_of(old), facts_of(new))
         if as_json:
@@ -160,7 +160,7 @@ def _enter(environment: str) -> Settings:
 def _rows(
     settings: Settings, pipeline: str | None, commit: str | None, state: State, limit: int
 ) -> list[dict[str, Any]]:
-    from zenml_airflow.snapshots import deployed_snapshots, deployment_of
+    from zenml_airflow.deploy.snapshots import deployed_snapshots, deployment_of
     from zenml_pipelines.registry import get_pipeline
 
     if pipeline is not None:
@@ -196,7 +196,7 @@ def _rows(
 
 def _deployed(settings: Settings) -> dict[str, str]:
     """Id of the snapshot that each manifest of the environment names, by pipeline."""
-    from zenml_airflow.manifest import read_manifest
+    from zenml_airflow.manifest.manifest import read_manifest
 
     found = {}
     for path in sorted(settings.manifests_dir.glob("*.json")):
@@ -207,7 +207,7 @@ def _deployed(settings: Settings) -> dict[str, str]:
 
 
 def _find(settings: Settings, name: str) -> PipelineSnapshotResponse:
-    from zenml_airflow.snapshots import SnapshotError, get_snapshot
+    from zenml_airflow.deploy.snapshots import SnapshotError, get_snapshot
 
     if name not in settings.pipelines:
         return get_snapshot(name)
@@ -220,7 +220,7 @@ def _find(settings: Settings, name: str) -> PipelineSnapshotResponse:
 
 
 def _name_of(snapshot_id: str | None) -> str:
-    from zenml_airflow.snapshots import get_snapshot
+    from zenml_airflow.deploy.snapshots import get_snapshot
 
     return repr(get_snapshot(snapshot_id).name) if snapshot_id else "none"
 

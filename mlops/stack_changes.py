@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from stacks.load import LoadedStack
     from stacks.plan import Change
     from stacks.problems import Problem
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 ACTION = "apply_stack"
 """Action of the audit log's entries about an apply."""

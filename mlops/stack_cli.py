@@ -18,7 +18,7 @@ from mlops.sentences import errors, sentences
 if TYPE_CHECKING:
     from stacks.load import LoadedStack
     from stacks.plan import Change
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 DIFFERENT = 3
 """Exit code of ``plan`` and ``diff`` that found something; 2 is the command line's own, for wrong usage."""
@@ -166,7 +166,7 @@ def export(
     from stacks.export import airflow_pools, airflow_variables, as_yaml
     from stacks.load import read_stack_file
     from stacks.schema import json_schema
-    from zenml_airflow.settings import load_settings
+    from zenml_airflow.settings.project import load_settings
 
     with sentences():
         if form is Form.SCHEMA:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from mlops.airflow_api import AirflowApi
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 Row = Mapping[str, Any]
 
@@ -70,9 +70,9 @@ def services(sources: Sources) -> Sequence[Row]:
 
 def environments(sources: Sources) -> Sequence[Row]:
     """What is deployed where, as the manifests in this checkout and state folder say."""
-    from zenml_airflow.manifest import ManifestError, manifest_path, read_manifest
-    from zenml_airflow.settings import environments as known
-    from zenml_airflow.settings import load_settings
+    from zenml_airflow.manifest.manifest import ManifestError, manifest_path, read_manifest
+    from zenml_airflow.settings.project import environments as known
+    from zenml_airflow.settings.project import load_settings
     from zenml_pipelines.registry import PIPELINES
 
     rows: list[Row] = []
@@ -143,7 +143,7 @@ def models(sources: Sources) -> Sequence[Row]:
 
 def partitions(sources: Sources) -> Sequence[Row]:
     """The last partition that was due, which is yesterday's while the schedule lasts."""
-    from zenml_airflow.run_dates import due_days
+    from zenml_airflow.run_date import due_days
 
     settings = sources.settings
     rows: list[Row] = []
@@ -173,7 +173,7 @@ def _partition(sources: Sources, pipeline: str, day: date) -> Row:
 
 def _run_of(sources: Sources, pipeline: str, day: date) -> str:
     """State of the day's run, in as far as Airflow can be asked."""
-    from zenml_airflow.manifest import pipeline_tag
+    from zenml_airflow.manifest.manifest import pipeline_tag
 
     try:
         api = sources.airflow()

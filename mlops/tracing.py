@@ -18,7 +18,7 @@ from zenml_pipelines.tracing.partitions import Stores, TraceError
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
 
-    from zenml_airflow.settings import Settings
+    from zenml_airflow.settings.project import Settings
 
 _VERSION = re.compile(r"^(?:(?P<model>.+)/)?(?P<number>[1-9]\d*)$")
 _PREDICTION = re.compile(r"^(?P<where>.+)/(?P<id>\d+)$")

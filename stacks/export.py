@@ -40,7 +40,7 @@ def bundle_list(bundle: LocalBundle | GitBundle, dags_dir: str) -> str:
     """
     kwargs: dict[str, Any]
     if isinstance(bundle, GitBundle):
-        classpath = "zenml_airflow.git_bundle.CheckedGitDagBundle"
+        classpath = "zenml_airflow.bundles.git.CheckedGitDagBundle"
         kwargs = {
             "tracking_ref": bundle.tracking_ref,
             "subdir": bundle.subdir,

@@ -12,7 +12,7 @@ import pytest
 from labs import times, warm
 from xdist.scheduler import LoadScopeScheduling
 
-from zenml_airflow.preload import collect_rarely, know_installed_packages
+from zenml_airflow.runtime.preload import collect_rarely, know_installed_packages
 
 collect_rarely()
 

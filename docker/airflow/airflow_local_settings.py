@@ -4,6 +4,6 @@ import sys
 
 from airflow.configuration import conf
 
-from zenml_airflow.preload import preload_if_forking
+from zenml_airflow.runtime.preload import preload_if_forking
 
 preload_if_forking(sys.argv, executor=conf.get("core", "executor"))

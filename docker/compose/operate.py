@@ -13,8 +13,8 @@ CONTEXT = "_AIRFLOW_PROCESS_CONTEXT"
 def main() -> None:
     """Become the command that the arguments name."""
     os.environ[CONTEXT] = "server"
-    from zenml_airflow.hooks import ZenMLHook
-    from zenml_airflow.settings import load_settings
+    from zenml_airflow.hooks.zenml import ZenMLHook
+    from zenml_airflow.settings.project import load_settings
 
     connection = load_settings(os.environ["MLOPS_ENV"]).airflow.connection
     os.environ.update(ZenMLHook(connection).get_environment())

@@ -126,7 +126,7 @@ def configuration_page() -> str:
 
 def manifest_page() -> str:
     """The fields of a manifest."""
-    from zenml_airflow import manifest
+    from zenml_airflow.manifest import manifest
 
     return _page(
         [

@@ -78,7 +78,7 @@ def assess(*, model: str, version: int, stage: str, environment: str, comparison
 
     Returns:
         ``champion``, ``verdict``, ``reason``, ``numbers``, ``refusals``, ``asks_approval``; see
-        ``zenml_airflow.promotion_desk``.
+        ``zenml_airflow.promotion.service``.
 
     Raises:
         PromotionRefusedError: If the run compared nothing, or another version.

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from mlops.airflow_login import AirflowApiError, airflow_url, login
 from mlops.backfill import BackfillRangeError, DayRange, checked_range
 from mlops.cli import app
-from zenml_airflow.settings import load_settings
+from zenml_airflow.settings.project import load_settings
 
 TODAY = date(2026, 2, 1)
 

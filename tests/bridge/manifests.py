@@ -1,7 +1,15 @@
 """Manifests for tests."""
 
-from zenml_airflow.enums import Launcher
-from zenml_airflow.manifest import SCHEMA_VERSION, CodeRef, Manifest, PolicyVerdict, Resources, StackRef, StepSpec
+from zenml_airflow.contracts.enums import Launcher
+from zenml_airflow.manifest.manifest import (
+    SCHEMA_VERSION,
+    CodeRef,
+    Manifest,
+    PolicyVerdict,
+    Resources,
+    StackRef,
+    StepSpec,
+)
 
 
 def step(name, *upstream, retries=2, **changes):

@@ -16,10 +16,10 @@ settings = enter("local")
 from zenml.client import Client  # noqa: E402
 from zenml.utils import source_utils  # noqa: E402
 
-from zenml_airflow.active_stack import active_stack  # noqa: E402
 from zenml_airflow.context import cli_context  # noqa: E402
-from zenml_airflow.deploy import deploy_pipeline  # noqa: E402
-from zenml_airflow.runner import StepsRequest, run_steps  # noqa: E402
+from zenml_airflow.deploy.deploy import deploy_pipeline  # noqa: E402
+from zenml_airflow.runtime.active_stack import active_stack  # noqa: E402
+from zenml_airflow.runtime.runner import StepsRequest, run_steps  # noqa: E402
 
 source_utils.set_custom_source_root(str(settings.project_root))
 sys.path.insert(0, str(settings.project_root))

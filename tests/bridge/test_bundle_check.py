@@ -2,7 +2,7 @@
 
 import pytest
 
-from zenml_airflow.bundle_check import WHOLE, check_folder
+from zenml_airflow.bundles.check import WHOLE, check_folder
 
 pytestmark = pytest.mark.airflow
 

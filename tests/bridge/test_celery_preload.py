@@ -18,7 +18,7 @@ BROKER = "redis://127.0.0.1:6379/7"
 LOCAL_SETTINGS = """
 import json, os, sys, threading
 from airflow.configuration import conf
-from zenml_airflow.preload import preload_if_forking
+from zenml_airflow.runtime.preload import preload_if_forking
 
 done = preload_if_forking(sys.argv, executor=conf.get("core", "executor"))
 with open(os.environ["PRELOAD_REPORT"], "a") as report:

@@ -10,7 +10,7 @@ import pytest
 from zenml.artifact_stores import LocalArtifactStore, LocalArtifactStoreConfig
 from zenml.enums import StackComponentType
 
-from zenml_airflow.code_archive import CodeArchiveError, build_archive, fetch_code, upload_archive
+from zenml_airflow.runtime.code_archive import CodeArchiveError, build_archive, fetch_code, upload_archive
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ from pathlib import Path
 sys.path.insert(0, {str(project)!r})
 import wing.part
 found = [wing.part.VERSION]
-from zenml_airflow.code_archive import activate_code
+from zenml_airflow.runtime.code_archive import activate_code
 first, second = map(Path, {folders!r})
 for folder in (first, second, first, first):
     activate_code(folder)

@@ -11,12 +11,12 @@ import pytest
 from labs import warm
 from moto.server import ThreadedMotoServer
 
-from zenml_airflow.docker import ZenMLDockerOperator
-from zenml_airflow.enums import Granularity, Launcher
-from zenml_airflow.kubernetes import ZenMLKubernetesOperator
-from zenml_airflow.launchers import DockerOptions, KubernetesOptions
-from zenml_airflow.manifest import read_manifest
-from zenml_airflow.plan import plan_tasks
+from zenml_airflow.contracts.enums import Granularity, Launcher
+from zenml_airflow.manifest.launchers import DockerOptions, KubernetesOptions
+from zenml_airflow.manifest.manifest import read_manifest
+from zenml_airflow.manifest.plan import plan_tasks
+from zenml_airflow.operators.docker import ZenMLDockerOperator
+from zenml_airflow.operators.kubernetes import ZenMLKubernetesOperator
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -48,7 +48,7 @@ variables: [LAB_KEY, LAB_SECRET]
 secrets:
   objects: {key: "env://LAB_KEY", secret: "env://LAB_SECRET"}
 flavors:
-  orchestrator: [zenml_airflow.flavor.ManifestAirflowOrchestratorFlavor]
+  orchestrator: [zenml_airflow.deploy.flavor.ManifestAirflowOrchestratorFlavor]
 components:
   orchestrator:
     airflow: {flavor: zenml_airflow, config: {local: false}}

@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "conformance"))
 from lab import HERE, Lab
 
 from zenml_airflow.context import CONTEXT_ENV, cli_context
-from zenml_airflow.entrypoint import REQUEST_ENV, STOPPED_EXIT_CODE
-from zenml_airflow.runner import StepsRequest
+from zenml_airflow.runtime.entrypoint import REQUEST_ENV, STOPPED_EXIT_CODE
+from zenml_airflow.runtime.runner import StepsRequest
 
-ENTRYPOINT = ["-m", "zenml_airflow.entrypoint"]
+ENTRYPOINT = ["-m", "zenml_airflow.runtime.entrypoint"]
 ALL_STEPS = ("extract", "transform", "side", "check", "load")
 
 
@@ -156,7 +156,7 @@ def test_a_termination_is_recorded_as_stopped(lab):
 STOPPING = """
 import sys
 from uuid import UUID
-from zenml_airflow.records import mark_stopping
+from zenml_airflow.runtime.records import mark_stopping
 mark_stopping(UUID(sys.argv[1]), ["extract"], "the operator cleared the task")
 """
 

@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from zenml_airflow.deploy import git_state, snapshot_name
-from zenml_airflow.manifest import CodeRef
+from zenml_airflow.deploy.deploy import git_state, snapshot_name
+from zenml_airflow.manifest.manifest import CodeRef
 
 GENERATED = "dags/manifests"
 COMMIT, DIGEST = "a1b2c3d4e5f60718" + "0" * 24, "f" * 64

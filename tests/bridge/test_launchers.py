@@ -2,8 +2,8 @@
 
 import pytest
 
-from zenml_airflow.enums import Launcher
-from zenml_airflow.launchers import LauncherError, parse_options
+from zenml_airflow.contracts.enums import Launcher
+from zenml_airflow.manifest.launchers import LauncherError, parse_options
 
 BY_DIGEST = "registry.example/steps@sha256:" + "0" * 64
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from manifests import manifest, step
 from pydantic import ValidationError
 
-from zenml_airflow.manifest import ManifestError, manifest_path, read_manifest, write_manifest
+from zenml_airflow.manifest.manifest import ManifestError, manifest_path, read_manifest, write_manifest
 
 
 def test_what_is_written_is_read(tmp_path):

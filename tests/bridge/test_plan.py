@@ -3,9 +3,9 @@
 import pytest
 from manifests import manifest, step
 
-from zenml_airflow.enums import Granularity, Launcher
-from zenml_airflow.manifest import Resources
-from zenml_airflow.plan import PlanError, memory_bytes, plan_tasks, select_steps
+from zenml_airflow.contracts.enums import Granularity, Launcher
+from zenml_airflow.manifest.manifest import Resources
+from zenml_airflow.manifest.plan import PlanError, memory_bytes, plan_tasks, select_steps
 
 BIG = Resources(memory="16GB")
 

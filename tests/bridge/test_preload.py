@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from zenml_airflow.preload import MODULES, may_preload
+from zenml_airflow.runtime.preload import MODULES, may_preload
 
 pytestmark = pytest.mark.airflow
 
@@ -17,10 +17,10 @@ import airflow
 OURS = ("zenml_pipelines", "governance", "stacks")
 # The cluster policies, which Airflow itself loads in every process; steps run those of their own version.
 own = {n for n in sys.modules if n.split(".")[0] == "governance"}
-from zenml_airflow.preload import preload_if_forking
+from zenml_airflow.runtime.preload import preload_if_forking
 before, variables = set(os.listdir("/proc/self/fd")), dict(os.environ)
 done = preload_if_forking(["airflow", "scheduler"], executor="LocalExecutor")
-from zenml_airflow.preload import MODULES
+from zenml_airflow.runtime.preload import MODULES
 from zenml.config.global_config import GlobalConfiguration
 from zenml.environment import Environment
 
@@ -32,7 +32,7 @@ def kind(descriptor):
 
 print(json.dumps({
     "done": done,
-    "rehearsed": "zenml_airflow.rehearsal" in sys.modules and GlobalConfiguration.get_instance() is None,
+    "rehearsed": "zenml_airflow.runtime.rehearsal" in sys.modules and GlobalConfiguration.get_instance() is None,
     "environment": sorted(
         name for name, _ in os.environ.items() ^ variables.items() if name.startswith(("ZENML_", "DISABLE_"))
     ),
@@ -105,7 +105,7 @@ NUMBERS = """
 import json, sys
 import airflow.jobs.scheduler_job_runner
 if sys.argv[1] == "apart":
-    from zenml_airflow.preload import import_apart_from_airflow
+    from zenml_airflow.runtime.preload import import_apart_from_airflow
     import_apart_from_airflow()
 from zenml.models import ModelVersionFilter
 (found,) = [f for f in ModelVersionFilter(number=1).list_of_filters if f.column == "number"]
@@ -128,7 +128,7 @@ def test_a_version_is_found_by_number_in_a_task_that_the_scheduler_forked(how, v
 
 LAZILY = """
 import json, sys
-from zenml_airflow.preload import activate_integrations_when_needed
+from zenml_airflow.runtime.preload import activate_integrations_when_needed
 activate_integrations_when_needed()
 from zenml.materializers.materializer_registry import materializer_registry
 import zenml.orchestrators.step_runner
@@ -153,7 +153,7 @@ def test_integrations_are_activated_when_a_materializer_is_looked_up_by_type():
 
 COUNT = """
 import gc, sys
-from zenml_airflow.preload import collect_rarely
+from zenml_airflow.runtime.preload import collect_rarely
 if sys.argv[1:]:
     collect_rarely()
 before = sum(generation["collections"] for generation in gc.get_stats())

@@ -7,8 +7,8 @@ from zenml import pipeline, step
 from zenml.client import Client
 
 from zenml_airflow.context import cli_context
-from zenml_airflow.reconcile import AirflowState, reconcile
-from zenml_airflow.records import RunHistory, create_run, latest_steps, skip_step
+from zenml_airflow.runtime.reconcile import AirflowState, reconcile
+from zenml_airflow.runtime.records import RunHistory, create_run, latest_steps, skip_step
 
 
 @step

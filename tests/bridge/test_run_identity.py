@@ -7,7 +7,7 @@ from zenml import pipeline, step
 from zenml.client import Client
 
 from zenml_airflow.context import cli_context
-from zenml_airflow.records import RunHistory, RunKey, create_run
+from zenml_airflow.runtime.records import RunHistory, RunKey, create_run
 
 
 @step

@@ -9,11 +9,11 @@ import time
 import psutil
 import pytest
 
-from zenml_airflow.stopping import end_workers_with_scheduler
+from zenml_airflow.runtime.stopping import end_workers_with_scheduler
 
 SCHEDULER = """
 import os, signal, sys, time
-from zenml_airflow.stopping import end_workers_with_scheduler
+from zenml_airflow.runtime.stopping import end_workers_with_scheduler
 if sys.argv[1] == "asked":
     assert end_workers_with_scheduler(["airflow", "scheduler"], executor="LocalExecutor")
 if sys.argv[2] == "handling":

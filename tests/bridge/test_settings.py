@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from zenml_airflow.settings import SettingsError, load_settings
+from zenml_airflow.settings.project import SettingsError, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 

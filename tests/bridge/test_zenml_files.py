@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from zenml_airflow.zenml_files import YAML_UTILS
+from zenml_airflow.runtime.zenml_files import YAML_UTILS
 
 yaml_utils = importlib.import_module(YAML_UTILS)
 PLAY = Path(__file__).parent / "play_zenml_files.py"

@@ -98,7 +98,7 @@ class PromotionLab:
         """Speak to Airflow's API."""
         from mlops.airflow_api import AirflowApi
         from mlops.runtime import admin_password
-        from zenml_airflow.settings import load_settings
+        from zenml_airflow.settings.project import load_settings
 
         for name, value in self.checkout.environment.items():
             if name.startswith("MLOPS_"):

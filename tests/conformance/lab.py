@@ -36,8 +36,8 @@ DEPLOY = """
 import sys
 from mlops.runtime import enter, apply_stack, stack_id
 settings = enter("local")
-from zenml_airflow.active_stack import active_stack
-from zenml_airflow.deploy import deploy_pipeline
+from zenml_airflow.runtime.active_stack import active_stack
+from zenml_airflow.deploy.deploy import deploy_pipeline
 from zenml.utils import source_utils
 source_utils.set_custom_source_root(str(settings.project_root))
 sys.path.append(str(settings.project_root))
@@ -168,7 +168,7 @@ class Lab:
 
     def connect(self):
         from mlops.airflow_api import AirflowApi
-        from zenml_airflow.settings import load_settings
+        from zenml_airflow.settings.project import load_settings
 
         for name, value in self.environment.items():
             if name.startswith("MLOPS_"):

@@ -51,8 +51,8 @@ def manifests(tmp_path_factory):
     sys.path.insert(0, str(ROOT / "tests" / "bridge"))
     from manifests import manifest
 
-    from zenml_airflow.manifest import write_manifest
-    from zenml_airflow.settings import load_settings
+    from zenml_airflow.manifest.manifest import write_manifest
+    from zenml_airflow.settings.project import load_settings
 
     state = tmp_path_factory.mktemp("state")
     for pipeline in ("training", "batch_inference", "champion_challenger", "monitoring"):
@@ -136,7 +136,7 @@ def test_steps_become_tasks_with_their_own_limits(manifests):
 def test_assets_do_not_wait_for_a_step_aside(manifests, tmp_path):
     from manifests import manifest, step
 
-    from zenml_airflow.manifest import write_manifest
+    from zenml_airflow.manifest.manifest import write_manifest
 
     shutil.copytree(manifests, tmp_path / "state")
     steps = (step("load"), step("publish", "load"), step("watch", "publish", aside=True))

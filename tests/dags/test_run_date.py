@@ -14,9 +14,9 @@ from airflow.sdk.api.datamodels._generated import (
 from airflow.timetables.base import TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-from zenml_airflow.operators import RunDateError, context_from_airflow
-from zenml_airflow.sensors import FileTrigger
-from zenml_airflow.settings import load_settings
+from zenml_airflow.operators.local import RunDateError, context_from_airflow
+from zenml_airflow.sensors.partition import FileTrigger
+from zenml_airflow.settings.project import load_settings
 
 
 def dag_run(logical, start=None, end=None, *, run_after=None, events=()):

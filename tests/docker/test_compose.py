@@ -111,7 +111,7 @@ def test_the_example_environment_is_complete():
 
 
 def test_the_environment_of_the_compose_file_loads():
-    code = "from zenml_airflow.settings import load_settings as l; print(l('compose').airflow.connection)"
+    code = "from zenml_airflow.settings.project import load_settings as l; print(l('compose').airflow.connection)"
     environment = {**os.environ, "MLOPS_PROJECT_ROOT": str(ROOT)}
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True

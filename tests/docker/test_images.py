@@ -123,7 +123,7 @@ def test_a_group_of_the_lock_holds_what_its_image_needs_and_not_more(group):
     assert needed <= names
     assert not names & refused
     dockerfile = ROOT / "docker" / group.removeprefix("image-") / "Dockerfile"
-    assert f"uv sync --frozen --no-install-project --only-group {group}" in dockerfile.read_text()
+    assert f"uv sync --frozen --no-install-workspace --only-group {group}" in dockerfile.read_text()
 
 
 @pytest.mark.parametrize("name", ["docker/uv-requirements", "docker/zenml-server/requirements"])

@@ -6,7 +6,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from zenml_airflow.launchers import KubernetesOptions
+from zenml_airflow.manifest.launchers import KubernetesOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docker" / "kubernetes"

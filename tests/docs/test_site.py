@@ -14,7 +14,7 @@ from typer.main import get_command
 from governance.policy.rules import rules
 from governance.policy.schema import load_policies
 from mlops.cli import app
-from zenml_airflow.manifest import Manifest, StepSpec
+from zenml_airflow.manifest.manifest import Manifest, StepSpec
 from zenml_pipelines.config import BatchInferenceConfig, MonitoringConfig, TrainingConfig
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,7 +15,7 @@ from governance.audit.entries import Event
 from mlops import doctor
 from mlops.cli import app
 from mlops.doctor import Level, examine
-from zenml_airflow.settings import Settings, load_settings
+from zenml_airflow.settings.project import Settings, load_settings
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from checkout import DAYS, REAL_DATA
 from mlops.airflow_api import AirflowApi
 from mlops.runtime import password_file
 from mlops.services import logs_dir
-from zenml_airflow.settings import load_settings
+from zenml_airflow.settings.project import load_settings
 from zenml_pipelines.partitions import PartitionStore, read_predictions, read_quarantine
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1800)]
@@ -366,7 +366,7 @@ def test_a_plain_submission_to_airflows_stack_is_refused_and_leaves_no_run(main_
     code = """
 import json
 from mlops.runtime import enter, stack_id
-from zenml_airflow.active_stack import active_stack
+from zenml_airflow.runtime.active_stack import active_stack
 settings = enter("local")
 from zenml.utils import source_utils
 source_utils.set_custom_source_root(str(settings.project_root))

@@ -17,7 +17,7 @@ from platform_lab import wait as wait_for
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 COMPONENTS = ("api-server", "scheduler", "dag-processor")
-CHECKED = "zenml_airflow.git_bundle.CheckedGitDagBundle"
+CHECKED = "zenml_airflow.bundles.git.CheckedGitDagBundle"
 STOCK = "airflow.providers.git.bundles.git.GitDagBundle"
 ENDED = {"success", "failed"}
 
@@ -27,8 +27,8 @@ from mlops.runtime import enter, apply_stack, stack_id
 settings = enter("local")
 from zenml.client import Client
 from zenml.utils import source_utils
-from zenml_airflow.active_stack import active_stack
-from zenml_airflow.deploy import deploy_pipeline
+from zenml_airflow.runtime.active_stack import active_stack
+from zenml_airflow.deploy.deploy import deploy_pipeline
 source_utils.set_custom_source_root(str(settings.project_root))
 sys.path.append(str(settings.project_root))
 from probe.pipeline import probe
@@ -180,7 +180,7 @@ class GitOpsLab:
 
     def connect(self):
         from mlops.airflow_api import AirflowApi
-        from zenml_airflow.settings import load_settings
+        from zenml_airflow.settings.project import load_settings
 
         os.environ.update({k: v for k, v in self.environment.items() if k.startswith("MLOPS_")})
         self.api = AirflowApi(load_settings("local"))

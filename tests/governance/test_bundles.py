@@ -39,9 +39,9 @@ from governance.promotion import (
 from governance.promotion.origins import origin_of
 from governance.promotion.overview import imports, version_rows
 from governance.steps.gates import quality_gate
-from zenml_airflow.candidates import CandidateCondition
-from zenml_airflow.conditions import Outcome, judge
-from zenml_airflow.zenml_api import read_local
+from zenml_airflow.client.api import read_local
+from zenml_airflow.client.candidates import CandidateCondition
+from zenml_airflow.client.conditions import Outcome, judge
 
 pytestmark = [pytest.mark.trained, pytest.mark.timeout(1800)]
 WHY = "Because the test asks for it."

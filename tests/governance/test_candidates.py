@@ -13,12 +13,12 @@ from zenml.enums import ArtifactType
 from governance.promotion import approvals, archive, decide, promote
 from governance.promotion.desk import COMPARISON_METADATA
 from governance.steps.gates import GATES_METADATA
-from zenml_airflow import candidates
-from zenml_airflow.candidate_sensor import CandidateTrigger
-from zenml_airflow.candidates import CandidateCondition, StandingCondition
-from zenml_airflow.conditions import ConditionError, Entity, Outcome, judge
-from zenml_airflow.promotion_settings import ComparisonVerdict
-from zenml_airflow.zenml_api import read_local
+from zenml_airflow.client import candidates
+from zenml_airflow.client.api import read_local
+from zenml_airflow.client.candidates import CandidateCondition, StandingCondition
+from zenml_airflow.client.conditions import ConditionError, Entity, Outcome, judge
+from zenml_airflow.sensors.candidate import CandidateTrigger
+from zenml_airflow.settings.promotion import ComparisonVerdict
 from zenml_pipelines.comparison import COMPARISON_METADATA as RECORDED
 from zenml_pipelines.comparison import Verdict as PipelineVerdict
 
@@ -168,7 +168,7 @@ def test_a_thousand_waiting_triggers_ask_zenml_once(monkeypatch):
         asked.append(query)
         return read_local(query)
 
-    monkeypatch.setattr("zenml_airflow.zenml_api.read_local", read)
+    monkeypatch.setattr("zenml_airflow.client.api.read_local", read)
     condition = CandidateCondition(model="crowded", stage="production")
     make_versions("crowded", False)
 

@@ -164,6 +164,7 @@ def _first(kind):
 
     Raises:
         TimeoutError: If it does not come to listen.
+        FileNotFoundError: If it has failed.
     """
     folder = begin(kind)
     deadline = time.monotonic() + 300
@@ -206,7 +207,10 @@ def begin(kind):
 
 
 def _serve(kind, run, made, folder):
-    """Import, listen, and fork for each that asks; ends with the process of the run."""
+    """Import, listen, and fork for each that asks; ends with the process of the run.
+
+    Its folder gets its name also where it fails, without the socket.
+    """
     ended = os.pidfd_open(int(run))
     root = Path(__file__).resolve().parents[2]
     sys.path[0] = str(root)
@@ -251,7 +255,7 @@ def _serve(kind, run, made, folder):
 
 def _import_libraries():
     """Import what is to be shared, as a local run of the project would find it."""
-    preload = importlib.import_module("zenml_airflow.preload")
+    preload = importlib.import_module("zenml_airflow.runtime.preload")
     settings = {
         **preload.NO_THREADS,
         "ZENML_ANALYTICS_OPT_IN": "false",
@@ -346,4 +350,9 @@ def _main(words):
 
 
 if __name__ == "__main__":
-    _serve(*sys.argv[1:])
+    try:
+        _serve(*sys.argv[1:])
+    finally:
+        *_, made, folder = sys.argv
+        with contextlib.suppress(OSError):
+            Path(made).rename(folder)

@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bridge"))
 
 from manifests import manifest
 
-from zenml_airflow.manifest import write_manifest
-from zenml_airflow.settings import load_settings
+from zenml_airflow.manifest.manifest import write_manifest
+from zenml_airflow.settings.project import load_settings
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ from manifests import manifest, step
 from recorder import recording
 
 from zenml_airflow.context import CONTEXT_ENV, RunContext
-from zenml_airflow.docker import marked_result
-from zenml_airflow.entrypoint import REQUEST_ENV, RESULT_MARK
-from zenml_airflow.launchers import LauncherError
-from zenml_airflow.manifest import Resources, write_manifest
-from zenml_airflow.runner import StepsRequest
+from zenml_airflow.manifest.launchers import LauncherError
+from zenml_airflow.manifest.manifest import Resources, write_manifest
+from zenml_airflow.operators.docker import marked_result
+from zenml_airflow.runtime.entrypoint import REQUEST_ENV, RESULT_MARK
+from zenml_airflow.runtime.runner import StepsRequest
 
 pytestmark = [pytest.mark.airflow]
 
@@ -47,7 +47,7 @@ def test_the_container_is_locked_down_and_limited(asked_for):
     for body in (load, report):
         assert body["Image"] == IMAGE
         assert body["User"] == "1000:1000"
-        assert body["Cmd"][:3] == ["python", "-m", "zenml_airflow.entrypoint"]
+        assert body["Cmd"][:3] == ["python", "-m", "zenml_airflow.runtime.entrypoint"]
         host = body["HostConfig"]
         assert host["ReadonlyRootfs"] is True
         assert host["CapDrop"] == ["ALL"]

@@ -14,12 +14,12 @@ from manifests import step
 from recorder import recording
 
 from zenml_airflow.context import CONTEXT_ENV, RunContext
-from zenml_airflow.entrypoint import REQUEST_ENV
-from zenml_airflow.enums import Launcher
-from zenml_airflow.launchers import LauncherError
-from zenml_airflow.manifest import Resources
-from zenml_airflow.runner import StepsRequest
-from zenml_airflow.settings import load_settings
+from zenml_airflow.contracts.enums import Launcher
+from zenml_airflow.manifest.launchers import LauncherError
+from zenml_airflow.manifest.manifest import Resources
+from zenml_airflow.runtime.entrypoint import REQUEST_ENV
+from zenml_airflow.runtime.runner import StepsRequest
+from zenml_airflow.settings.project import load_settings
 
 pytestmark = [pytest.mark.airflow]
 
@@ -110,7 +110,7 @@ def test_the_pods_say_what_the_options_and_the_steps_say(asked_for):
     assert (request.steps, request.placed) == (("load",), ("load", "train"))
     context = RunContext.model_validate_json(told[CONTEXT_ENV])
     assert context.partition_date.isoformat() == "2026-01-05"
-    assert load["command"][:3] == ["python", "-m", "zenml_airflow.entrypoint"]
+    assert load["command"][:3] == ["python", "-m", "zenml_airflow.runtime.entrypoint"]
     assert not [name for name in told if "KEY" in name or "TOKEN" in name or "PASSWORD" in name]
 
 

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import pytest
 
 from mlops.airflow_api import AirflowApi, AirflowApiError
-from zenml_airflow.settings import load_settings
+from zenml_airflow.settings.project import load_settings
 
 
 class Forgetful(BaseHTTPRequestHandler):

@@ -14,7 +14,7 @@ import pandas as pd
 from pipeline_workspace import Workspace
 
 from mlops.tracing import stores_of
-from zenml_airflow.settings import Settings, load_settings
+from zenml_airflow.settings.project import Settings, load_settings
 from zenml_pipelines.splitting import in_scope
 from zenml_pipelines.tracing.partitions import Stores
 

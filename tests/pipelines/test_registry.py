@@ -35,7 +35,7 @@ def test_pipeline_compiles_to_a_snapshot_without_a_run(name):
 
 @pytest.mark.parametrize("enabled", [False, True])
 def test_a_shadow_is_a_step_aside_where_it_is_enabled_and_no_step_where_it_is_not(enabled):
-    from zenml_airflow.flavor import step_options
+    from zenml_airflow.deploy.flavor import step_options
 
     found = settings()
     assert found["pipelines"]["batch_inference"]["shadow"] == {"enabled": False, "version": None}

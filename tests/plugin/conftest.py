@@ -57,7 +57,7 @@ def configured(tmp_path, monkeypatch):
 @pytest.fixture
 def airflow(api, configured):
     """Airflow's database, empty, and the page's own memory with it."""
-    from zenml_airflow.models_page import registry
+    from zenml_airflow.models_page.page import registry
 
     registry.cache_clear()
     yield AirflowLab()

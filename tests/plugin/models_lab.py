@@ -14,7 +14,7 @@ from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunType
 from sqlalchemy import delete, insert
 
-from zenml_airflow.manifest import pipeline_tag
+from zenml_airflow.manifest.manifest import pipeline_tag
 
 MODEL = "plugin_lab_model"
 BUNDLE, SCORING, PROMOTION, OTHER = "lab", "lab_scoring", "lab_promotion", "lab_other"
@@ -100,7 +100,7 @@ def describe(model, number, stage=None, **metadata):
     from zenml.models import RunMetadataResource
 
     client = Client()
-    # By name: once Airflow is imported, ZenML may take a number for a moment, see `zenml_airflow.preload`.
+    # By name: once Airflow is imported, ZenML may take a number for a moment, see `zenml_airflow.runtime.preload`.
     version = client.get_model_version(model, str(number))
     if metadata:
         client.create_run_metadata(

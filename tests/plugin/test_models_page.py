@@ -12,7 +12,7 @@ from airflow.sdk.timezone import utcnow
 from models_lab import MODEL, OTHER, PIPELINE, PROMOTION, SCORING, describe, gates
 
 from benchmarks.models_page import insert_versions
-from zenml_airflow.latest import Latest
+from zenml_airflow.client.cached import Latest
 
 pytestmark = pytest.mark.airflow
 
@@ -212,7 +212,7 @@ def test_without_zenml_it_says_so_and_shows_what_airflow_knows(
 def test_a_zenml_that_takes_its_time_is_not_waited_for(
     api, airflow, login, yesterday, configured, monkeypatch, registered
 ):
-    from zenml_airflow import models_page
+    from zenml_airflow.models_page.page import page as models_page
 
     go = threading.Event()
 
@@ -259,7 +259,7 @@ def test_airflow_lists_the_plugin_and_other_components_do_not_build_the_page():
         "from airflow import plugins_manager\n"
         "plugins_manager.ensure_plugins_loaded()\n"
         "names = [plugin.name for plugin in plugins_manager._get_plugins()[0]]\n"
-        "heavy = [one for one in ('zenml', 'pandas', 'zenml_airflow.models_page') if one in sys.modules]\n"
+        "heavy = [one for one in ('zenml', 'pandas', 'zenml_airflow.models_page.page') if one in sys.modules]\n"
         "apps, _ = plugins_manager.get_fastapi_plugins()\n"
         "built = [name for name in ('zenml', 'pandas', 'sklearn', 'mlflow') if name in sys.modules]\n"
         "print(json.dumps([names, heavy, [app['url_prefix'] for app in apps], built]))\n"

@@ -9,13 +9,13 @@ import pytest
 from models_lab import describe, gates
 
 from benchmarks.models_page import insert_versions
-from zenml_airflow.latest import Latest
-from zenml_airflow.models_registry import read_registry
-from zenml_airflow.models_runs import DayState
-from zenml_airflow.questions import Question
-from zenml_airflow.run_dates import due_days
-from zenml_airflow.settings import ScheduleSettings, SettingsError, load_settings
-from zenml_airflow.zenml_api import read_local
+from zenml_airflow.client.api import read_local
+from zenml_airflow.client.cached import Latest
+from zenml_airflow.client.registry import read_registry
+from zenml_airflow.models_page.runs import DayState
+from zenml_airflow.promotion.subject import Question
+from zenml_airflow.run_date import due_days
+from zenml_airflow.settings.project import ScheduleSettings, SettingsError, load_settings
 
 UTC_ZONE = ZoneInfo("UTC")
 

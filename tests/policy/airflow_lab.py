@@ -35,7 +35,7 @@ GOOD_ARGUMENTS = (
 GOOD_TASK = "EmptyOperator(task_id='nothing', execution_timeout=timedelta(minutes=1))"
 BASH_TASK = (
     "BashOperator(task_id='around', execution_timeout=timedelta(minutes=1),"
-    " bash_command='python -m zenml_airflow.entrypoint --code-cache /tmp/x')"
+    " bash_command='python -m zenml_airflow.runtime.entrypoint --code-cache /tmp/x')"
 )
 
 SENSOR_TASK = "FileSensor(task_id='there', filepath='/', timeout=60, poke_interval=1, mode='reschedule')"

@@ -72,7 +72,7 @@ DAG = DagFacts(
 TASK = TaskFacts(
     dag="nightly",
     name="scoring.load",
-    operator="zenml_airflow.operators.ZenMLInProcessOperator",
+    operator="zenml_airflow.operators.local.ZenMLInProcessOperator",
     limit_seconds=600,
 )
 VERSION = ModelVersionFacts(
@@ -164,7 +164,7 @@ BROKEN = [
         "BashOperator",
     ),
     ("task-operator", but(TASK, pool="fast_lane"), "pool 'fast_lane'"),
-    ("task-operator", but(TASK, text="python -m zenml_airflow.entrypoint"), "itself"),
+    ("task-operator", but(TASK, text="python -m zenml_airflow.runtime.entrypoint"), "itself"),
     ("task-limit", but(TASK, limit_seconds=None), "no execution_timeout"),
     ("model-gates", but(VERSION, gates={"skill": True, "calibration": False}), "['calibration'] failed"),
     ("model-gates", but(VERSION, gates={}), "no gate results"),

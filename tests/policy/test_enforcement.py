@@ -12,8 +12,8 @@ from labs import warm
 from governance import guard
 from governance.policy.facts import ENVIRONMENT_LABEL
 from governance.policy.schema import load_policies
-from zenml_airflow.guards import TaskStart, ask_guards
-from zenml_airflow.manifest import ManifestError, PolicyVerdict, read_manifest, write_manifest
+from zenml_airflow.manifest.manifest import ManifestError, PolicyVerdict, read_manifest, write_manifest
+from zenml_airflow.operators.guards import TaskStart, ask_guards
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -115,7 +115,7 @@ def test_the_bridge_lets_a_good_deployment_run():
 def test_a_refused_task_fails_without_a_retry():
     from airflow.sdk.exceptions import AirflowFailException
 
-    from zenml_airflow.operators import ZenMLInProcessOperator
+    from zenml_airflow.operators.local import ZenMLInProcessOperator
 
     operator = ZenMLInProcessOperator(
         task_id="load",

@@ -24,8 +24,8 @@ DEPLOY = """
 import sys
 from mlops.runtime import enter, apply_stack, stack_id
 settings = enter("local")
-from zenml_airflow.active_stack import active_stack
-from zenml_airflow.deploy import deploy_pipeline
+from zenml_airflow.runtime.active_stack import active_stack
+from zenml_airflow.deploy.deploy import deploy_pipeline
 from zenml.utils import source_utils
 source_utils.set_custom_source_root(str(settings.project_root))
 sys.path.append(str(settings.project_root))
@@ -43,7 +43,7 @@ settings = enter("local")
 services.stop(settings, print) if sys.argv[1] == "stop" else services.start(settings, print)
 """
 WAITING_DAG = """
-from zenml_airflow.candidate_sensor import CandidateSensor
+from zenml_airflow.sensors.candidate import CandidateSensor
 from airflow.sdk import DAG
 with DAG("crowd", schedule=None, max_active_tasks=100, is_paused_upon_creation=False):
     for number in range({count}):
@@ -137,7 +137,7 @@ class Lab:
 
     def connect(self, stories):
         from mlops.airflow_api import AirflowApi
-        from zenml_airflow.settings import load_settings
+        from zenml_airflow.settings.project import load_settings
 
         os.environ.update({name: value for name, value in self.environment.items() if name.startswith("MLOPS_")})
         self.api = AirflowApi(load_settings("local"))

@@ -9,7 +9,7 @@ from zenml_server import (
     zenml_server,  # noqa: F401 - a fixture
 )
 
-from zenml_airflow.hooks import ZenMLHook
+from zenml_airflow.hooks.zenml import ZenMLHook
 
 CONN_ID = "zenml_lab"
 

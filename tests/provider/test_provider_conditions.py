@@ -2,17 +2,17 @@
 
 import pytest
 
-from zenml_airflow.conditions import (
+from zenml_airflow.client.api import ServerError, ZenMLServer
+from zenml_airflow.client.conditions import (
     ConditionError,
     ModelStage,
     ModelVersionCondition,
     PipelineRunCondition,
     RunStatus,
 )
-from zenml_airflow.lineage import FACET, get_openlineage_facets_on_complete
-from zenml_airflow.run_urls import run_links
-from zenml_airflow.zenml_api import ServerError, ZenMLServer
-from zenml_airflow.zenml_sensors import ZenMLModelVersionSensor, ZenMLPipelineRunSensor
+from zenml_airflow.client.run_urls import run_links
+from zenml_airflow.openlineage.lineage import FACET, get_openlineage_facets_on_complete
+from zenml_airflow.sensors.zenml import ZenMLModelVersionSensor, ZenMLPipelineRunSensor
 
 RUN = "6a0c2d0e-6a4e-4f53-8d0f-0f1f5c1f9c11"
 

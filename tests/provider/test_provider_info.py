@@ -10,9 +10,9 @@ from pathlib import Path
 import jsonschema
 from airflow.providers_manager import ProvidersManager
 
-from zenml_airflow.hooks import ZenMLHook
+from zenml_airflow.client.api import ServerExtra
+from zenml_airflow.hooks.zenml import ZenMLHook
 from zenml_airflow.provider import PACKAGE, get_provider_info
-from zenml_airflow.zenml_api import ServerExtra
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,13 +55,13 @@ def test_airflow_finds_hook_form_and_links_of_the_installed_package():
     manager = ProvidersManager()
     assert PACKAGE in manager.providers
     hook = manager.hooks["zenml"]
-    assert hook.hook_class_name == "zenml_airflow.hooks.ZenMLHook"
+    assert hook.hook_class_name == "zenml_airflow.hooks.zenml.ZenMLHook"
     assert hook.connection_testable
     assert set(get_provider_info()["extra-links"]) <= set(manager.extra_links_class_names)
 
 
 def test_an_airflow_image_without_the_ml_stack_loads_every_module_that_airflow_is_told_of():
-    modules = [*named_modules(get_provider_info()), "zenml_airflow.provider", "zenml_airflow.lineage"]
+    modules = [*named_modules(get_provider_info()), "zenml_airflow.provider", "zenml_airflow.openlineage.lineage"]
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", LOAD_WITHOUT.format(modules=modules)],
         cwd=ROOT,

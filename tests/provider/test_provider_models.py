@@ -1,8 +1,8 @@
 """The models as the page "Models" reads them from a real ZenML server, over plain HTTP."""
 
-from zenml_airflow.hooks import ZenMLHook
-from zenml_airflow.models_registry import read_registry
-from zenml_airflow.zenml_api import reader
+from zenml_airflow.client.api import reader
+from zenml_airflow.client.registry import read_registry
+from zenml_airflow.hooks.zenml import ZenMLHook
 
 MODEL = "lab_page_model"
 

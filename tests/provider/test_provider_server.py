@@ -13,10 +13,10 @@ from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from zenml_seed import DAG_ID, DAY, MODEL, PIPELINE, dag_run_id, seed
 from zenml_server import connection
 
-from zenml_airflow.conditions import ModelVersionCondition, Outcome, PipelineRunCondition
-from zenml_airflow.hooks import ZenMLHook
-from zenml_airflow.triggers import ZenMLModelVersionTrigger, ZenMLRunTrigger
-from zenml_airflow.zenml_sensors import ZenMLModelVersionSensor, ZenMLPipelineRunSensor
+from zenml_airflow.client.conditions import ModelVersionCondition, Outcome, PipelineRunCondition
+from zenml_airflow.hooks.zenml import ZenMLHook
+from zenml_airflow.sensors.triggers import ZenMLModelVersionTrigger, ZenMLRunTrigger
+from zenml_airflow.sensors.zenml import ZenMLModelVersionSensor, ZenMLPipelineRunSensor
 
 POKE_SECONDS = 0.2
 NO_RUN = "00000000-0000-4000-8000-000000000000"

@@ -62,7 +62,7 @@ def _run(client, snapshot, day):
     from zenml.models import PipelineRunRequest
 
     from zenml_airflow.context import RunContext
-    from zenml_airflow.records import RunKey, context_tags
+    from zenml_airflow.runtime.records import RunKey, context_tags
 
     start = datetime.fromisoformat(f"{day}T00:00:00+00:00")
     context = RunContext(

@@ -14,7 +14,7 @@ from book import Operator
 from checkout import make_checkout
 
 from mlops.airflow_api import AirflowApi
-from zenml_airflow.settings import load_settings
+from zenml_airflow.settings.project import load_settings
 
 FIRST, LAST = date(2026, 1, 5), date(2026, 1, 10)
 

@@ -280,7 +280,7 @@ class Platform:
 
     def connect(self):
         from mlops.airflow_api import AirflowApi
-        from zenml_airflow.settings import load_settings
+        from zenml_airflow.settings.project import load_settings
 
         os.environ.update({k: v for k, v in self.environment.items() if k.startswith(("MLOPS_", "AWS_"))})
         self.settings = load_settings("local")

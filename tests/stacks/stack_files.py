@@ -9,7 +9,7 @@ variables: [MLFLOW_PASSWORD]
 secrets:
   mlflow: {password: "env://MLFLOW_PASSWORD", username: "env://MLFLOW_PASSWORD"}
 flavors:
-  orchestrator: [zenml_airflow.flavor.ManifestAirflowOrchestratorFlavor]
+  orchestrator: [zenml_airflow.deploy.flavor.ManifestAirflowOrchestratorFlavor]
 components:
   orchestrator:
     airflow: {flavor: zenml_airflow, config: {local: false}}

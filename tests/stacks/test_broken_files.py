@@ -45,7 +45,7 @@ BROKEN = {
     "a registry of Google without address": ("{flavor: aws, config: {uri: 1.dkr.ecr.eu-west-1.amazonaws.com}}", "{flavor: gcp}", "images:", "Field required"),
     "Kubernetes with an unknown option": ("flavor: zenml_airflow, config: {local: false}", "flavor: kubernetes, config: {namespace: a}", "airflow: {", "no such option"),
     "a flavor that cannot be imported": ("ManifestAirflowOrchestratorFlavor", "Gone", "orchestrator: [", "cannot be imported"),
-    "a source that is no flavor": ("flavor.ManifestAirflowOrchestratorFlavor", "enums.Launcher", "orchestrator: [", "is no ZenML flavor"),
+    "a source that is no flavor": ("deploy.flavor.ManifestAirflowOrchestratorFlavor", "contracts.enums.Launcher", "orchestrator: [", "is no ZenML flavor"),
     "a stack with an unknown component": ("artifact_store: artifacts,", "artifact_store: gone,", "lab: {", "there is no artifact_store 'gone'"),
     "a stack without a store": ("artifact_store: artifacts, ", "", "lab: {", "has no artifact_store"),
     "a component without a stack": ("container_registry: images, ", "", "images:", "no stack uses it"),

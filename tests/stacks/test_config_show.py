@@ -4,7 +4,7 @@ from typer.testing import CliRunner
 
 from mlops.cli import app
 from mlops.config_cli import origins
-from zenml_airflow.settings import load_settings
+from zenml_airflow.settings.project import load_settings
 
 
 def test_each_value_names_its_file_and_line(monkeypatch):

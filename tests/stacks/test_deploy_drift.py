@@ -10,7 +10,7 @@ from governance.audit import AUDIT_LOG_ENV
 from mlops.stack_changes import StackDriftError, check_before_deployment
 from stacks.apply import apply_stack_file
 from stacks.load import check_stack_file
-from zenml_airflow.settings import PROJECT_ROOT_ENV, STATE_DIR_ENV, load_settings
+from zenml_airflow.settings.project import PROJECT_ROOT_ENV, STATE_DIR_ENV, load_settings
 
 STORE = "artifact_store"
 

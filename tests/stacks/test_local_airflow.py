@@ -11,7 +11,7 @@ from stack_files import ROOT
 from mlops import local_airflow
 from mlops.local_airflow import UnfitStackError, import_pools, services_environment
 from mlops.services import prepare
-from zenml_airflow.settings import PROJECT_ROOT_ENV, STATE_DIR_ENV, load_settings
+from zenml_airflow.settings.project import PROJECT_ROOT_ENV, STATE_DIR_ENV, load_settings
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Python imports this first in every process that a test starts: conftest.py puts its folder on PYTHONPATH.
 
 The tests start hundreds of processes, each for seconds, and import Airflow or ZenML in most. A third of that was
-garbage collection, see ``zenml_airflow.preload.collect_rarely``; only time and memory depend on it.
+garbage collection, see ``zenml_airflow.runtime.preload.collect_rarely``; only time and memory depend on it.
 """
 
 import atexit

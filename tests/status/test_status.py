@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from labs import warm
 
-from zenml_airflow.settings import Settings, load_settings
+from zenml_airflow.settings.project import Settings, load_settings
 from zenml_pipelines.partitions import PartitionManifest, PartitionStore
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,7 +18,7 @@ conftest = runpy.run_path({conftest!r})
 atexit.register(conftest["pytest_sessionfinish"])
 from airflow.configuration import conf
 from zenml.client import Client
-from zenml_airflow.settings import load_settings
+from zenml_airflow.settings.project import load_settings
 import mlflow
 print(json.dumps({{
     "session": str(conftest["_SESSION"]),

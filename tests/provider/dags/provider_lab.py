@@ -2,8 +2,8 @@
 
 from airflow.sdk import DAG
 
-from zenml_airflow.operators import ZenMLInProcessOperator
-from zenml_airflow.zenml_sensors import ZenMLPipelineRunSensor
+from zenml_airflow.operators.local import ZenMLInProcessOperator
+from zenml_airflow.sensors.zenml import ZenMLPipelineRunSensor
 
 
 class Recording(ZenMLInProcessOperator):

@@ -8,7 +8,7 @@ from airflow.providers.standard.operators.python import PythonOperator
 from airflow.sdk import DAG, Param
 
 from zenml_airflow.dags import dag_settings
-from zenml_airflow.manifest import manifest_path, read_manifest
+from zenml_airflow.manifest.manifest import manifest_path, read_manifest
 from zenml_airflow.task_group import ZenMLTaskGroup
 
 VERSION = 1

@@ -1,0 +1,1 @@
+"""DAG bundles that move on only to what can be parsed."""

@@ -1,0 +1,251 @@
+"""What ZenML has recorded about the models: who holds each stage, and what speaks for and against the versions.
+
+Three questions to ZenML, however many versions a model has: the models with the id of their newest version, the
+versions that are in a stage, and the newest ones. Imports neither Airflow nor ZenML.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from zenml_airflow.client.api import Read
+from zenml_airflow.client.candidates import APPROVALS, COMPARISON, GATES, IMPORTED, number_of, stage_of
+from zenml_airflow.client.conditions import Entity, ModelStage, Query, Record, part
+from zenml_airflow.client.run_urls import LinkTarget, mlflow_run_link, run_links, server_link
+
+TRAINING: Final = "training"
+"""Key of a version's metadata on what it is made of: ``zenml_run_id``, ``mlflow_run_id``, ``provenance``."""
+
+SHOWN_STAGES: Final = (ModelStage.PRODUCTION, ModelStage.STAGING)
+"""Stages that one version at a time holds, as people want to see them."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FailedGate(_Part):
+    """A gate that did not pass, and why."""
+
+    gate: str
+    evidence: str
+
+
+class Gates(_Part):
+    """The gates' last report on a version.
+
+    Attributes:
+        passed: Whether the report as a whole passed.
+        judged: How many gates it names.
+        failed: Those that did not pass.
+    """
+
+    passed: bool
+    judged: int
+    failed: tuple[FailedGate, ...]
+
+
+class Decision(_Part):
+    """The last decision of a person on a version."""
+
+    stage: str
+    approved: bool
+    by: str
+    reason: str
+
+
+class ModelVersion(_Part):
+    """One version of a model.
+
+    Attributes:
+        number: Its number.
+        stage: Its stage; ``None`` for none.
+        created: When it was registered.
+        gates: What the gates said; ``None`` if no report was recorded.
+        comparison: Verdict of the comparison with the champion, if there was one.
+        decision: What a person decided last, if anybody did.
+        commit: Git commit that it was trained from, if that is known.
+        imported_from: Server that trained it, if that was another one.
+        run: Id of the ZenML run that trained it, if it is on this server.
+        links: URL by :class:`~zenml_airflow.client.run_urls.LinkTarget`, where there are any.
+    """
+
+    number: int
+    stage: str | None
+    created: AwareDatetime
+    gates: Gates | None
+    comparison: str | None
+    decision: Decision | None
+    commit: str | None
+    imported_from: str | None
+    run: str | None
+    links: dict[LinkTarget, str]
+
+
+class RegisteredModel(_Part):
+    """A model: the holder of each shown stage, and its newest version."""
+
+    name: str
+    stages: dict[ModelStage, ModelVersion | None]
+    newest: ModelVersion | None
+
+
+class Registry(_Part):
+    """The models that were read.
+
+    Attributes:
+        models: The models: those that were asked for by name first, then the rest by name.
+        more: Whether there are more than were read.
+        read_at: When.
+        server_url: Address of the ZenML server for people; ``None`` for the local store, which has no dashboard.
+    """
+
+    models: tuple[RegisteredModel, ...]
+    more: bool
+    read_at: AwareDatetime
+    server_url: str | None
+
+
+def read_registry(
+    read: Read, wanted: Sequence[str], most: int, *, server_url: str | None = None, tracker_url: str | None = None
+) -> Registry:
+    """Read the models.
+
+    Args:
+        read: Asks ZenML one question.
+        wanted: Names of models that are read in any case.
+        most: How many others are read, at most.
+        server_url: Address of the ZenML server; ``None`` for the local store, which has no dashboard.
+        tracker_url: Address at which people open MLflow, if there is one.
+
+    Raises:
+        ZenMLApiError: If ZenML does not answer as it should.
+    """
+    active = read(Query(Entity.MODEL, {"size": most + 1, "sort_by": "desc:latest_version", "hydrate": True}))
+    models, more = list(active[:most]), len(active) > most
+    missing = sorted(set(wanted) - {model["name"] for model in models}) if more else []
+    if missing:
+        models += read(Query(Entity.MODEL, {"name": _one_of(missing), "size": len(missing), "hydrate": True}))
+    if not models:
+        return Registry(models=(), more=False, read_at=datetime.now(UTC), server_url=server_link(server_url))
+    found = [*_holders(read, models), *_newest(read, models)]
+    versions: dict[str, dict[int, ModelVersion]] = {model["id"]: {} for model in models}
+    for record in found:
+        version = _version(record, server_url, tracker_url)
+        versions[record["body"]["model"]["id"]][version.number] = version
+    rows = [_model(model["name"], versions[model["id"]].values()) for model in models]
+    return Registry(
+        models=tuple(_in_order(rows, wanted)),
+        more=more,
+        read_at=datetime.now(UTC),
+        server_url=server_link(server_url),
+    )
+
+
+def _holders(read: Read, models: Sequence[Record]) -> Sequence[Record]:
+    """The versions that hold a shown stage; never all versions, of which there may be thousands."""
+    filters = {
+        "model": _one_of(model["id"] for model in models),
+        "stage": _one_of(stage.value for stage in SHOWN_STAGES),
+        # One a stage; a few more only if somebody went around ZenML's client.
+        "size": 2 * len(SHOWN_STAGES) * len(models),
+        "sort_by": "desc:number",
+        "hydrate": True,
+    }
+    return read(Query(Entity.MODEL_VERSION, filters))
+
+
+def _newest(read: Read, models: Sequence[Record]) -> Sequence[Record]:
+    ids = [latest for model in models if (latest := (model.get("resources") or {}).get("latest_version_id"))]
+    if not ids:
+        return ()
+    return read(Query(Entity.MODEL_VERSION, {"id": _one_of(ids), "size": len(ids), "hydrate": True}))
+
+
+def _one_of(values: Iterable[str]) -> str:
+    return f"oneof:{json.dumps(list(values))}"
+
+
+def _in_order(models: Iterable[RegisteredModel], wanted: Sequence[str]) -> list[RegisteredModel]:
+    return sorted(models, key=lambda model: (model.name not in wanted, model.name))
+
+
+def _model(name: str, versions: Collection[ModelVersion]) -> RegisteredModel:
+    newest = max(versions, key=lambda version: version.number, default=None)
+    holders: dict[ModelStage, ModelVersion | None] = dict.fromkeys(SHOWN_STAGES)
+    for version in sorted(versions, key=lambda version: version.number):
+        if version.stage in holders:
+            holders[ModelStage(version.stage)] = version
+    return RegisteredModel(name=name, stages=holders, newest=newest)
+
+
+def _version(record: Record, server_url: str | None, tracker_url: str | None) -> ModelVersion:
+    recorded = part(record, "run_metadata") or {}
+    training, imported = _mapping(recorded.get(TRAINING)), _mapping(recorded.get(IMPORTED))
+    run = None if imported else training.get("zenml_run_id")
+    created = datetime.fromisoformat(part(record, "created"))
+    links = run_links(str(run), server_url, None) if run else {}
+    if (tracked := training.get("mlflow_run_id")) and not imported:
+        links |= mlflow_run_link(tracker_url, str(tracked))
+    return ModelVersion(
+        number=number_of(record),
+        stage=stage_of(record),
+        # ZenML's times are in UTC and do not say so.
+        created=created if created.tzinfo else created.replace(tzinfo=UTC),
+        gates=_imported_gates(imported) if imported else _gates(recorded.get(GATES)),
+        comparison=_mapping(recorded.get(COMPARISON)).get("verdict"),
+        decision=_decision(recorded.get(APPROVALS) or ()),
+        commit=imported.get("commit") or _mapping(training.get("provenance")).get("git_commit"),
+        imported_from=_origin(imported),
+        run=run and str(run),
+        links={LinkTarget(target): url for target, url in links.items()},
+    )
+
+
+def _gates(report: Any) -> Gates | None:
+    verdicts = _mapping(report).get("verdicts") or ()
+    if not verdicts:
+        return None
+    failed = tuple(
+        FailedGate(gate=str(one["gate"]), evidence=str(one.get("evidence") or ""))
+        for one in verdicts
+        if one.get("passed") is not True
+    )
+    passed = report.get("passed") is True and not failed
+    return Gates(passed=passed, judged=len({one["gate"] for one in verdicts}), failed=failed)
+
+
+def _imported_gates(origin: Mapping[str, Any]) -> Gates | None:
+    """The gates of a version that another server trained: their evidence stayed there."""
+    results = _mapping(_mapping(origin.get("run")).get("gates"))
+    failed = tuple(FailedGate(gate=name, evidence="") for name, passed in results.items() if passed is not True)
+    return Gates(passed=not failed, judged=len(results), failed=failed) if results else None
+
+
+def _decision(decided: Sequence[Mapping[str, Any]]) -> Decision | None:
+    if not decided:
+        return None
+    last = decided[-1]
+    return Decision(
+        stage=str(last["stage"]),
+        approved=last["approved"] is True,
+        by=str(last["by"]),
+        reason=str(last.get("reason") or ""),
+    )
+
+
+def _origin(imported: Mapping[str, Any]) -> str | None:
+    hops = imported.get("hops") or ()
+    if not hops:
+        return None
+    server = hops[-1]["server"]
+    return f"{server['environment']} ({server.get('url') or 'store ' + str(server['id'])[:8]})"
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

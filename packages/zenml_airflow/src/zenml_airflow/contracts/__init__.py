@@ -1,0 +1,1 @@
+"""What all rooms agree on: a leaf that imports nothing of ours."""

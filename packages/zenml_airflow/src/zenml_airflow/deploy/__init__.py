@@ -1,0 +1,1 @@
+"""From a pipeline to a snapshot and its manifest: it works without Airflow."""

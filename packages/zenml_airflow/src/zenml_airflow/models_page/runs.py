@@ -1,0 +1,232 @@
+"""What Airflow knows about the models: each day's partition, and the questions that wait for a person.
+
+Read from Airflow's database in the API server, for the DAGs that the user may read and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from airflow.models.dag import DagModel, DagTag
+from airflow.models.dagrun import DagRun
+from airflow.models.hitl import HITLDetail
+from airflow.models.taskinstance import TaskInstance
+from airflow.utils.state import DagRunState, TaskInstanceState
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from zenml_airflow.manifest.manifest import pipeline_tag
+from zenml_airflow.promotion.subject import Question
+from zenml_airflow.run_date import DATE_PARAM
+
+MOST_RUNS: Final = 2000
+"""Runs of one pipeline that are read: weeks of days, each triggered by hand dozens of times."""
+
+MOST_QUESTIONS: Final = 100
+
+_OPEN_STATES: Final = (TaskInstanceState.DEFERRED, TaskInstanceState.AWAITING_INPUT)
+"""States of a task that waits for an answer; one that has ended any other way is not answered any more."""
+
+May = Callable[[str], bool]
+"""Whether the user may see something of a DAG."""
+
+
+class DayState(StrEnum):
+    """What became of the partition of a day."""
+
+    SCORED = "scored"
+    RUNNING = "running"
+    FAILED = "failed"
+    MISSING = "missing"
+    """No run was for that day."""
+
+    @classmethod
+    def of(cls, states: Collection[str]) -> DayState:
+        """Sum up the runs of a day: a later failure leaves the partition of an earlier run in place."""
+        if DagRunState.SUCCESS in states:
+            return cls.SCORED
+        if not states:
+            return cls.MISSING
+        return cls.FAILED if set(states) == {DagRunState.FAILED.value} else cls.RUNNING
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunRef(_Part):
+    """A DAG run."""
+
+    dag_id: str
+    run_id: str
+
+
+class PartitionDay(_Part):
+    """A day, what became of its partition, and the run that says so."""
+
+    day: date
+    state: DayState
+    run: RunRef | None
+
+
+class ShownDag(_Part):
+    """A DAG that writes partitions."""
+
+    dag_id: str
+    paused: bool
+
+
+class Partitions(_Part):
+    """The partitions of a pipeline.
+
+    Attributes:
+        pipeline: The pipeline.
+        dags: The DAGs that run it, as far as the user may see them; empty if there is none.
+        days: The days, the oldest first; empty without a DAG.
+    """
+
+    pipeline: str
+    dags: tuple[ShownDag, ...]
+    days: tuple[PartitionDay, ...]
+
+
+class OpenQuestion(_Part):
+    """A required action that asks whether a version may enter a stage.
+
+    Attributes:
+        model: Name of the model.
+        version: Number of the version.
+        stage: The stage.
+        run: The DAG run.
+        task_id: The task that asks.
+        asked_at: Since when.
+        asked: Names of the people who may answer; empty if anybody may.
+    """
+
+    model: str
+    version: int
+    stage: str
+    run: RunRef
+    task_id: str
+    asked_at: AwareDatetime
+    asked: tuple[str, ...]
+
+
+def read_partitions(session: Session, pipeline: str, days: Sequence[date], zone: ZoneInfo, may: May) -> Partitions:
+    """Read what became of a pipeline's partitions.
+
+    Args:
+        session: A session of Airflow's database.
+        pipeline: The pipeline.
+        days: The days, in order.
+        zone: The environment's time zone.
+        may: Whether the user may see the runs of a DAG.
+    """
+    dags = [dag for dag in _dags(session, pipeline) if may(dag.dag_id)]
+    if not dags or not days:
+        return Partitions(pipeline=pipeline, dags=tuple(dags), days=())
+    runs = _runs(session, [dag.dag_id for dag in dags], days, zone)
+    return Partitions(
+        pipeline=pipeline, dags=tuple(dags), days=tuple(_day(day, runs.get(day, ())) for day in days)
+    )
+
+
+def read_questions(session: Session, may: May) -> list[OpenQuestion]:
+    """Read the questions about model versions that nobody has answered, the oldest first.
+
+    Args:
+        session: A session of Airflow's database.
+        may: Whether the user may see the required actions of a DAG.
+    """
+    asked = (
+        select(
+            HITLDetail.subject,
+            HITLDetail.assignees,
+            HITLDetail.created_at,
+            TaskInstance.dag_id,
+            TaskInstance.run_id,
+            TaskInstance.task_id,
+        )
+        .join(TaskInstance, HITLDetail.ti_id == TaskInstance.id)
+        .where(HITLDetail.responded_at.is_(None), TaskInstance.state.in_(_OPEN_STATES))
+        .order_by(HITLDetail.created_at)
+        .limit(MOST_QUESTIONS)
+    )
+    found = []
+    for subject, assignees, created, dag_id, run_id, task_id in session.execute(asked):
+        question = Question.parse(subject)
+        if question is not None and may(dag_id):
+            found.append(
+                OpenQuestion(
+                    model=question.model,
+                    version=question.version,
+                    stage=question.stage,
+                    run=RunRef(dag_id=dag_id, run_id=run_id),
+                    task_id=task_id,
+                    asked_at=created,
+                    asked=tuple(str(person["name"]) for person in assignees or ()),
+                )
+            )
+    return found
+
+
+def _dags(session: Session, pipeline: str) -> list[ShownDag]:
+    """The DAGs that place a pipeline, by their tag."""
+    placed = (
+        select(DagModel.dag_id, DagModel.is_paused)
+        .join(DagTag, DagTag.dag_id == DagModel.dag_id)
+        .where(DagTag.name == pipeline_tag(pipeline), DagModel.is_stale.is_(False))
+        .order_by(DagModel.dag_id)
+    )
+    return [ShownDag(dag_id=dag_id, paused=paused) for dag_id, paused in session.execute(placed)]
+
+
+def _runs(
+    session: Session, dag_ids: Sequence[str], days: Sequence[date], zone: ZoneInfo
+) -> dict[date, list[tuple[RunRef, str]]]:
+    """The runs of each day with their states, the oldest first.
+
+    A run without a logical date is for the day that its ``date`` param names or else for the one on which it was
+    due, as its tasks take it, see :mod:`zenml_airflow.run_date`.
+    """
+    begin = datetime.combine(days[0], time.min, zone)
+    end = datetime.combine(days[-1] + timedelta(days=1), time.min, zone)
+    of_these_days = or_(
+        and_(DagRun.logical_date >= begin, DagRun.logical_date < end),
+        # It may be for a day long before it; never for a later one.
+        and_(DagRun.logical_date.is_(None), DagRun.run_after >= begin),
+    )
+    chosen = (
+        select(DagRun.dag_id, DagRun.run_id, DagRun.state, DagRun.logical_date, DagRun.run_after, DagRun.conf)
+        .where(DagRun.dag_id.in_(dag_ids), of_these_days)
+        .order_by(DagRun.run_after.desc())
+        .limit(MOST_RUNS)
+    )
+    found: dict[date, list[tuple[RunRef, str]]] = {}
+    for dag_id, run_id, state, logical, due, conf in reversed(list(session.execute(chosen))):
+        day = _named_day(conf) if logical is None else None
+        day = day or (logical or due).astimezone(zone).date()
+        found.setdefault(day, []).append((RunRef(dag_id=dag_id, run_id=run_id), str(state)))
+    return found
+
+
+def _named_day(conf: Any) -> date | None:
+    """The day that a run was triggered for; a run with nonsense there has failed, on the day of its trigger."""
+    named = conf.get(DATE_PARAM) if isinstance(conf, dict) else None
+    try:
+        return date.fromisoformat(str(named)) if named else None
+    except ValueError:
+        return None
+
+
+def _day(day: date, runs: Iterable[tuple[RunRef, str]]) -> PartitionDay:
+    known = list(runs)
+    state = DayState.of([one for _, one in known])
+    # The run that speaks for the day: the latest of those that ended, or not, as the day did.
+    speaking = [run for run, one in known if DayState.of([one]) is state]
+    return PartitionDay(day=day, state=state, run=speaking[-1] if speaking else None)

@@ -1,0 +1,1 @@
+"""The tasks that run steps, one module a launcher."""

@@ -1,0 +1,43 @@
+"""Whom the bridge asks before a task runs steps: functions of other packages, found by their entry points.
+
+The bridge knows no policy. A package that has some names a function under the entry point group
+``zenml_airflow.run_guards``; it gets a :class:`TaskStart` and raises to refuse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zenml_airflow.manifest.manifest import PolicyVerdict
+
+GROUP = "zenml_airflow.run_guards"
+
+
+@dataclass(frozen=True)
+class TaskStart:
+    """A task that is about to run steps.
+
+    Attributes:
+        environment: Environment that the manifest was deployed for.
+        pipeline: The pipeline.
+        stack: Name of the stack that it was deployed on.
+        verdicts: What the policies said when it was deployed.
+    """
+
+    environment: str
+    pipeline: str
+    stack: str
+    verdicts: tuple[PolicyVerdict, ...]
+
+
+def ask_guards(start: TaskStart) -> None:
+    """Ask every guard.
+
+    Raises:
+        Exception: Whatever a guard raises to refuse.
+    """
+    for entry in entry_points(group=GROUP):
+        entry.load()(start)

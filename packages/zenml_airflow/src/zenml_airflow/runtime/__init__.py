@@ -1,0 +1,1 @@
+"""The process that steps run in: it works without Airflow."""
