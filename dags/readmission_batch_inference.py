@@ -4,9 +4,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, Param
 
-from zenml_airflow.dags import dag_arguments, dag_settings
-from zenml_airflow.sensors.partition import PartitionSensor
-from zenml_airflow.task_group import ZenMLTaskGroup
+from zenml_airflow import PartitionSensor, ZenMLTaskGroup, dag_arguments, dag_settings
 
 DOC = """
 ### Daily batch inference

@@ -4,9 +4,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, Param
 
-from zenml_airflow.dags import dag_arguments, dag_settings
-from zenml_airflow.promotion.events import ZenMLAnnounceOperator
-from zenml_airflow.task_group import ZenMLTaskGroup
+from zenml_airflow import ZenMLAnnounceOperator, ZenMLTaskGroup, dag_arguments, dag_settings
 
 DOC = """
 ### Monitoring

@@ -4,11 +4,9 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, Param
 
-from zenml_airflow.dags import dag_arguments, dag_settings
+from zenml_airflow import CandidateSensor, ZenMLTaskGroup, dag_arguments, dag_settings
 from zenml_airflow.promotion.approval import PromotionApprovalOperator
 from zenml_airflow.promotion.tasks import PromoteOperator, PromotionDecisionOperator, PromotionNoticeOperator
-from zenml_airflow.sensors.candidate import CandidateSensor
-from zenml_airflow.task_group import ZenMLTaskGroup
 
 DOC = """
 ### Promotion

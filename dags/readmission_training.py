@@ -4,8 +4,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, Param
 
-from zenml_airflow.dags import dag_arguments, dag_settings
-from zenml_airflow.task_group import ZenMLTaskGroup
+from zenml_airflow import ZenMLTaskGroup, dag_arguments, dag_settings
 
 DOC = """
 ### Training

@@ -4,8 +4,7 @@ from datetime import timedelta
 
 from airflow.sdk import DAG
 
-from zenml_airflow.dags import dag_arguments, dag_settings
-from zenml_airflow.operators.maintenance import ZenMLReconcileOperator
+from zenml_airflow import ZenMLReconcileOperator, dag_arguments, dag_settings
 
 DOC = """
 ### ZenML maintenance

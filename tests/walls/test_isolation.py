@@ -48,7 +48,7 @@ def test_the_developers_own_environment_loses(tmp_path):
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", ASK.format(conftest=str(CONFTEST))],
         env={**os.environ, **hostile},
-        cwd=tmp_path,
+        cwd=CONFTEST.parents[1],
         capture_output=True,
         text=True,
         check=False,

@@ -9,7 +9,7 @@ from zenml.metadata.metadata_types import MetadataType
 from zenml.types import HTMLString
 
 from governance.steps.materializers import ParquetMaterializer
-from zenml_airflow.context import get_run_context
+from zenml_airflow import get_run_context
 from zenml_pipelines.champion import (
     Champion,
     NoChampionError,

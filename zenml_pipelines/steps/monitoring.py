@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from zenml import add_tags, get_step_context, log_metadata, step
 from zenml.types import HTMLString
 
-from zenml_airflow.context import get_run_context
+from zenml_airflow import get_run_context
 from zenml_pipelines.config import MonitoringConfig
 from zenml_pipelines.monitoring.day import Baselines, Scored
 from zenml_pipelines.monitoring.findings import (

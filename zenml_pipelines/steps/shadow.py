@@ -8,7 +8,7 @@ from zenml import add_tags, get_step_context, log_metadata, step
 from zenml.artifacts.utils import load_artifact
 from zenml.types import HTMLString
 
-from zenml_airflow.context import get_run_context
+from zenml_airflow import get_run_context
 from zenml_pipelines.batch import CheckedPartition, ScoredPartition
 from zenml_pipelines.champion import Champion, link_run
 from zenml_pipelines.config import BatchInferenceConfig

@@ -23,7 +23,7 @@ from governance.steps.curves import Curves, risk_curves
 from governance.steps.data_checks import PROFILE_METADATA, DataProfile
 from governance.steps.limits import Examination, GateReport, MetricReport
 from governance.steps.materializers import ParquetMaterializer
-from zenml_airflow.context import get_run_context
+from zenml_airflow import get_run_context
 from zenml_pipelines.champion import MODEL_ARTIFACT, SCHEMA_ARTIFACT, champion_profile, find_rival
 from zenml_pipelines.columns import FeatureSchema
 from zenml_pipelines.config import Provenance, TrainingConfig
