@@ -15,7 +15,7 @@ from rich.console import Console
 from benchmarks.arena import Progress, arena, isolate, state_folder
 from benchmarks.contenders import CONTENDERS, Contender, choose
 from benchmarks.results import JSON_FILE, Results
-from mlops.interrupts import terminable
+from zenml_mlops.interrupts import terminable
 
 HERE = Path(__file__).resolve().parent
 QUICK_ROUNDS = 2

@@ -22,8 +22,8 @@ from benchmarks.contenders import Contender
 from benchmarks.facts import PLAIN_ROOT
 
 if TYPE_CHECKING:
-    from mlops.airflow_api import AirflowApi
     from zenml_airflow.settings.project import Settings
+    from zenml_mlops.airflow_api.api import AirflowApi
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_DAY = date(2026, 1, 1)
@@ -76,7 +76,7 @@ def isolate(state: Path) -> None:
         "MLOPS_AIRFLOW_PORT": str(_free_port()),
         "MLOPS_MLFLOW_PORT": str(_free_port()),
     }
-    from mlops.runtime import enter
+    from zenml_mlops.environment.process import enter
 
     enter(None)
 
@@ -98,9 +98,9 @@ def state_folder(keep: Path | None = None) -> Iterator[Path]:
 @contextmanager
 def arena(contenders: list[Contender], progress: Progress) -> Iterator[Arena]:
     """Prepare the state folder that :func:`isolate` named, start the services, stop them at the end."""
-    from mlops import services
-    from mlops.airflow_api import AirflowApi
     from zenml_airflow.settings.project import load_settings
+    from zenml_mlops.airflow_api.api import AirflowApi
+    from zenml_mlops.local import services
 
     settings = load_settings()
     data = _prepare(settings, progress)
@@ -127,13 +127,23 @@ def _prepare(settings: Settings, progress: Progress) -> str:
     done = settings.state_dir / "bench.json"
     if not done.is_file():
         last = FIRST_DAY + timedelta(days=DAYS - 1)
-        _command(progress, "fetch the data", "mlops.cli", "data", "fetch", "--source", source)
+        _command(progress, "fetch the data", "zenml_mlops.cli.app", "data", "fetch", "--source", source)
         _command(
-            progress, "feed the days", "mlops.cli", "data", "feed", "--from", str(FIRST_DAY), "--to", str(last)
+            progress,
+            "feed the days",
+            "zenml_mlops.cli.app",
+            "data",
+            "feed",
+            "--from",
+            str(FIRST_DAY),
+            "--to",
+            str(last),
         )
-        _command(progress, "train a model", "mlops.cli", "run", "training")
-        _command(progress, "promote it", "mlops.cli", "promote", settings.pipelines["training"]["model_name"])
-    _command(progress, "deploy", "mlops.cli", "deploy")
+        _command(progress, "train a model", "zenml_mlops.cli.app", "run", "training")
+        _command(
+            progress, "promote it", "zenml_mlops.cli.app", "promote", settings.pipelines["training"]["model_name"]
+        )
+    _command(progress, "deploy", "zenml_mlops.cli.app", "deploy")
     if not done.is_file():
         _command(progress, "compile for the stock orchestrator", "benchmarks.prepare")
     return told

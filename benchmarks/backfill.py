@@ -11,7 +11,7 @@ from benchmarks.contenders import ACTIVE_RUNS, Contender
 from benchmarks.inference import seconds
 from benchmarks.machine import measured_now
 from benchmarks.sampling import Sampler, ServiceTree, cpu_between
-from mlops.airflow_api import AirflowApiError
+from zenml_mlops.airflow_api.api import AirflowApiError
 
 TIMEOUT_SECONDS = 1800.0
 SLOW_DAYS = 10

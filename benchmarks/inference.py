@@ -10,7 +10,7 @@ from benchmarks.arena import BACKFILL_DAYS, DAYS, FIRST_DAY, Arena, Progress, ro
 from benchmarks.contenders import Contender
 from benchmarks.machine import measured_now
 from benchmarks.sampling import ServiceTree, cpu_between
-from mlops.airflow_api import FINISHED, AirflowApiError
+from zenml_mlops.airflow_api.api import FINISHED, AirflowApiError
 
 RUN_TIMEOUT_SECONDS = 300.0
 POLL_SECONDS = 0.5

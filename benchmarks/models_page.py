@@ -113,7 +113,7 @@ def _print(what: str, taken: list[float]) -> None:
 
 def measure() -> None:
     """Measure and print, in the folder that the environment names."""
-    from mlops.runtime import enter
+    from zenml_mlops.environment.process import enter
 
     settings = enter("local")
     from airflow.api_fastapi.app import create_app, get_auth_manager

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.stopwatch import Stopwatch
-from mlops.runtime import apply_stack, enter, stack_id
+from zenml_mlops.environment.process import apply_stack, enter, stack_id
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings

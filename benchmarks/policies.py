@@ -23,12 +23,12 @@ def measure(n: int, *, quick: bool, progress: Progress) -> dict[str, Any]:
         Seconds by part and round: reading the policy files, describing the pipelines, judging them; and how many
         verdicts that makes.
     """
-    from governance.describe import describe_pipeline
-    from governance.policy.engine import judge
-    from governance.policy.facts import DeploymentFacts, StackFacts
-    from governance.policy.schema import POLICIES_DIR, _load, load_policies
-    from governance.policy.waivers import load_waivers
     from zenml_airflow.settings.project import load_settings
+    from zenml_mlops.policy.describe import describe_pipeline
+    from zenml_mlops.policy.engine import judge
+    from zenml_mlops.policy.facts import DeploymentFacts, StackFacts
+    from zenml_mlops.policy.schema import _load, load_policies
+    from zenml_mlops.policy.waivers import load_waivers
     from zenml_pipelines.config import Provenance
     from zenml_pipelines.registry import get_pipeline
 
@@ -41,7 +41,7 @@ def measure(n: int, *, quick: bool, progress: Progress) -> dict[str, Any]:
     for number in range(n + 1):
         _load.cache_clear()
         marks = [time.perf_counter()]
-        policies = load_policies(POLICIES_DIR)
+        policies = load_policies()
         waivers = load_waivers(policies)
         marks.append(time.perf_counter())
         described = [

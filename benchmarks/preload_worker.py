@@ -15,8 +15,8 @@ from typing import Any
 
 from benchmarks.overhead_worker import deploy, fork, in_child, run_all
 from benchmarks.sampling import memory_of
-from mlops.runtime import enter
 from zenml_airflow.settings.project import Settings
+from zenml_mlops.environment.process import enter
 
 STEPS = 1
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from benchmarks.facts import Facts
-from mlops.runtime import enter
+from zenml_mlops.environment.process import enter
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings

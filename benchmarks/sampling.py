@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from mlops import services
 from zenml_airflow.settings.project import Settings
+from zenml_mlops.local import services
 
 INTERVAL_SECONDS = 0.5
 TASKS = "scheduler"

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from playwright.sync_api import expect, sync_playwright
 
-from mlops.chromium import FLAGS, NoBrowserError, find_chromium
+from zenml_mlops.cli.chromium import FLAGS, NoBrowserError, find_chromium
 
 DAY = "2026-01-11"
 IMAGES = Path(__file__).parent / "images"
@@ -48,7 +48,7 @@ def running_demo(source: str) -> Iterator[Demo]:
         }
 
         def mlops(*words: str, output: int | None = None) -> str:
-            command = [sys.executable, "-m", "mlops.cli", *words]
+            command = [sys.executable, "-m", "zenml_mlops.cli.app", *words]
             return subprocess.run(command, env=environment, stdout=output, text=True, check=True).stdout
 
         try:

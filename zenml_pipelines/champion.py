@@ -11,7 +11,7 @@ from zenml.client import Client
 from zenml.enums import ModelStages
 from zenml.models import ModelVersionPipelineRunRequest, ModelVersionResponse
 
-from governance.steps.data_checks import PROFILE_METADATA, DataProfile
+from zenml_mlops.gates.data_checks import PROFILE_METADATA, DataProfile
 from zenml_pipelines.columns import FeatureSchema
 from zenml_pipelines.contract import GROUP_ID
 from zenml_pipelines.examination import Rival

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from governance.steps.resampling import group_weights, interval, weighted_auc
-from governance.steps.rules import ContestRules, SubgroupRules
+from zenml_mlops.gates.resampling import group_weights, interval, weighted_auc
+from zenml_mlops.gates.rules import ContestRules, SubgroupRules
 from zenml_pipelines.config import BootstrapConfig
 from zenml_pipelines.contract import CASE
 from zenml_pipelines.evaluation import resampled_metrics

@@ -14,9 +14,9 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from governance.steps.card import CardTexts
-from governance.steps.limits import Limit
-from governance.steps.rules import ChampionRules, ContestRules, LatencyRules, StabilityRules, SubgroupRules
+from zenml_mlops.cards.card import CardTexts
+from zenml_mlops.gates.limits import Limit
+from zenml_mlops.gates.rules import ChampionRules, ContestRules, LatencyRules, StabilityRules, SubgroupRules
 from zenml_pipelines.monitoring.config import MonitoringRules
 
 GENERIC_PARAMS = frozenset({"date"})

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from governance.steps.limits import Estimate, MetricReport
+from zenml_mlops.gates.limits import Estimate, MetricReport
 from zenml_pipelines.contract import GROUP
 
 Array = npt.NDArray[Any]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from governance.steps.data_checks import (
+from zenml_mlops.gates.data_checks import (
     DataProfile,
     age_measure,
     change_measure,
@@ -22,17 +22,17 @@ from governance.steps.data_checks import (
     schema_measure,
     size_measures,
 )
-from governance.steps.leaks import auc, feature_measures, name_measures, share_measures, split_measures
-from governance.steps.limits import Examination, Measure
-from governance.steps.model_checks import (
+from zenml_mlops.gates.leaks import auc, feature_measures, name_measures, share_measures, split_measures
+from zenml_mlops.gates.limits import Examination, Measure
+from zenml_mlops.gates.model_checks import (
     champion_measure,
     latency_measures,
     no_champion,
     refit_measure,
     slice_measure,
 )
-from governance.steps.resampling import group_weights
-from governance.steps.subgroups import subgroup_measures
+from zenml_mlops.gates.resampling import group_weights
+from zenml_mlops.gates.subgroups import subgroup_measures
 from zenml_pipelines.config import TrainingConfig
 from zenml_pipelines.contract import GROUP_ID, LABEL, LABELS, ROW_ID, feature_schema
 from zenml_pipelines.scoring import score

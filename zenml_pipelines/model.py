@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from governance.steps.materializers import SkopsMaterializer
+from zenml_mlops.materializers import SkopsMaterializer
 from zenml_pipelines.config import Estimator, TrainingConfig
 from zenml_pipelines.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES, RowFeatures
 

@@ -39,7 +39,7 @@ def on_files(files: Files, *, config: MkDocsConfig, **_: Any) -> Files:
 
 def commands_page() -> str:
     """Each command of ``mlops`` with its help, its arguments and its options."""
-    from mlops.cli import app
+    from zenml_mlops.cli.app import app
 
     parts = [
         "# Commands",
@@ -66,8 +66,8 @@ def commands(command: Any, path: str = "mlops") -> Iterator[tuple[str, Any]]:
 
 def policies_page() -> str:
     """Each rule with its parameters, and the policies that name it."""
-    from governance.policy.rules import rules
-    from governance.policy.schema import load_policies
+    from zenml_mlops.policy.rules.registry import rules
+    from zenml_mlops.policy.schema import load_policies
 
     policies = load_policies()
     parts = [

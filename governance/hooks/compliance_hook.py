@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from governance.audit import Outcome, airflow_actor, record
-from governance.hooks.events import StepEnd
+from zenml_mlops.audit import Outcome, airflow_actor, record
+from zenml_mlops.hooks.events import StepEnd
 
 
 def compliance_hook(end: StepEnd) -> None:

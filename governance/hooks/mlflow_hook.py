@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from governance.audit import airflow_actor
-from governance.hooks.events import StepEnd
-from governance.promotion import TRAINING_METADATA
-from governance.steps.gates import GATES_METADATA
+from zenml_mlops.audit import airflow_actor
+from zenml_mlops.gates.steps import GATES_METADATA
+from zenml_mlops.hooks.events import StepEnd
+from zenml_mlops.promotion import TRAINING_METADATA
 
 MLFLOW_RUN: Final = "mlflow_run_id"
 """Key under which ZenML's MLflow tracker records the MLflow run in a step's metadata."""

@@ -6,13 +6,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from governance.hooks.events import StepEnd
-
-STATSD_ENV: Final = "MLOPS_STATSD"
-"""``HOST:PORT`` of a StatsD server; nothing is sent if it is empty."""
-
-METRICS_DIR_ENV: Final = "MLOPS_METRICS_DIR"
-"""Folder of text files that Prometheus's node exporter reads; nothing is written if it is empty."""
+from zenml_mlops.hooks.events import METRICS_DIR_ENV, STATSD_ENV, StepEnd
 
 PREFIX: Final = "zenml"
 

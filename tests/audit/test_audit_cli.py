@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from labs import warm
 
-from governance.audit import Outcome
-from governance.audit.entries import Event
-from governance.audit.log import FileLog
+from zenml_mlops.audit import Outcome
+from zenml_mlops.audit.entries import Event
+from zenml_mlops.audit.log import FileLog
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,7 +35,7 @@ def state(tmp_path_factory):
 def mlops(state):
     def call(*arguments):
         return warm.run(
-            ["-m", "mlops.cli", "audit", *map(str, arguments)],
+            ["-m", "zenml_mlops.cli.app", "audit", *map(str, arguments)],
             cwd=ROOT,
             env={**os.environ, "MLOPS_STATE_DIR": str(state), "COLUMNS": "200"},
         )

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from labs import warm
 
-from governance.audit import Outcome
-from governance.audit.chapters import Chapter, ScoredPartition
-from governance.audit.entries import Event, next_entry
-from governance.audit.log import FileLog
-from governance.audit.report import build_report, consecutive, export_bytes, ranges, to_html
-from governance.audit.verification import verify
-from governance.policy.engine import Verdict
-from governance.policy.schema import Mode, Severity
-from governance.policy.waivers import Waiver
-from governance.steps.limits import Examination, GateLimits, Judge, Limit, Measure, judge
+from zenml_mlops.audit import Outcome
+from zenml_mlops.audit.chapters import Chapter, ScoredPartition
+from zenml_mlops.audit.entries import Event, next_entry
+from zenml_mlops.audit.log import FileLog
+from zenml_mlops.audit.report import build_report, consecutive, export_bytes, ranges, to_html
+from zenml_mlops.audit.verification import verify
+from zenml_mlops.gates.limits import Examination, GateLimits, Judge, Limit, Measure, judge
+from zenml_mlops.policy.engine import Verdict
+from zenml_mlops.policy.schema import Mode, Severity
+from zenml_mlops.policy.waivers import Waiver
 
 ROOT = Path(__file__).resolve().parents[2]
 START = datetime(2026, 3, 1, 8, tzinfo=UTC)
@@ -169,7 +169,7 @@ def test_numbers_are_written_as_ranges():
 
 def call(state, *arguments):
     return warm.run(
-        ["-m", "mlops.cli", "audit", "report", *map(str, arguments)],
+        ["-m", "zenml_mlops.cli.app", "audit", "report", *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, "MLOPS_STATE_DIR": str(state), "COLUMNS": "200"},
     )

@@ -9,12 +9,12 @@ from version_bench import FLOOR, make
 from zenml import Model, pipeline
 from zenml.client import Client
 
-from governance.audit import AUDIT_LOG_ENV, HEAD_METADATA, AuditError, open_log, verify
-from governance.audit.entries import parse_entry
-from governance.audit.heads import remembered_heads
-from governance.promotion import PromotionRefusedError, promote
-from governance.steps.gates import quality_gate
-from governance.steps.guard import check_run_start
+from zenml_mlops.audit import AUDIT_LOG_ENV, HEAD_METADATA, AuditError, open_log, verify
+from zenml_mlops.audit.entries import parse_entry
+from zenml_mlops.audit.heads import remembered_heads
+from zenml_mlops.enforcement.run_start import check_run_start
+from zenml_mlops.gates.steps import quality_gate
+from zenml_mlops.promotion import PromotionRefusedError, promote
 
 pytestmark = pytest.mark.trained
 
@@ -84,7 +84,7 @@ def test_a_version_is_not_promoted_if_that_cannot_be_recorded(log, tmp_path, mon
 def test_a_gate_whose_verdict_cannot_be_recorded_lets_nothing_pass(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(AUDIT_LOG_ENV, str(tmp_path / "file" / "log"))
-    monkeypatch.setattr("governance.steps.guard.record", lambda *_, **__: None)
+    monkeypatch.setattr("zenml_mlops.enforcement.run_start.record", lambda *_, **__: None)
     with pytest.raises(RuntimeError):
         audited(name="gate-unrecorded", auc=0.7)
     assert Client().get_pipeline("audited").last_run.steps["quality_gate"].status.value == "failed"

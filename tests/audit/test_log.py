@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from governance.audit import AuditError, Outcome, open_log, record, verify
-from governance.audit.entries import Event
-from governance.audit.log import AUDIT_LOG_ENV, RECOVERED, FileLog, ObjectLog
+from zenml_mlops.audit import AuditError, Outcome, open_log, record, verify
+from zenml_mlops.audit.entries import Event
+from zenml_mlops.audit.log import AUDIT_LOG_ENV, RECOVERED, FileLog, ObjectLog
 
 
 def event(text="x"):
@@ -85,8 +85,8 @@ def test_the_very_first_line_may_be_unfinished(tmp_path):
 def test_killed_writers_cost_no_entry_that_was_acknowledged(tmp_path):
     path = tmp_path / "log"
     code = (
-        "import sys; from pathlib import Path; from governance.audit.log import FileLog;"
-        "from governance.audit.entries import Event;\n"
+        "import sys; from pathlib import Path; from zenml_mlops.audit.log import FileLog;"
+        "from zenml_mlops.audit.entries import Event;\n"
         "log = FileLog(Path(sys.argv[1]))\n"
         "event = Event(actor='a', action='b', subject='c', outcome='done')\n"
         "while True: print(log.append(event).number, flush=True)"

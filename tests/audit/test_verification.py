@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from governance.audit import Head, Outcome, verify
-from governance.audit.entries import Event, canonical, next_entry, parse_entry
+from zenml_mlops.audit import Head, Outcome, verify
+from zenml_mlops.audit.entries import Event, canonical, next_entry, parse_entry
 
 
 def chain(count, text='é \\ " 0'):

@@ -7,10 +7,10 @@ from unittest import mock
 import pytest
 from typer.testing import CliRunner
 
-from mlops.airflow_login import AirflowApiError, airflow_url, login
-from mlops.backfill import BackfillRangeError, DayRange, checked_range
-from mlops.cli import app
 from zenml_airflow.settings.project import load_settings
+from zenml_mlops.airflow_api.login import AirflowApiError, airflow_url, login
+from zenml_mlops.cli.app import app
+from zenml_mlops.cli.backfill import BackfillRangeError, DayRange, checked_range
 
 TODAY = date(2026, 2, 1)
 

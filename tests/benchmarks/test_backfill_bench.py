@@ -9,7 +9,7 @@ from benchmarks import backfill
 from benchmarks.arena import FIRST_DAY
 from benchmarks.contenders import choose
 from benchmarks.report_race import backfill as section
-from mlops.airflow_api import AirflowApi
+from zenml_mlops.airflow_api.api import AirflowApi
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 

@@ -5,8 +5,8 @@ import pytest
 from benchmarks import policies
 from benchmarks.report_policies import policies as section
 from benchmarks.targets import judge
-from governance.policy.facts import Scope
-from governance.policy.schema import load_policies
+from zenml_mlops.policy.facts import Scope
+from zenml_mlops.policy.schema import load_policies
 
 
 @pytest.mark.bench

@@ -9,7 +9,7 @@ import sys
 from datetime import date
 from types import SimpleNamespace
 
-from mlops.runtime import apply_stack, enter, load_pipeline, stack_id
+from zenml_mlops.environment.process import apply_stack, enter, load_pipeline, stack_id
 
 settings = enter("local")
 

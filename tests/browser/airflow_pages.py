@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from playwright.sync_api import expect, sync_playwright
 
-from mlops.chromium import FLAGS, find_chromium
+from zenml_mlops.cli.chromium import FLAGS, find_chromium
 
 PATIENCE = 90_000
 """Milliseconds that a page may take: two cores share Airflow, its tasks and the browser."""

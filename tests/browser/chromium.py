@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 
-from mlops.chromium import NoBrowserError, find_chromium
+from zenml_mlops.cli.chromium import NoBrowserError, find_chromium
 
 
 def install_chromium():

@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 from airflow_pages import opened
 from promotion_lab import running_lab
 
-from mlops.chromium import NoBrowserError, find_chromium
+from zenml_mlops.cli.chromium import NoBrowserError, find_chromium
 
 
 @pytest.fixture(scope="session")

@@ -96,9 +96,9 @@ class PromotionLab:
 
     def connect(self, monkeypatch):
         """Speak to Airflow's API."""
-        from mlops.airflow_api import AirflowApi
-        from mlops.runtime import admin_password
         from zenml_airflow.settings.project import load_settings
+        from zenml_mlops.airflow_api.api import AirflowApi
+        from zenml_mlops.environment.process import admin_password
 
         for name, value in self.checkout.environment.items():
             if name.startswith("MLOPS_"):

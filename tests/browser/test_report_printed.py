@@ -5,9 +5,9 @@ from pathlib import Path
 
 from labs import warm
 
-from governance.audit import Outcome
-from governance.audit.entries import Event
-from governance.audit.log import FileLog
+from zenml_mlops.audit import Outcome
+from zenml_mlops.audit.entries import Event
+from zenml_mlops.audit.log import FileLog
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,7 +17,7 @@ def test_the_report_is_printed_with_all_its_pages(chromium, tmp_path):
     for number in range(200):
         log.append(Event(actor="user:anna", action="deploy", subject=f"pipeline:p{number}", outcome=Outcome.DONE))
     page, paper = tmp_path / "report.html", tmp_path / "report.pdf"
-    command = ["-m", "mlops.cli", "audit", "report", "--offline", "--out", page, "--pdf", paper]
+    command = ["-m", "zenml_mlops.cli.app", "audit", "report", "--offline", "--out", page, "--pdf", paper]
     ended = warm.run(command, cwd=ROOT, env={**os.environ, "MLOPS_STATE_DIR": str(tmp_path), "CHROMIUM": chromium})
     assert ended.returncode == 0, ended.stderr
     content = paper.read_bytes()

@@ -7,11 +7,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from governance.cards import render_html, render_markdown
-from governance.cards.plots import plots
-from governance.steps.card import CardContent, CardTexts, Decision, card_content
-from governance.steps.curves import POINTS, risk_curves
-from governance.steps.limits import (
+from zenml_mlops.cards import render_html, render_markdown
+from zenml_mlops.cards.card import CardContent, CardTexts, Decision, card_content
+from zenml_mlops.cards.plots import plots
+from zenml_mlops.gates.curves import POINTS, risk_curves
+from zenml_mlops.gates.limits import (
     Estimate,
     Examination,
     GateLimits,

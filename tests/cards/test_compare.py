@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 from test_card import HOSTILE, content  # noqa: F401 - a fixture
 
-from governance.steps.limits import Estimate
-from mlops.models_compare import MISSING, markdown
+from zenml_mlops.cli.models_compare import MISSING, markdown
+from zenml_mlops.gates.limits import Estimate
 from zenml_pipelines.comparison import Verdict
 
 

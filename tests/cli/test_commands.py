@@ -8,7 +8,7 @@ import pytest
 from labs import warm
 from typer.main import get_command
 
-from mlops.cli import app
+from zenml_mlops.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_JSON = {
@@ -72,7 +72,9 @@ def test_the_exceptions_are_commands():
 
 
 def call(*arguments, state):
-    return warm.run(["-m", "mlops.cli", *arguments], cwd=ROOT, env={**os.environ, "MLOPS_STATE_DIR": str(state)})
+    return warm.run(
+        ["-m", "zenml_mlops.cli.app", *arguments], cwd=ROOT, env={**os.environ, "MLOPS_STATE_DIR": str(state)}
+    )
 
 
 def test_wrong_usage_is_2_and_a_refusal_is_1(tmp_path):

@@ -34,7 +34,7 @@ OPEN = {"initializing", "provisioning", "running", "stopping", "retrying"}
 
 DEPLOY = """
 import sys
-from mlops.runtime import enter, apply_stack, stack_id
+from zenml_mlops.environment.process import enter, apply_stack, stack_id
 settings = enter("local")
 from zenml_airflow.runtime.active_stack import active_stack
 from zenml_airflow.deploy.deploy import deploy_pipeline
@@ -49,8 +49,8 @@ print(manifest.snapshot_id)
 """
 SERVE = """
 import sys
-from mlops.runtime import enter
-from mlops import services
+from zenml_mlops.environment.process import enter
+from zenml_mlops.local import services
 settings = enter("local")
 services.stop(settings, print) if sys.argv[1] == "stop" else services.start(settings, print)
 """
@@ -167,8 +167,8 @@ class Lab:
         self.python(SERVE, "stop")
 
     def connect(self):
-        from mlops.airflow_api import AirflowApi
         from zenml_airflow.settings.project import load_settings
+        from zenml_mlops.airflow_api.api import AirflowApi
 
         for name, value in self.environment.items():
             if name.startswith("MLOPS_"):
@@ -199,7 +199,7 @@ class Lab:
         self.api.request("PATCH", f"dags/{dag_of(combination)}", json={"is_paused": paused})
 
     def reconcile(self):
-        result = warm.run(["-m", "mlops.cli", "reconcile"], cwd=ROOT, env=self.environment)
+        result = warm.run(["-m", "zenml_mlops.cli.app", "reconcile"], cwd=ROOT, env=self.environment)
         assert result.returncode == 0, result.stderr
         return result.stdout
 

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from mlops.runtime import enter
+from zenml_mlops.environment.process import enter
 
 enter("local")
 

@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from mlops.airflow_runs import run_conf
-from mlops.run_cli import key_values
+from zenml_mlops.airflow_api.runs import run_conf
+from zenml_mlops.cli.run import key_values
 
 DAG = {
     "dag_id": "a_dag",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from mlops.data_cli import data_app
+from zenml_mlops.cli.data import data_app
 
 
 @pytest.fixture(autouse=True)

@@ -11,10 +11,10 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from governance.policy.rules import rules
-from governance.policy.schema import load_policies
-from mlops.cli import app
 from zenml_airflow.manifest.manifest import Manifest, StepSpec
+from zenml_mlops.cli.app import app
+from zenml_mlops.policy.rules.registry import rules
+from zenml_mlops.policy.schema import load_policies
 from zenml_pipelines.config import BatchInferenceConfig, MonitoringConfig, TrainingConfig
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from governance.audit import Outcome, open_log
-from governance.audit.entries import Event
-from mlops import doctor
-from mlops.cli import app
-from mlops.doctor import Level, examine
 from zenml_airflow.settings.project import Settings, load_settings
+from zenml_mlops.audit import Outcome, open_log
+from zenml_mlops.audit.entries import Event
+from zenml_mlops.cli.app import app
+from zenml_mlops.status import doctor
+from zenml_mlops.status.doctor import Level, examine
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_check_that_fails_is_a_finding(settings: Settings, monkeypatch):
 
 @pytest.mark.parametrize(("free", "code"), [(1 << 80, 1), (1, 0)])
 def test_the_exit_code_says_whether_there_is_a_problem(settings: Settings, monkeypatch, free: int, code: int):
-    monkeypatch.setattr("mlops.runtime.enter", lambda _: settings)
+    monkeypatch.setattr("zenml_mlops.environment.process.enter", lambda _: settings)
     monkeypatch.setattr(doctor, "CHECKS", {"disk": doctor.disk})
     monkeypatch.setattr(doctor, "DISK_PROBLEM", free)
     said = CliRunner().invoke(app, ["doctor", "--json"])

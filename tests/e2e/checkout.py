@@ -29,7 +29,7 @@ class Checkout:
 
     def mlops(self, *arguments, timeout=900, check=True):
         result = warm.run(
-            ["-m", "mlops.cli", *map(str, arguments)], cwd=ROOT, env=self.environment, timeout=timeout
+            ["-m", "zenml_mlops.cli.app", *map(str, arguments)], cwd=ROOT, env=self.environment, timeout=timeout
         )
         if check:
             assert result.returncode == 0, f"{arguments}: {result.stdout[-3000:]}\n{result.stderr[-3000:]}"
@@ -49,7 +49,8 @@ class Checkout:
 
     def processes(self):
         code = (
-            "import json; from mlops.runtime import enter; from mlops.services import running\n"
+            "import json; from zenml_mlops.environment.process import enter\n"
+            "from zenml_mlops.local.services import running\n"
             "print(json.dumps([p.pid for p in running(enter('local'))]))"
         )
         return self.python(code)

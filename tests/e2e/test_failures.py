@@ -39,7 +39,7 @@ def test_interrupt_half_way_leaves_nothing_running(tmp_path, number, started):
     checkout = make_checkout(tmp_path / "state")
     stores.give(checkout.state)
     checkout.mlops("data", "fetch", "--source", "synthetic", "--rows", "12000")
-    process = warm.Process(["-m", "mlops.cli", "demo"], cwd=ROOT, env=checkout.environment)
+    process = warm.Process(["-m", "zenml_mlops.cli.app", "demo"], cwd=ROOT, env=checkout.environment)
     deadline = time.monotonic() + 400
     while not (checkout.processes() if started else (checkout.state / "landing").exists()):
         assert process.poll() is None, process.communicate()[1]

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 from checkout import DAYS, REAL_DATA
 
-from mlops.airflow_api import AirflowApi
-from mlops.runtime import password_file
-from mlops.services import logs_dir
 from zenml_airflow.settings.project import load_settings
+from zenml_mlops.airflow_api.api import AirflowApi
+from zenml_mlops.environment.process import password_file
+from zenml_mlops.local.services import logs_dir
 from zenml_pipelines.partitions import PartitionStore, read_predictions, read_quarantine
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1800)]
@@ -365,7 +365,7 @@ def test_a_plain_submission_to_airflows_stack_is_refused_and_leaves_no_run(main_
     known = {run["id"] for run in main_job.zenml_runs("batch_inference")}
     code = """
 import json
-from mlops.runtime import enter, stack_id
+from zenml_mlops.environment.process import enter, stack_id
 from zenml_airflow.runtime.active_stack import active_stack
 settings = enter("local")
 from zenml.utils import source_utils
@@ -385,7 +385,7 @@ with active_stack(stack_id(settings, scheduled=True)):
 
 
 def test_many_who_write_at_once_are_all_answered(api):
-    """Without mlops/sqlite_plugin.py this waits for SQLite's 60 s again and again, and every task with it."""
+    """Without the plugin ``local/sqlite_plugin.py`` this and every task wait for SQLite's 60 s, over and over."""
     dag = "dags/zenml_maintenance"
     paused = api.request("GET", dag)["is_paused"]
     api.request("PATCH", dag, json={"is_paused": True})

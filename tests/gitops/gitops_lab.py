@@ -23,7 +23,7 @@ ENDED = {"success", "failed"}
 
 DEPLOY = """
 import json, sys
-from mlops.runtime import enter, apply_stack, stack_id
+from zenml_mlops.environment.process import enter, apply_stack, stack_id
 settings = enter("local")
 from zenml.client import Client
 from zenml.utils import source_utils
@@ -179,8 +179,8 @@ class GitOpsLab:
     # -- what Airflow says
 
     def connect(self):
-        from mlops.airflow_api import AirflowApi
         from zenml_airflow.settings.project import load_settings
+        from zenml_mlops.airflow_api.api import AirflowApi
 
         os.environ.update({k: v for k, v in self.environment.items() if k.startswith("MLOPS_")})
         self.api = AirflowApi(load_settings("local"))

@@ -17,7 +17,7 @@ def mlops(lab):
 
     def start(*arguments):
         return subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "mlops.cli", *arguments],
+            [sys.executable, "-W", "ignore", "-m", "zenml_mlops.cli.app", *arguments],
             cwd=lab.root,
             env={**lab.environment, "MLOPS_PROJECT_ROOT": str(lab.work), "COLUMNS": "300"},
             stdout=subprocess.PIPE,

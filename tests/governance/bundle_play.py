@@ -11,14 +11,14 @@ import sys
 def main(state: str, commands: list[str]) -> None:
     """Call the commands in one process; ``make-versions`` makes two versions of the model, the second one bad."""
     os.environ["MLOPS_STATE_DIR"] = state
-    from mlops.runtime import enter
+    from zenml_mlops.environment.process import enter
 
     # Before ZenML is imported, which reads its variables then.
     enter("local")
     from typer.testing import CliRunner
     from version_bench import make_versions
 
-    from mlops.cli import app
+    from zenml_mlops.cli.app import app
 
     runner = CliRunner()
     said = []

@@ -22,8 +22,8 @@ def main(store: str, jobs: list[dict]) -> None:
     from version_bench import make_versions
     from zenml.client import Client
 
-    from governance.bundles import BundleRefusedError, export_bundle
-    from governance.promotion import decide, promote, withdraw
+    from zenml_mlops.bundles import BundleRefusedError, export_bundle
+    from zenml_mlops.promotion import decide, promote, withdraw
 
     said = []
     for job in jobs:

@@ -44,14 +44,14 @@ COMMANDS = (
 def main(state: str) -> None:
     """Call every command in one process, on the stores below the state folder."""
     os.environ["MLOPS_STATE_DIR"] = state
-    from mlops.runtime import enter
+    from zenml_mlops.environment.process import enter
 
     # Before ZenML is imported, which reads its variables then.
     enter("local")
     from typer.testing import CliRunner
     from version_bench import make_versions
 
-    from mlops.cli import app
+    from zenml_mlops.cli.app import app
 
     make_versions("played", True, True, False)
     runner = CliRunner()

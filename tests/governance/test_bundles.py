@@ -14,11 +14,14 @@ from zenml import Model, pipeline
 from zenml.client import Client
 from zenml.zen_stores.sql_zen_store import SqlZenStore
 
-from governance.audit import AUDIT_LOG_ENV, open_log, verify
-from governance.audit.entries import parse_entry
-from governance.audit.heads import remembered_heads
-from governance.audit.log import FileLog
-from governance.bundles import (
+from zenml_airflow.client.api import read_local
+from zenml_airflow.client.candidates import CandidateCondition
+from zenml_airflow.client.conditions import Outcome, judge
+from zenml_mlops.audit import AUDIT_LOG_ENV, open_log, verify
+from zenml_mlops.audit.entries import parse_entry
+from zenml_mlops.audit.heads import remembered_heads
+from zenml_mlops.audit.log import FileLog
+from zenml_mlops.bundles import (
     AlreadyImportedError,
     BundleRefusedError,
     TamperedError,
@@ -26,8 +29,9 @@ from governance.bundles import (
     export_bundle,
     import_bundle,
 )
-from governance.bundles.archive import open_archive
-from governance.promotion import (
+from zenml_mlops.bundles.archive import open_archive
+from zenml_mlops.gates.steps import quality_gate
+from zenml_mlops.promotion import (
     PromotionRefusedError,
     decide,
     history,
@@ -36,12 +40,8 @@ from governance.promotion import (
     promote,
     rollback,
 )
-from governance.promotion.origins import origin_of
-from governance.promotion.overview import imports, version_rows
-from governance.steps.gates import quality_gate
-from zenml_airflow.client.api import read_local
-from zenml_airflow.client.candidates import CandidateCondition
-from zenml_airflow.client.conditions import Outcome, judge
+from zenml_mlops.promotion.origins import origin_of
+from zenml_mlops.promotion.overview import imports, version_rows
 
 pytestmark = [pytest.mark.trained, pytest.mark.timeout(1800)]
 WHY = "Because the test asks for it."
@@ -224,8 +224,8 @@ def repacked(source, tmp_path, change, name="plain"):
 
 
 def write_by_hand(target, manifest, files, signature):
-    from governance.audit.entries import canonical
-    from governance.bundles import archive
+    from zenml_mlops.audit.entries import canonical
+    from zenml_mlops.bundles import archive
 
     with target.open("wb") as out:
         archive._add(out, "manifest.json", canonical(manifest))
@@ -305,7 +305,7 @@ def cloudpickled(manifest, files, signature):
 
 
 def other_class(manifest, files, signature):
-    manifest["artifacts"][0]["materializer"] = "governance.materializers.ParquetMaterializer"
+    manifest["artifacts"][0]["materializer"] = "zenml_mlops.materializers.ParquetMaterializer"
     return manifest, files, None
 
 
@@ -403,13 +403,13 @@ def test_the_policies_of_the_target_accept_the_evidence_and_may_demand_more(sour
 
 
 def demanding(monkeypatch, policy, parameters):
-    from governance.policy import engine
+    from zenml_mlops.policy import engine
 
     changed = tuple(
         p.model_copy(update={"parameters": parameters}) if p.id == policy else p for p in engine.load_policies()
     )
     monkeypatch.setattr(engine, "load_policies", lambda: changed)
-    monkeypatch.setattr("governance.promotion.plans.load_policies", lambda: changed)
+    monkeypatch.setattr("zenml_mlops.promotion.plans.load_policies", lambda: changed)
 
 
 @pipeline(enable_cache=False)
@@ -510,7 +510,7 @@ def test_killed_after_any_single_write_the_next_import_finishes_and_nothing_is_t
         finished = not nothing_here() and any(imports("risk"))
         with monkeypatch.context() as patch:
             # The lock of the dead process counts as left behind.
-            patch.setattr("governance.promotion.lock.LEASE", timedelta(0))
+            patch.setattr("zenml_mlops.promotion.lock.LEASE", timedelta(0))
             if not finished and stages("risk"):
                 unfinished += 1
                 with pytest.raises(PromotionRefusedError):

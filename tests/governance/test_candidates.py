@@ -10,15 +10,15 @@ from zenml import log_metadata
 from zenml.client import Client
 from zenml.enums import ArtifactType
 
-from governance.promotion import approvals, archive, decide, promote
-from governance.promotion.desk import COMPARISON_METADATA
-from governance.steps.gates import GATES_METADATA
 from zenml_airflow.client import candidates
 from zenml_airflow.client.api import read_local
 from zenml_airflow.client.candidates import CandidateCondition, StandingCondition
 from zenml_airflow.client.conditions import ConditionError, Entity, Outcome, judge
 from zenml_airflow.sensors.candidate import CandidateTrigger
 from zenml_airflow.settings.promotion import ComparisonVerdict
+from zenml_mlops.gates.steps import GATES_METADATA
+from zenml_mlops.promotion import approvals, archive, decide, promote
+from zenml_mlops.promotion.tasks import COMPARISON_METADATA
 from zenml_pipelines.comparison import COMPARISON_METADATA as RECORDED
 from zenml_pipelines.comparison import Verdict as PipelineVerdict
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from governance.steps.limits import Estimate, GateLimits, Judge, Limit, MetricReport, failure_message, judge
+from zenml_mlops.gates.limits import Estimate, GateLimits, Judge, Limit, MetricReport, failure_message, judge
 
 
 def report(**metrics: tuple[float, float, float]) -> MetricReport:
@@ -92,7 +92,7 @@ def test_acceptance_is_the_comparison(number, bound):
 
 def test_limits_load_without_zenml():
     code = (
-        "import sys, governance.steps.limits, zenml_pipelines.registry, zenml_pipelines.config;"
+        "import sys, zenml_mlops.gates.limits, zenml_pipelines.registry, zenml_pipelines.config;"
         "print([m for m in ('zenml', 'pandas', 'sklearn', 'mlflow') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from zenml.client import Client
 
-from governance.materializers import (
+from zenml_mlops.materializers import (
     CorruptArtifactError,
     ParquetMaterializer,
     SkopsMaterializer,

@@ -9,9 +9,9 @@ from version_bench import FLOOR, make
 from zenml import Model, pipeline, step
 from zenml.client import Client
 
-from governance.promotion import PromotionRefusedError, latest_candidate, promote
-from governance.steps.gates import quality_gate
-from governance.steps.limits import MetricReport
+from zenml_mlops.gates.limits import MetricReport
+from zenml_mlops.gates.steps import quality_gate
+from zenml_mlops.promotion import PromotionRefusedError, latest_candidate, promote
 
 pytestmark = pytest.mark.trained
 

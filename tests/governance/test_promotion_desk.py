@@ -7,10 +7,10 @@ from version_bench import forget_models, make_versions, stages
 from zenml import get_step_context, log_metadata, pipeline, step
 from zenml.client import Client
 
-from governance.promotion import PromotionRefusedError, decide
-from governance.promotion import desk as the_desk
-from governance.promotion.approvals import approvals
 from zenml_airflow.promotion.service import PromotionDeskError, promotion_desk
+from zenml_mlops.promotion import PromotionRefusedError, decide
+from zenml_mlops.promotion import tasks as the_desk
+from zenml_mlops.promotion.approvals import approvals
 from zenml_pipelines.comparison import COMPARISON_METADATA, Comparison, Difference, Verdict
 
 pytestmark = pytest.mark.trained
@@ -99,7 +99,7 @@ def test_a_candidate_is_described_with_the_numbers_of_its_comparison(comparison_
 
 def test_an_approval_is_asked_for_where_the_policy_demands_it_and_not_twice(comparison_run, monkeypatch):
     make_versions("asked", True, True)
-    monkeypatch.setattr("governance.promotion.plans.served_environments", lambda: {"production"})
+    monkeypatch.setattr("zenml_mlops.promotion.plans.served_environments", lambda: {"production"})
     found = assess("asked", comparison_run, environment="production")
     assert found["asks_approval"] == "nobody has approved it for production"
     assert found["refusals"]

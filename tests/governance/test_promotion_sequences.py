@@ -23,10 +23,10 @@ from two_stores import export_elsewhere, make_key, rules_for
 from version_bench import forget_models, make_versions, stages
 from zenml.client import Client
 
-from governance.audit import AUDIT_LOG_ENV, HEAD_METADATA, Head, open_log, verify
-from governance.audit.entries import parse_entry
-from governance.bundles import BundleRefusedError, import_bundle
-from governance.promotion import (
+from zenml_mlops.audit import AUDIT_LOG_ENV, HEAD_METADATA, Head, open_log, verify
+from zenml_mlops.audit.entries import parse_entry
+from zenml_mlops.bundles import BundleRefusedError, import_bundle
+from zenml_mlops.promotion import (
     PromotionRefusedError,
     archive,
     decide,
@@ -35,7 +35,7 @@ from governance.promotion import (
     rollback,
     withdraw,
 )
-from governance.promotion.records import (
+from zenml_mlops.promotion.records import (
     End,
     Kind,
     State,

@@ -11,12 +11,12 @@ from version_bench import artifacts, forget_models, make_versions, stages
 from zenml.client import Client
 from zenml.zen_stores.sql_zen_store import SqlZenStore
 
-from governance.audit import AUDIT_LOG_ENV, open_log, verify
-from governance.audit.entries import parse_entry
-from governance.audit.heads import remembered_heads
-from governance.audit.log import FileLog
-from governance.policy.schema import Severity, load_policies
-from governance.promotion import (
+from zenml_mlops.audit import AUDIT_LOG_ENV, open_log, verify
+from zenml_mlops.audit.entries import parse_entry
+from zenml_mlops.audit.heads import remembered_heads
+from zenml_mlops.audit.log import FileLog
+from zenml_mlops.policy.schema import Severity, load_policies
+from zenml_mlops.promotion import (
     LockedError,
     NothingToRollBackToError,
     PromotionRefusedError,
@@ -33,7 +33,7 @@ from governance.promotion import (
     rollback,
     withdraw,
 )
-from governance.promotion.lock import StageLock
+from zenml_mlops.promotion.lock import StageLock
 
 pytestmark = pytest.mark.trained
 
@@ -322,7 +322,7 @@ def test_killed_after_any_single_write_the_stages_are_legal_and_resume_ends_it(
                 call(name)
         planned = len(history(name)) > done
         with monkeypatch.context() as patch:
-            patch.setattr("governance.promotion.lock.LEASE", timedelta(0))
+            patch.setattr("zenml_mlops.promotion.lock.LEASE", timedelta(0))
             if planned and history(name)[-1].state is State.OPEN:
                 with pytest.raises(PromotionRefusedError, match=r"was interrupted: finish it with"):
                     promote(name, 1)

@@ -10,7 +10,7 @@ from typing import Any
 
 from labs import warm
 
-from governance.bundles import Rules
+from zenml_mlops.bundles import Rules
 
 SOURCE = Path(__file__).with_name("bundle_source.py")
 PACKAGES = ("governance", "zenml_pipelines")

@@ -15,9 +15,9 @@ from zenml.client import Client
 from zenml.enums import ArtifactType
 from zenml.models import ModelVersionArtifactRequest
 
-from governance.steps.gates import quality_gate
-from governance.steps.limits import Estimate, GateLimits, Judge, Limit, MetricReport
-from governance.steps.materializers import SkopsMaterializer
+from zenml_mlops.gates.limits import Estimate, GateLimits, Judge, Limit, MetricReport
+from zenml_mlops.gates.steps import quality_gate
+from zenml_mlops.materializers import SkopsMaterializer
 
 FLOOR = GateLimits(limits={"floor": Limit(metric="auc", judge=Judge.VALUE, minimum=0.6, why="Skill.")})
 

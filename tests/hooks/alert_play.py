@@ -7,7 +7,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mlops.runtime import enter
+from zenml_mlops.environment.process import enter
 
 settings = enter("local")
 
@@ -15,10 +15,10 @@ from airflow.dag_processing.dagbag import DagBag  # noqa: E402
 from zenml.client import Client  # noqa: E402
 from zenml.enums import StackComponentType  # noqa: E402
 
-from governance.policy.facts import ENVIRONMENT_LABEL  # noqa: E402
+from zenml_mlops.policy.facts import ENVIRONMENT_LABEL  # noqa: E402
 
 logged = io.StringIO()
-logging.getLogger("governance.hooks.alerting").addHandler(logging.StreamHandler(logged))
+logging.getLogger("zenml_mlops.hooks.alerting").addHandler(logging.StreamHandler(logged))
 dag = DagBag(dag_folder=settings.dags_dir, bundle_name="dags").dags["failing"]
 client = Client()
 parts = {kind: found[0].id for kind, found in client.active_stack_model.components.items()}

@@ -139,7 +139,7 @@ def run(arguments, *, env=None, cwd=None, stdin="", timeout=900, check=False, ki
     return done
 
 
-PROGRAMS = {"mlops": ["-m", "mlops.cli"], "zenml": ["-c", "from zenml.cli.cli import cli; cli()"]}
+PROGRAMS = {"mlops": ["-m", "zenml_mlops.cli.app"], "zenml": ["-c", "from zenml.cli.cli import cli; cli()"]}
 ASKING = """#!{python} -SE
 import json, os, socket, sys
 asked = socket.socket(socket.AF_UNIX)

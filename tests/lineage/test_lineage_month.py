@@ -11,9 +11,9 @@ from lineage_bench import FIRST, nodes, settings_at
 from pipeline_workspace import ARCHIVE, Workspace, settings
 from rich.console import Console
 
-from governance.lineage import State
-from mlops.impact import impact_of_file, impact_of_version
-from mlops.tracing import trace_case, trace_prediction
+from zenml_mlops.lineage import State
+from zenml_mlops.lineage.impact import impact_of_file, impact_of_version
+from zenml_mlops.lineage.tracing import trace_case, trace_prediction
 from zenml_pipelines.data.config import DataConfig
 from zenml_pipelines.data.feed import feed
 from zenml_pipelines.data.fetch import fetch

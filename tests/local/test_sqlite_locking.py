@@ -13,13 +13,13 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI
 
-from mlops.sqlite_locking import CONNECT_ARGS, OneWriterAtATime
+from zenml_mlops.local.sqlite_locking import CONNECT_ARGS, OneWriterAtATime
 
 PLAY = """
 import sqlite3, sys
 from sqlalchemy import create_engine, text
 if sys.argv[2] == "together":
-    from mlops.sqlite_locking import hold_transactions_together
+    from zenml_mlops.local.sqlite_locking import hold_transactions_together
     hold_transactions_together()
 engine = create_engine(f"sqlite:///{sys.argv[1]}")
 with engine.begin() as connection:

@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from mlops.airflow_api import AirflowApi, AirflowApiError
 from zenml_airflow.settings.project import load_settings
+from zenml_mlops.airflow_api.api import AirflowApi, AirflowApiError
 
 
 class Forgetful(BaseHTTPRequestHandler):

@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 from pipeline_workspace import Workspace
 
-from mlops.tracing import stores_of
 from zenml_airflow.settings.project import Settings, load_settings
+from zenml_mlops.lineage.tracing import stores_of
 from zenml_pipelines.splitting import in_scope
 from zenml_pipelines.tracing.partitions import Stores
 

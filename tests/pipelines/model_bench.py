@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from pipeline_workspace import settings
 
-from governance.steps.limits import GateLimits, GateReport, judge
+from zenml_mlops.gates.limits import GateLimits, GateReport, judge
 from zenml_pipelines.config import TrainingConfig, build_training_config
 from zenml_pipelines.contract import feature_schema
 from zenml_pipelines.data.schema import PATIENT_ID

@@ -55,7 +55,7 @@ def small_workspace(tmp_path_factory: pytest.TempPathFactory, generated: pd.Data
 @pytest.fixture(scope="session")
 def in_production(small_workspace: Workspace) -> Workspace:
     """The small workspace with version 1 in production."""
-    from governance.promotion import latest_candidate, promote
+    from zenml_mlops.promotion import latest_candidate, promote
 
     small_workspace.train()
     version = latest_candidate("generated_model")

@@ -12,7 +12,7 @@ import pytest
 from pipeline_workspace import Workspace, land
 from zenml.client import Client
 
-from governance.promotion import latest_candidate, promote
+from zenml_mlops.promotion import latest_candidate, promote
 from zenml_pipelines.batch import RowsLostError, _add_up
 from zenml_pipelines.champion import NoChampionError
 from zenml_pipelines.config import ConfigError

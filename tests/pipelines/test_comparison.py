@@ -9,8 +9,8 @@ from model_bench import fit
 from pipeline_workspace import Workspace, settings
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from mlops.models_compare import contest_of
 from zenml_airflow.context import cli_context, run_context
+from zenml_mlops.cli.models_compare import contest_of
 from zenml_pipelines.comparison import COMPARISON_METADATA, Contest, Verdict, compare, judge_gain
 from zenml_pipelines.comparison_report import render_comparison
 from zenml_pipelines.config import ChampionChallengerConfig, TrainingConfig, build_champion_challenger_config
@@ -166,7 +166,7 @@ def play(workspace: Workspace, config: ChampionChallengerConfig, **params):
 def test_the_pipeline_first_without_a_champion_then_against_one(small_workspace, pipeline_config):
     from zenml.client import Client
 
-    from governance.promotion import promote
+    from zenml_mlops.promotion import promote
 
     training = small_workspace.training.model_copy(update={"model_name": "contested"})
     small_workspace.train(training)

@@ -9,8 +9,8 @@ import pytest
 from model_bench import failures
 from pipeline_workspace import settings
 
-from governance.steps.data_checks import profile
-from governance.steps.limits import GateLimits, failure_message, judge
+from zenml_mlops.gates.data_checks import profile
+from zenml_mlops.gates.limits import GateLimits, failure_message, judge
 from zenml_pipelines.config import build_training_config
 from zenml_pipelines.examination import examine_rows
 

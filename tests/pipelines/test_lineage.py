@@ -30,12 +30,12 @@ from typer.testing import CliRunner
 from zenml import log_metadata
 from zenml.client import Client
 
-from governance.audit import AUDIT_LOG_ENV
-from governance.lineage import Kind, Node, Report, State
-from governance.lineage.pictures import to_dot, to_html
-from governance.promotion import decide
-from mlops.impact import impact_of_file, impact_of_run, impact_of_version
-from mlops.tracing import trace_case, trace_prediction, trace_run, trace_version
+from zenml_mlops.audit import AUDIT_LOG_ENV
+from zenml_mlops.lineage import Kind, Node, Report, State
+from zenml_mlops.lineage.impact import impact_of_file, impact_of_run, impact_of_version
+from zenml_mlops.lineage.pictures import to_dot, to_html
+from zenml_mlops.lineage.tracing import trace_case, trace_prediction, trace_run, trace_version
+from zenml_mlops.promotion import decide
 from zenml_pipelines.partitions import PartitionStore
 from zenml_pipelines.tracing.partitions import TraceError
 
@@ -250,8 +250,8 @@ def test_an_imported_version_shows_whose_evidence_it_is(traced: Traced):
 @pytest.fixture
 def cli(traced: Traced, monkeypatch):
     def call(*arguments: object, settings=traced.settings):
-        monkeypatch.setattr("mlops.runtime.enter", lambda _: settings)
-        from mlops.cli import app
+        monkeypatch.setattr("zenml_mlops.environment.process.enter", lambda _: settings)
+        from zenml_mlops.cli.app import app
 
         # A command points its process at the state folder: here that is the process of the tests.
         with mock.patch.dict(os.environ):

@@ -10,12 +10,12 @@ import pytest
 from model_bench import Bench, failures, fit, quick_config
 from sklearn.neighbors import KNeighborsClassifier
 
-from governance.steps import model_checks
-from governance.steps.limits import GateLimits, MetricReport, judge
-from governance.steps.model_checks import champion_measure, latency_measures, refit_measure, slice_measure
-from governance.steps.resampling import group_weights
-from governance.steps.rules import LatencyRules, StabilityRules
-from governance.steps.subgroups import subgroup_measures
+from zenml_mlops.gates import model_checks
+from zenml_mlops.gates.limits import GateLimits, MetricReport, judge
+from zenml_mlops.gates.model_checks import champion_measure, latency_measures, refit_measure, slice_measure
+from zenml_mlops.gates.resampling import group_weights
+from zenml_mlops.gates.rules import LatencyRules, StabilityRules
+from zenml_mlops.gates.subgroups import subgroup_measures
 from zenml_pipelines.data.schema import PATIENT_ID
 from zenml_pipelines.evaluation import evaluate
 from zenml_pipelines.examination import Rival

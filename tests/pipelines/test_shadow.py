@@ -16,8 +16,8 @@ from pipeline_workspace import Workspace, land, settings
 from scipy.stats import ks_2samp, spearmanr
 from zenml.client import Client
 
-from governance.promotion import archive, latest_candidate, promote
-from mlops.impact import impact_of_file, impact_of_run, impact_of_version
+from zenml_mlops.lineage.impact import impact_of_file, impact_of_run, impact_of_version
+from zenml_mlops.promotion import archive, latest_candidate, promote
 from zenml_pipelines.batch import PREDICTION_SCHEMA
 from zenml_pipelines.config import (
     BatchInferenceConfig,

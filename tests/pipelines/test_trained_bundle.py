@@ -10,8 +10,8 @@ import pytest
 from labs import warm
 from pipeline_workspace import Workspace
 
-from governance.bundles import export_bundle
-from governance.bundles.archive import open_archive
+from zenml_mlops.bundles import export_bundle
+from zenml_mlops.bundles.archive import open_archive
 from zenml_pipelines.champion import find_champion, load_model
 from zenml_pipelines.scoring import score
 
@@ -24,10 +24,10 @@ from pathlib import Path
 import pandas as pd
 from zenml.client import Client
 from zenml.utils import source_utils
-from governance.bundles import Rules, import_bundle
-from governance.cards import render_markdown
-from governance.cards.records import recorded_card
-from governance.promotion import promote
+from zenml_mlops.bundles import Rules, import_bundle
+from zenml_mlops.cards import render_markdown
+from zenml_mlops.cards.records import recorded_card
+from zenml_mlops.promotion import promote
 from zenml_pipelines.champion import champion_profile, find_champion, load_model
 from zenml_pipelines.scoring import score
 
@@ -56,7 +56,7 @@ from zenml.utils import source_utils
 source_utils.set_custom_source_root(str(Path.cwd()))
 from lineage_bench import settings_at
 from pipeline_workspace import Workspace, land, settings
-from mlops.tracing import trace_case
+from zenml_mlops.lineage.tracing import trace_case
 from zenml_airflow.context import cli_context, run_context
 from zenml_pipelines.config import build_batch_inference_config, build_monitoring_config
 from zenml_pipelines.monitoring.findings import read_findings

@@ -10,10 +10,10 @@ from pipeline_workspace import Workspace, settings
 from zenml.artifacts.utils import load_artifact_visualization
 from zenml.client import Client
 
-from governance.cards.records import NoCardError, recorded_card
-from governance.promotion import PromotionRefusedError, latest_candidate, promote
-from governance.steps.gates import GATES_METADATA
-from governance.steps.limits import GateFailedError
+from zenml_mlops.cards.records import NoCardError, recorded_card
+from zenml_mlops.gates.limits import GateFailedError
+from zenml_mlops.gates.steps import GATES_METADATA
+from zenml_mlops.promotion import PromotionRefusedError, latest_candidate, promote
 from zenml_pipelines.config import ConfigError, TrainingConfig, build_training_config
 from zenml_pipelines.splitting import labels, split_in_time
 

@@ -8,19 +8,19 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from mlops.runtime import apply_stack, enter, stack_id
+from zenml_mlops.environment.process import apply_stack, enter, stack_id
 
 settings = enter("local")
 
 from zenml.client import Client  # noqa: E402
 from zenml.utils import source_utils  # noqa: E402
 
-from governance.policy.facts import ENVIRONMENT_LABEL  # noqa: E402
 from zenml_airflow.context import cli_context  # noqa: E402
 from zenml_airflow.deploy.deploy import deploy_pipeline  # noqa: E402
 from zenml_airflow.manifest.manifest import PolicyVerdict, read_manifest, write_manifest  # noqa: E402
 from zenml_airflow.runtime.active_stack import active_stack  # noqa: E402
 from zenml_airflow.runtime.runner import StepsRequest, run_steps  # noqa: E402
+from zenml_mlops.policy.facts import ENVIRONMENT_LABEL  # noqa: E402
 
 source_utils.set_custom_source_root(str(settings.project_root))
 sys.path.insert(0, str(settings.project_root))

@@ -1,6 +1,6 @@
 """One description for each policy that keeps it, and one that breaks it in one place."""
 
-from governance.policy.facts import (
+from zenml_mlops.policy.facts import (
     BundleFacts,
     ComponentFacts,
     DagFacts,
@@ -15,7 +15,7 @@ from governance.policy.facts import (
 )
 
 DIGEST = "registry.example/steps@sha256:" + "a" * 64
-SAFE = "governance.materializers.SkopsMaterializer"
+SAFE = "zenml_mlops.materializers.SkopsMaterializer"
 STEP = StepFacts(
     name="train",
     cached=False,

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from labs import warm
 
-from governance import guard
-from governance.policy.facts import ENVIRONMENT_LABEL
-from governance.policy.schema import load_policies
 from zenml_airflow.manifest.manifest import ManifestError, PolicyVerdict, read_manifest, write_manifest
 from zenml_airflow.operators.guards import TaskStart, ask_guards
+from zenml_mlops.enforcement import task_start as guard
+from zenml_mlops.policy.facts import ENVIRONMENT_LABEL
+from zenml_mlops.policy.schema import load_policies
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -42,7 +42,7 @@ def project(tmp_path_factory):
 
 def mlops(project, *arguments):
     environment = {**os.environ, "MLOPS_PROJECT_ROOT": str(project), "MLOPS_STATE_DIR": str(project / "state")}
-    return warm.run(["-m", "mlops.cli", *arguments], env=environment, timeout=300)
+    return warm.run(["-m", "zenml_mlops.cli.app", *arguments], env=environment, timeout=300)
 
 
 def test_deploy_refuses_before_anything_is_made(project):

@@ -6,11 +6,11 @@ from datetime import date, timedelta
 import pytest
 from samples import BROKEN, DAG, GOOD, IMPORTED, PIPELINE, STACK, but
 
-from governance.policy.engine import PolicyViolationError, judge
-from governance.policy.facts import StackFacts, subject_name
-from governance.policy.sarif import to_sarif
-from governance.policy.schema import Mode, load_policies
-from governance.policy.waivers import Waiver
+from zenml_mlops.policy.engine import PolicyViolationError, judge
+from zenml_mlops.policy.facts import StackFacts, subject_name
+from zenml_mlops.policy.sarif import to_sarif
+from zenml_mlops.policy.schema import Mode, load_policies
+from zenml_mlops.policy.waivers import Waiver
 
 TODAY = date(2026, 3, 1)
 NOT_LOCAL = but(STACK, environment="production", used_for="production")

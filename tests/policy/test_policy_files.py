@@ -9,8 +9,9 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from governance.policy.schema import POLICIES_DIR, SCHEMA_FILE, Mode, PolicyFileError, json_schema, load_policies
-from governance.policy.waivers import expired, load_waivers
+from zenml_mlops.policy.places import governance_dir
+from zenml_mlops.policy.schema import SCHEMA_FILE, Mode, PolicyFileError, json_schema, load_policies
+from zenml_mlops.policy.waivers import expired, load_waivers
 
 ONE = {
     "id": "dag-tags",
@@ -31,9 +32,9 @@ def write(folder, *policies, name="own.yaml"):
 
 
 def test_the_exported_schema_is_current_and_accepts_the_shipped_files():
-    assert (POLICIES_DIR / SCHEMA_FILE).read_text() == json_schema()
+    assert (governance_dir() / "policies" / SCHEMA_FILE).read_text() == json_schema()
     validator = Draft202012Validator(json.loads(json_schema()))
-    for path in POLICIES_DIR.glob("*.yaml"):
+    for path in (governance_dir() / "policies").glob("*.yaml"):
         content = yaml.safe_load(path.read_text())
         for policy in content["policies"]:
             policy["mode"] = {k: "off" if v is False else v for k, v in policy["mode"].items()}

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from mlops.runtime import enter
+from zenml_mlops.environment.process import enter
 
 enter("local")
 sys.path.append(str(Path(__file__).resolve().parents[1] / "governance"))
@@ -14,9 +14,9 @@ from zenml import log_metadata  # noqa: E402
 from zenml.client import Client  # noqa: E402
 from zenml.models import ModelVersionArtifactRequest  # noqa: E402
 
-from governance import promotion  # noqa: E402
-from governance.promotion.approvals import approvals  # noqa: E402
-from governance.promotion.versions import model_artifacts  # noqa: E402
+from zenml_mlops import promotion  # noqa: E402
+from zenml_mlops.promotion.approvals import approvals  # noqa: E402
+from zenml_mlops.promotion.versions import model_artifacts  # noqa: E402
 
 
 def make(model, *planned):

@@ -22,7 +22,7 @@ ENDED = {"success", "failed"}
 
 DEPLOY = """
 import sys
-from mlops.runtime import enter, apply_stack, stack_id
+from zenml_mlops.environment.process import enter, apply_stack, stack_id
 settings = enter("local")
 from zenml_airflow.runtime.active_stack import active_stack
 from zenml_airflow.deploy.deploy import deploy_pipeline
@@ -36,8 +36,8 @@ with active_stack(stack_id(settings, scheduled=True)):
 """
 SERVE = """
 import sys
-from mlops.runtime import enter
-from mlops import services
+from zenml_mlops.environment.process import enter
+from zenml_mlops.local import services
 services.START_TIMEOUT_SECONDS = 900.0
 settings = enter("local")
 services.stop(settings, print) if sys.argv[1] == "stop" else services.start(settings, print)
@@ -136,8 +136,8 @@ class Lab:
         self._python(SERVE, "start")
 
     def connect(self, stories):
-        from mlops.airflow_api import AirflowApi
         from zenml_airflow.settings.project import load_settings
+        from zenml_mlops.airflow_api.api import AirflowApi
 
         os.environ.update({name: value for name, value in self.environment.items() if name.startswith("MLOPS_")})
         self.api = AirflowApi(load_settings("local"))

@@ -3,7 +3,7 @@
 import pytest
 from promotion_airflow import PRODUCTION, WAITING
 
-from mlops.airflow_api import AirflowApiError
+from zenml_mlops.airflow_api.api import AirflowApiError
 
 pytestmark = [pytest.mark.timeout(1500)]
 

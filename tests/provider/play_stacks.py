@@ -4,14 +4,14 @@ import json
 
 from typer.testing import CliRunner
 
-from mlops.runtime import enter
+from zenml_mlops.environment.process import enter
 
 enter("staging")
 
 from zenml.client import Client  # noqa: E402
 from zenml.enums import StoreType  # noqa: E402
 
-from mlops.cli import app  # noqa: E402
+from zenml_mlops.cli.app import app  # noqa: E402
 
 STORE = "artifact_store"
 client = Client()

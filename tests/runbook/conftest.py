@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 from book import Operator
 from checkout import make_checkout
 
-from mlops.airflow_api import AirflowApi
 from zenml_airflow.settings.project import load_settings
+from zenml_mlops.airflow_api.api import AirflowApi
 
 FIRST, LAST = date(2026, 1, 5), date(2026, 1, 10)
 

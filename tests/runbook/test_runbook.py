@@ -9,7 +9,7 @@ import pytest
 from book import BLOCKS, PREPARATION, eventually
 from cryptography.fernet import Fernet, InvalidToken
 
-from mlops.airflow_api import AirflowApi
+from zenml_mlops.airflow_api.api import AirflowApi
 from zenml_pipelines.partitions import PartitionStore
 
 pytestmark = [pytest.mark.timeout(1800)]

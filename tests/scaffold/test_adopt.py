@@ -22,7 +22,7 @@ DAYS = ("2026-01-05", "2026-01-06")
 RUN_DAG = """
 import json, sys
 from datetime import datetime, timezone
-from mlops.runtime import enter
+from zenml_mlops.environment.process import enter
 
 settings = enter("local")
 from airflow.dag_processing.dagbag import DagBag
@@ -38,7 +38,7 @@ print(json.dumps(states))
 
 ZENML_RUNS = """
 import json
-from mlops.runtime import enter
+from zenml_mlops.environment.process import enter
 
 enter("local")
 from zenml.client import Client
@@ -131,7 +131,7 @@ def test_one_task_is_moved_and_nobody_downstream_notices(checkout, run):
     entry = BLOCKS["zenml_pipelines/registry.py, one more entry of PIPELINES"]
     insert(checkout / "zenml_pipelines" / "registry.py", "    for spec in (\n", f"{entry.rstrip()},\n")
     insert(checkout / "configs" / "base.yaml", "\npipelines:\n", BLOCKS["configs/base.yaml, below pipelines"])
-    run("-m", "mlops.cli", "deploy", "orders")
+    run("-m", "zenml_mlops.cli.app", "deploy", "orders")
     folder = dag_of(checkout, "dags/orders.py, after")
     states = json.loads(run(script(checkout, RUN_DAG), str(folder), *DAYS).splitlines()[-1])
     assert {"extract", "orders.total", "report"} <= set(states[DAYS[0]])
@@ -146,13 +146,13 @@ def test_the_command_line_runs_it_too(checkout, run):
     (checkout.parent / "state" / "orders").mkdir(parents=True, exist_ok=True)
     (checkout.parent / "state" / "orders" / "2026-01-07.csv").write_text("order,amount\n1,2.5\n")
     command = re.search(r"`mlops (run orders --date 2026-01-05)`", PAGE)[1].replace("2026-01-05", "2026-01-07")
-    run("-m", "mlops.cli", *shlex.split(command))
+    run("-m", "zenml_mlops.cli.app", *shlex.split(command))
     assert totals(checkout)["2026-01-07"] == 2.5
 
 
 def test_the_first_command_makes_a_project(checkout, run):
     (checkout / "customers.csv").write_text(customers())
     command = re.search(r"^mlops (new .*)$", PAGE, re.M)[1]
-    said = run("-m", "mlops.cli", *shlex.split(command))
+    said = run("-m", "zenml_mlops.cli.app", *shlex.split(command))
     assert "make demo SOURCE=data/churn.csv" in said
     assert (checkout.parent / "churn" / "zenml_pipelines" / "contract.py").is_file()

@@ -3,8 +3,8 @@
 import pytest
 from tables import customers
 
-from mlops.scaffold.inspection import TableError, inspect
-from mlops.scaffold.proposals import proposed
+from zenml_mlops.scaffold.inspection import TableError, inspect
+from zenml_mlops.scaffold.proposals import proposed
 
 
 @pytest.fixture

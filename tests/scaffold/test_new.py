@@ -10,8 +10,8 @@ import yaml
 from labs import warm
 from tables import customers
 
-from mlops.scaffold.documents import edited
-from mlops.scaffold.project import PLATFORM_TESTS, TEMPLATES
+from zenml_mlops.scaffold.documents import edited
+from zenml_mlops.scaffold.project import PLATFORM_TESTS, TEMPLATES
 
 ROOT = Path(__file__).resolve().parents[2]
 WORDS = ("diabet", "readmi", "hospice", "patient_nbr", "encounter_id")
@@ -19,7 +19,7 @@ HOSTILE = 'a"); import os  # {{ x }}'
 
 
 def new(folder, data, *options, code=0):
-    run = warm.run(["-m", "mlops.cli", "new", folder, "--data", data, *options], cwd=ROOT)
+    run = warm.run(["-m", "zenml_mlops.cli.app", "new", folder, "--data", data, *options], cwd=ROOT)
     assert run.returncode == code, run.stdout + run.stderr
     return run.stdout + run.stderr
 

@@ -68,8 +68,8 @@ OVERRIDES = {
 
 PREPARE = """
 import json
-from mlops.runtime import airflow_environment, enter
-from mlops.services import prepare
+from zenml_mlops.environment.process import airflow_environment, enter
+from zenml_mlops.local.services import prepare
 settings = enter("local")
 prepare(settings, lambda line: None)
 print(json.dumps(airflow_environment(settings)))
@@ -259,7 +259,7 @@ class Platform:
 
     def mlops(self, *arguments):
         """The command line of one who may write to the ZenML server."""
-        return self._run(["-m", "mlops.cli", *map(str, arguments)], self.operator_variables())
+        return self._run(["-m", "zenml_mlops.cli.app", *map(str, arguments)], self.operator_variables())
 
     def operator_variables(self):
         return {
@@ -279,8 +279,8 @@ class Platform:
     # -- what an operator does
 
     def connect(self):
-        from mlops.airflow_api import AirflowApi
         from zenml_airflow.settings.project import load_settings
+        from zenml_mlops.airflow_api.api import AirflowApi
 
         os.environ.update({k: v for k, v in self.environment.items() if k.startswith(("MLOPS_", "AWS_"))})
         self.settings = load_settings("local")

@@ -55,7 +55,7 @@ def two_versions(tmp_path_factory: pytest.TempPathFactory, generated_csv: Path) 
 @pytest.fixture(scope="session")
 def put(two_versions: Workspace) -> Callable[[int], None]:
     """Puts a version into production, if it is not there."""
-    from governance.promotion import promote
+    from zenml_mlops.promotion import promote
     from zenml_pipelines.champion import NoChampionError, find_champion
 
     def put_version(number: int) -> None:

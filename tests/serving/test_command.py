@@ -48,7 +48,7 @@ def environment(put, tmp_path_factory):
 
 def call(environment, *arguments, **variables):
     return warm.run(
-        ["-m", "mlops.cli", "serve", *arguments], cwd=ROOT, env={**environment, **variables}, timeout=120
+        ["-m", "zenml_mlops.cli.app", "serve", *arguments], cwd=ROOT, env={**environment, **variables}, timeout=120
     )
 
 
@@ -56,7 +56,7 @@ def call(environment, *arguments, **variables):
 def serving(environment, *arguments, **variables):
     """The service as a process of its own; yields it, its port, and the lines that it writes."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "mlops.cli", "serve", "--port", "0", *arguments],
+        [sys.executable, "-m", "zenml_mlops.cli.app", "serve", "--port", "0", *arguments],
         cwd=ROOT,
         env={**environment, "PYTHONUNBUFFERED": "1", **variables},
         stdout=subprocess.PIPE,

@@ -23,7 +23,7 @@ BOTH = "both_ways_model"
 @pytest.fixture(scope="module")
 def both(tmp_path_factory, generated_csv):
     """A model in production and its test set: of the published encounters, or generated ones where those lack."""
-    from governance.promotion import promote
+    from zenml_mlops.promotion import promote
 
     root = tmp_path_factory.mktemp("both")
     csv = generated_csv

@@ -123,7 +123,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_in_place(config, row
 
 
 def test_an_empty_stage_answers_nobody(config, rows, put):
-    from governance.promotion import archive
+    from zenml_mlops.promotion import archive
 
     app, _ = deployment(config)
     with on_socket(app, config) as base:

@@ -2,7 +2,7 @@ import pytest
 from labs import stores
 from stack_files import GOOD
 
-from stacks.load import check_stack_file
+from zenml_mlops.stacks.load import check_stack_file
 
 
 @pytest.fixture

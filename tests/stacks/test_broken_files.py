@@ -11,9 +11,9 @@ import yaml
 from jsonschema import Draft202012Validator
 from stack_files import GOOD, ROOT, broken
 
-from stacks.load import check_stack_file, judge_stacks
-from stacks.problems import StackFileError
-from stacks.schema import json_schema
+from zenml_mlops.stacks.load import check_stack_file, judge_stacks
+from zenml_mlops.stacks.problems import StackFileError
+from zenml_mlops.stacks.schema import json_schema
 
 S3 = "{flavor: s3, config: {path: s3://b/a, s3_additional_kwargs: {ServerSideEncryption: AES256}}}"
 

@@ -2,9 +2,9 @@
 
 from typer.testing import CliRunner
 
-from mlops.cli import app
-from mlops.config_cli import origins
 from zenml_airflow.settings.project import load_settings
+from zenml_mlops.cli.app import app
+from zenml_mlops.cli.config import origins
 
 
 def test_each_value_names_its_file_and_line(monkeypatch):

@@ -6,11 +6,11 @@ import shutil
 import pytest
 from stack_files import ROOT
 
-from governance.audit import AUDIT_LOG_ENV
-from mlops.stack_changes import StackDriftError, check_before_deployment
-from stacks.apply import apply_stack_file
-from stacks.load import check_stack_file
 from zenml_airflow.settings.project import PROJECT_ROOT_ENV, STATE_DIR_ENV, load_settings
+from zenml_mlops.audit import AUDIT_LOG_ENV
+from zenml_mlops.environment.stack_changes import StackDriftError, check_before_deployment
+from zenml_mlops.stacks.apply import apply_stack_file
+from zenml_mlops.stacks.load import check_stack_file
 
 STORE = "artifact_store"
 

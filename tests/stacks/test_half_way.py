@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import pytest
 from stack_files import GOOGLE
 
-from governance.audit import AUDIT_LOG_ENV, AuditError
-from mlops.stack_changes import apply_and_record
-from stacks.apply import ApplyError, apply_stack_file, plan_stack_file
+from zenml_mlops.audit import AUDIT_LOG_ENV, AuditError
+from zenml_mlops.environment.stack_changes import apply_and_record
+from zenml_mlops.stacks.apply import ApplyError, apply_stack_file, plan_stack_file
 
 ENVIRON = {"MLFLOW_PASSWORD": "first-value"}
 STORE = "artifact_store"

@@ -8,10 +8,10 @@ import sqlite3
 import pytest
 from stack_files import ROOT
 
-from mlops import local_airflow
-from mlops.local_airflow import UnfitStackError, import_pools, services_environment
-from mlops.services import prepare
 from zenml_airflow.settings.project import PROJECT_ROOT_ENV, STATE_DIR_ENV, load_settings
+from zenml_mlops.local import airflow as local_airflow
+from zenml_mlops.local.airflow import UnfitStackError, import_pools, services_environment
+from zenml_mlops.local.services import prepare
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import yaml
 from labs import warm
 from stack_files import GOOGLE, ROOT
 
-from stacks.apply import apply_stack_file, plan_stack_file
-from stacks.load import check_stack_file
-from stacks.plan import Action
-from stacks.problems import StackFileError
+from zenml_mlops.stacks.apply import apply_stack_file, plan_stack_file
+from zenml_mlops.stacks.load import check_stack_file
+from zenml_mlops.stacks.plan import Action
+from zenml_mlops.stacks.problems import StackFileError
 
 ENVIRON = {"MLFLOW_PASSWORD": "first-value"}
 STORE = "artifact_store"
@@ -149,7 +149,7 @@ def test_environments_do_not_take_each_others_components(client, lab, tmp_path):
 
 def mlops(state, *arguments):
     environment = {**os.environ, "MLOPS_STATE_DIR": str(state)}
-    return warm.run(["-m", "mlops.cli", *arguments], cwd=ROOT, env=environment, timeout=300)
+    return warm.run(["-m", "zenml_mlops.cli.app", *arguments], cwd=ROOT, env=environment, timeout=300)
 
 
 def test_the_commands_and_their_exit_codes(tmp_path):

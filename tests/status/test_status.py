@@ -31,7 +31,7 @@ def status(state: Path):
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "ZENML_"))}
         return warm.run(
-            ["-m", "mlops.cli", "status", *arguments],
+            ["-m", "zenml_mlops.cli.app", "status", *arguments],
             env={**kept, "MLOPS_STATE_DIR": str(state), "COLUMNS": "160", **variables},
             cwd=ROOT,
             timeout=240,
@@ -102,7 +102,7 @@ def test_the_partition_and_the_models_are_shown_without_airflow(status, state: P
     monkeypatch.setenv("MLOPS_STATE_DIR", str(state))
     publish(load_settings("local"), LAST_DAY)
     code = (
-        "from mlops.runtime import enter; enter('local')\n"
+        "from zenml_mlops.environment.process import enter; enter('local')\n"
         "from zenml.client import Client\n"
         "client = Client(); client.create_model(name='a_model')\n"
         "versions = [client.create_model_version('a_model') for _ in range(3)]\n"

@@ -8,7 +8,7 @@ import pytest
 from labs import warm
 from moto import mock_aws
 
-from mlops.github_cli import HANDED_ON, SecretError, checked_secret, environment_lines, read_secret
+from zenml_mlops.cli.github import HANDED_ON, SecretError, checked_secret, environment_lines, read_secret
 
 
 @pytest.fixture
@@ -81,7 +81,9 @@ def test_a_job_gets_the_variables_and_its_log_masks_them(tmp_path):
         client.create_secret(Name="platform", SecretString=json.dumps({"SLACK_TOKEN": "one\ntwo"}))
 
         def call(**more):
-            return warm.run(["-m", "mlops.cli", "github", "secrets", "platform"], env={**environment, **more})
+            return warm.run(
+                ["-m", "zenml_mlops.cli.app", "github", "secrets", "platform"], env={**environment, **more}
+            )
 
         target = tmp_path / "github_env"
         target.write_text("BEFORE=1\n")

@@ -10,7 +10,7 @@ from labs import times
 from typer.core import TyperGroup
 from workflow_files import ACTIONS, FILES, MAKE, MLOPS, ROOT, VARIABLE, WORKFLOWS, jobs, load, scripts, steps
 
-from mlops.cli import app
+from zenml_mlops.cli.app import app
 
 SAMPLES = {
     "BUNDLE": "s3://bucket/bundle",

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 from zenml.client import Client
 
-from governance.steps.limits import MetricReport
+from zenml_mlops.gates.limits import MetricReport
 from zenml_pipelines.batch import PredictionManifest
 from zenml_pipelines.champion import Champion, NoChampionError, describe_version
 from zenml_pipelines.landing import IncompletePartitionError, PartitionRef, check_digests, stream

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from governance.steps.limits import Estimate, MetricReport
+from zenml_mlops.gates.limits import Estimate, MetricReport
 from zenml_pipelines.config import BootstrapConfig
 from zenml_pipelines.contract import GROUP_ID, ROW_ID
 from zenml_pipelines.data.outcomes import read_outcomes

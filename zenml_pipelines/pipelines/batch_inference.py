@@ -2,8 +2,8 @@
 
 from zenml import pipeline
 
-from governance.steps.guard import check_run_start
-from governance.steps.hooks import observe_failure, observe_success
+from governance.hooks.observers import observe_failure, observe_success
+from zenml_mlops.enforcement.run_start import check_run_start
 from zenml_pipelines.about import about
 from zenml_pipelines.config import BatchInferenceConfig, Provenance
 from zenml_pipelines.steps.batch_inference import (

@@ -2,8 +2,8 @@
 
 from zenml import pipeline
 
-from governance.steps.guard import check_run_start
-from governance.steps.hooks import observe_failure, observe_success
+from governance.hooks.observers import observe_failure, observe_success
+from zenml_mlops.enforcement.run_start import check_run_start
 from zenml_pipelines.about import about
 from zenml_pipelines.config import MonitoringConfig, Provenance
 from zenml_pipelines.steps.monitoring import publish_findings, watch_days

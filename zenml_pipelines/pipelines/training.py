@@ -2,10 +2,10 @@
 
 from zenml import Model, pipeline
 
-from governance.steps.gates import data_gate, quality_gate
-from governance.steps.guard import check_run_start
-from governance.steps.hooks import observe_failure, observe_success
-from governance.steps.limits import GateLimits
+from governance.hooks.observers import observe_failure, observe_success
+from zenml_mlops.enforcement.run_start import check_run_start
+from zenml_mlops.gates.limits import GateLimits
+from zenml_mlops.gates.steps import data_gate, quality_gate
 from zenml_pipelines.about import DATA_TAG, about
 from zenml_pipelines.config import Provenance, TrainingConfig
 from zenml_pipelines.steps.tracking import stack_has_tracker

@@ -8,8 +8,8 @@ from zenml import get_step_context, log_metadata, step
 from zenml.metadata.metadata_types import MetadataType
 from zenml.types import HTMLString
 
-from governance.steps.materializers import ParquetMaterializer
 from zenml_airflow import get_run_context
+from zenml_mlops.materializers import ParquetMaterializer
 from zenml_pipelines.champion import (
     Champion,
     NoChampionError,

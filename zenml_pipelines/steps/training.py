@@ -11,7 +11,8 @@ from zenml import ArtifactConfig, get_step_context, log_metadata, step
 from zenml.enums import ArtifactType
 from zenml.types import HTMLString, MarkdownString
 
-from governance.steps.card import (
+from zenml_airflow import get_run_context
+from zenml_mlops.cards.card import (
     CARD_ARTIFACT,
     CARD_CONTENT_ARTIFACT,
     CARD_TEXT_ARTIFACT,
@@ -19,11 +20,10 @@ from governance.steps.card import (
     card_content,
     render_card,
 )
-from governance.steps.curves import Curves, risk_curves
-from governance.steps.data_checks import PROFILE_METADATA, DataProfile
-from governance.steps.limits import Examination, GateReport, MetricReport
-from governance.steps.materializers import ParquetMaterializer
-from zenml_airflow import get_run_context
+from zenml_mlops.gates.curves import Curves, risk_curves
+from zenml_mlops.gates.data_checks import PROFILE_METADATA, DataProfile
+from zenml_mlops.gates.limits import Examination, GateReport, MetricReport
+from zenml_mlops.materializers import ParquetMaterializer
 from zenml_pipelines.champion import MODEL_ARTIFACT, SCHEMA_ARTIFACT, champion_profile, find_rival
 from zenml_pipelines.columns import FeatureSchema
 from zenml_pipelines.config import Provenance, TrainingConfig

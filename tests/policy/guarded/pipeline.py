@@ -5,7 +5,7 @@ from pathlib import Path
 
 from zenml import pipeline, step
 
-from governance.steps.guard import check_run_start
+from zenml_mlops.enforcement.run_start import check_run_start
 
 MARK = os.environ["GUARDED_MARK"]
 

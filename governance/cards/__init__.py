@@ -1,5 +1,0 @@
-"""Model cards: one self-contained HTML page and the same as Markdown."""
-
-from governance.cards.render import render_html, render_markdown
-
-__all__ = ["render_html", "render_markdown"]

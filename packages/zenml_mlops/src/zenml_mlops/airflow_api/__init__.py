@@ -1,0 +1,1 @@
+"""Airflow's REST API, as commands use it."""

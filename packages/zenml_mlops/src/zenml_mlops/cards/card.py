@@ -1,0 +1,128 @@
+"""What a model card says: plain data, loaded with a configuration, so no heavy import."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from zenml_mlops.gates.curves import Curves
+from zenml_mlops.gates.limits import Examination, GateReport, Measure, MetricReport
+
+CARD_ARTIFACT = "model_card"
+"""Name of the artifact that holds a version's card as HTML."""
+
+CARD_TEXT_ARTIFACT = "model_card_text"
+"""Name of the artifact that holds it as Markdown."""
+
+CARD_CONTENT_ARTIFACT = "model_card_content"
+"""Name of the artifact that holds what both are made of."""
+
+DECISIONS_METADATA = "decisions"
+"""Key of a version's metadata that lists the decisions on it, oldest first."""
+
+SUBGROUP_PREFIX = "subgroup_"
+"""What the metrics begin with that compare a group of people with all."""
+
+
+class CardTexts(BaseModel):
+    """What people say of a model; stands in ``configs/``.
+
+    Attributes:
+        title: The model in a few words.
+        purpose: What it is for.
+        owner: Who answers for it.
+        intended_use: Who uses it, how.
+        not_for: What it must not be used for.
+        data: Where its data comes from and whom it describes.
+        limits: What is known to be weak about it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str = Field(min_length=1)
+    purpose: str = Field(min_length=1)
+    owner: str = Field(min_length=1)
+    intended_use: str = Field(min_length=1)
+    not_for: tuple[str, ...] = Field(min_length=1)
+    data: str = Field(min_length=1)
+    limits: tuple[str, ...] = Field(min_length=1)
+
+
+class Decision(BaseModel):
+    """A decision on a version: who let it do what, when, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    action: str
+    by: str
+    at: AwareDatetime
+    reason: str
+
+
+class CardContent(BaseModel):
+    """Everything that a card shows.
+
+    Attributes:
+        model: Name of the model.
+        version: Number of the version.
+        made_at: When it was trained.
+        texts: What people say of it.
+        facts: What it was made of, by name: data digest, rows, commit, runs.
+        threshold: Decision threshold, 0 to 1.
+        metrics: What the evaluation measured.
+        curves: The curves behind the plots.
+        gates: The verdicts.
+        groups: What was found about groups of people.
+        decisions: Decisions on the version, oldest first.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    model: str
+    version: int
+    made_at: AwareDatetime
+    texts: CardTexts
+    facts: dict[str, str]
+    threshold: float = Field(gt=0, lt=1)
+    metrics: MetricReport
+    curves: Curves
+    gates: GateReport
+    groups: tuple[Measure, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+
+
+def card_content(
+    *,
+    model: str,
+    version: int,
+    made_at: datetime,
+    texts: CardTexts,
+    facts: dict[str, Any],
+    threshold: float,
+    metrics: MetricReport,
+    curves: Curves,
+    gates: GateReport,
+    examination: Examination,
+) -> CardContent:
+    """Gather a card; see :class:`CardContent`. Facts that are ``None`` are left out."""
+    return CardContent(
+        model=model,
+        version=version,
+        made_at=made_at,
+        texts=texts,
+        facts={name: str(value) for name, value in facts.items() if value is not None},
+        threshold=threshold,
+        metrics=metrics,
+        curves=curves,
+        gates=gates,
+        groups=tuple(m for m in examination.measures if m.metric.startswith(SUBGROUP_PREFIX)),
+    )
+
+
+def render_card(content: CardContent) -> tuple[str, str]:
+    """The card as one self-contained HTML page, and as Markdown."""
+    from zenml_mlops.cards import render_html, render_markdown
+
+    return render_html(content), render_markdown(content)

@@ -1,0 +1,47 @@
+"""``mlops doctor``: what stands in the way of a local run, and what to do about it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from zenml_mlops.cli.json_output import print_json
+from zenml_mlops.cli.sentences import sentences
+
+console = Console(soft_wrap=True)
+_COLORS = {"ok": "green", "warning": "yellow", "problem": "red"}
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    environment: Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")] = "local",
+) -> None:
+    """Check versions, disk, clock, ports, connections, deployed pipelines, stores and the audit log.
+
+    Nothing is changed. Exits with 1 if there is a problem; warnings leave it at 0.
+
+    For example: `mlops doctor`, or `mlops doctor --json`
+    """
+    from zenml_mlops.environment.process import enter
+
+    with sentences():
+        settings = enter(environment)
+        from zenml_mlops.status.doctor import Level, examine
+
+        findings = examine(settings)
+        if as_json:
+            content = [finding.model_dump(mode="json") for finding in findings]
+            print_json({"schema_version": 1, "findings": content})
+        else:
+            table = Table("check", "state", "found", "what to do")
+            for finding in findings:
+                color = _COLORS[finding.level.value]
+                state = f"[{color}]{finding.level.value}[/{color}]"
+                table.add_row(finding.check, state, escape(finding.found), escape(finding.fix or ""))
+            console.print(table)
+        if any(finding.level is Level.PROBLEM for finding in findings):
+            raise typer.Exit(1)

@@ -1,0 +1,155 @@
+"""What the policies say of an environment: its pipelines, its stack, its DAG files."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zenml_mlops.policy.describe import DEPLOYMENT_KEY, describe_pipeline, describe_stack
+from zenml_mlops.policy.engine import Assessment, judge
+from zenml_mlops.policy.facts import DeploymentFacts, Subject, subject_name
+from zenml_mlops.policy.schema import load_policies
+from zenml_mlops.policy.waivers import expired, load_waivers
+
+if TYPE_CHECKING:
+    from zenml_airflow.settings.project import Settings
+    from zenml_pipelines.registry import PipelineSpec
+
+LOCK_FILE = "uv.lock"
+
+
+def judge_deployment(settings: Settings, spec: PipelineSpec) -> Assessment:
+    """Judge a pipeline as it would be deployed now, with the active stack."""
+    return judge([*deployment_subjects(settings, spec), active_stack_subject(settings)], settings.environment)
+
+
+def decide(action: str, settings: Settings, spec: PipelineSpec, assessment: Assessment) -> Assessment:
+    """Record in the audit log what the policies decide of a pipeline; nothing is enforced here.
+
+    Raises:
+        AuditError: If it cannot be recorded.
+    """
+    from zenml_mlops.audit import Outcome, record
+
+    commit = deployment_facts(settings, spec.name).commit
+    record(
+        action,
+        f"pipeline:{spec.name}",
+        Outcome.REFUSED if assessment.blocking else Outcome.ALLOWED,
+        verdicts=[verdict.record() for verdict in assessment.verdicts],
+        links={"environment": settings.environment, "commit": commit},
+    )
+    return assessment
+
+
+def deployment_subjects(settings: Settings, spec: PipelineSpec) -> list[Subject]:
+    """The pipeline and its deployment, described from the code and the configuration as they are."""
+    from zenml_mlops.environment.process import load_pipeline, pipeline_arguments
+
+    pipeline = load_pipeline(settings, spec)
+    pipeline.prepare(**pipeline_arguments(settings, spec))
+    return [describe_pipeline(pipeline, _defaults(settings)), deployment_facts(settings, spec.name)]
+
+
+def active_stack_subject(settings: Settings) -> Subject:
+    """The active stack, to be used for the environment."""
+    from zenml.client import Client
+
+    return describe_stack(Client().active_stack_model, settings.environment)
+
+
+def deployment_extra(settings: Settings, pipeline: str) -> dict[str, Any]:
+    """What a snapshot records of its deployment, so that the run-start guard can judge it again."""
+    from zenml_mlops.environment.process import stack_file
+
+    facts = deployment_facts(settings, pipeline).model_dump(mode="json", exclude={"pipeline"})
+    # Also part of the snapshot's identity: other defaults make another snapshot.
+    resources = stack_file(settings).settings.resources
+    return {DEPLOYMENT_KEY: {"facts": facts, "defaults": _defaults(settings), "resources": resources}}
+
+
+def check_environment(settings: Settings, *, today: date | None = None) -> tuple[Assessment, list[str]]:
+    """Judge every pipeline, the scheduled stack and every DAG file of an environment.
+
+    Args:
+        settings: Settings of the environment.
+        today: The day on which waivers must still hold; today in UTC by default.
+
+    Returns:
+        The verdicts, and what else is wrong: waivers that have ended or that are about nothing, and DAG files that
+        cannot be parsed.
+    """
+    from zenml_airflow.runtime.active_stack import active_stack
+    from zenml_mlops.environment.process import apply_stack, stack_id
+    from zenml_pipelines.registry import PIPELINES
+
+    day = today or datetime.now(UTC).date()
+    apply_stack(settings)
+    with active_stack(stack_id(settings, scheduled=True)):
+        subjects = [active_stack_subject(settings)]
+        for spec in PIPELINES.values():
+            subjects += deployment_subjects(settings, spec)
+    dags, problems = dag_subjects(settings)
+    subjects += dags
+    policies = load_policies()
+    waivers = load_waivers(policies)
+    known = {subject_name(facts) for facts in subjects}
+    problems += expired(waivers, day)
+    problems += [
+        f"the waiver of {waiver.policy!r} is about {waiver.subject!r}, which does not exist: remove it"
+        for waiver in waivers
+        if waiver.subject not in known and not waiver.subject.startswith("model_version:")
+        if not waiver.environments or settings.environment in waiver.environments
+    ]
+    return judge(subjects, settings.environment, policies=policies, waivers=waivers, today=day), problems
+
+
+def dag_subjects(settings: Settings) -> tuple[list[Subject], list[str]]:
+    """The DAGs and tasks of an environment's DAG files, and a sentence for each file that cannot be parsed."""
+    from airflow.dag_processing.importers.python_importer import PythonDagImporter
+
+    from zenml_mlops.enforcement.cluster_policies import describe_dag, describe_task
+
+    subjects: list[Subject] = []
+    problems = []
+    importer = PythonDagImporter()
+    for path in sorted(settings.dags_dir.rglob("*.py")):
+        found = importer.import_file(path, bundle_path=settings.dags_dir, safe_mode=True)
+        problems += [f"{path.name}: {error.message}" for error in found.errors]
+        for dag in found.dags:
+            dag.fileloc = dag.fileloc or str(path)
+            subjects.append(describe_dag(dag))
+            subjects += [describe_task(task) for task in dag.tasks]
+    return subjects, problems
+
+
+def deployment_facts(settings: Settings, pipeline: str) -> DeploymentFacts:
+    """What a deployment of a pipeline would be made from: commit, image, dependency lock."""
+    from zenml_airflow.deploy.deploy import code_state
+
+    airflow = settings.airflow
+    git = code_state(settings)
+    return DeploymentFacts(
+        pipeline=pipeline,
+        commit=git.commit,
+        dirty=git.dirty,
+        image=getattr(airflow.options_of(airflow.launcher), "image", None),
+        needs_image=airflow.launcher.needs_image,
+        lock_digest=_digest(settings.project_root / LOCK_FILE),
+        image_lock_digest=airflow.image_lock_digest,
+    )
+
+
+def _defaults(settings: Settings) -> dict[str, Any]:
+    from zenml_airflow.deploy.deploy import task_defaults
+
+    return task_defaults(settings).model_dump(mode="json")
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,138 @@
+"""An environment's stack file against configuration and server, and each change of the server on record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zenml_airflow.settings.project import Settings
+    from zenml_mlops.stacks.load import LoadedStack
+    from zenml_mlops.stacks.plan import Change
+    from zenml_mlops.stacks.problems import Problem
+
+ACTION = "apply_stack"
+"""Action of the audit log's entries about an apply."""
+
+POLICY = "stack-of-environment"
+"""The policy whose mode says what drift does to a deployment."""
+
+
+class StackDriftError(RuntimeError):
+    """The server or the configuration is not what the stack file says. The message names every difference."""
+
+
+def disagreements(loaded: LoadedStack, settings: Settings) -> list[Problem]:
+    """Where the stack file and ``configs/`` differ: DAG files read the latter alone, so the two must agree."""
+    airflow, configured = loaded.file.airflow, settings.airflow
+    pairs = {
+        "connection": (airflow.connection, configured.connection),
+        "launcher": (airflow.launcher, configured.launcher.value),
+        "granularity": (airflow.granularity, configured.granularity.value),
+    }
+    return [
+        loaded.document.problem(
+            ("airflow", name),
+            f"is {stack!r}, and airflow.{name} of configs/{settings.environment}.yaml {config!r}",
+        )
+        for name, (stack, config) in pairs.items()
+        if stack != config
+    ]
+
+
+def check_before_deployment(settings: Settings, progress: Callable[[str], None]) -> LoadedStack:
+    """Compare the stack file with ``configs/`` and with the server, before a deployment changes anything.
+
+    Args:
+        settings: Settings of the environment.
+        progress: Called with each difference where differences do not stop a deployment.
+
+    Returns:
+        The stack file.
+
+    Raises:
+        StackDriftError: If there is a difference and :data:`POLICY` is enforced in the environment.
+        StackFileError: If the file itself is wrong.
+    """
+    from zenml_mlops.audit import Outcome, record
+    from zenml_mlops.environment.process import checked_stack
+    from zenml_mlops.policy.schema import Mode, load_policies
+    from zenml_mlops.stacks.apply import plan_stack_file
+
+    environment = settings.environment
+    loaded = checked_stack(settings)
+    changes, _ = plan_stack_file(loaded, os.environ)
+    found = [str(problem) for problem in disagreements(loaded, settings)]
+    found += [_drift(change) for change in changes if change.by_hand]
+    mode = next(policy.mode_in(environment) for policy in load_policies() if policy.id == POLICY)
+    if not found or mode is Mode.OFF:
+        return loaded
+    if mode is not Mode.ENFORCE:
+        for line in found:
+            progress(f"drift: {line}")
+        return loaded
+    message = "\n".join(
+        [
+            f"Nothing is deployed to {environment!r}: it is not as stacks/{environment}.yaml says.",
+            *(f"- {line}" for line in found),
+            f"`mlops stack plan {environment}` shows what differs; `mlops stack apply {environment}` makes the "
+            "server match the file.",
+        ]
+    )
+    subject = f"stack:{loaded.file.scheduled}"
+    record("deploy", subject, Outcome.REFUSED, reason=message, links={"environment": environment})
+    raise StackDriftError(message)
+
+
+def apply_and_record(loaded: LoadedStack, *, prune: bool = False) -> Iterator[Change]:
+    """Make the server match a stack file; the audit log says what was to be changed and what was.
+
+    An apply that has nothing to change leaves no entry.
+
+    Args:
+        loaded: The file.
+        prune: Whether to delete what the file names no more.
+
+    Raises:
+        ApplyError: If a change fails.
+        AuditError: If the log cannot be written; nothing is changed then.
+        StackFileError: If a secret can be found nowhere, or a name belongs to another environment.
+    """
+    from zenml_mlops.audit import Outcome, record
+    from zenml_mlops.stacks.apply import apply_stack_file
+    from zenml_mlops.stacks.plan import plan_digest
+
+    subject, links = f"stacks:{loaded.file.name}", {"environment": loaded.file.name}
+    made: list[Change] = []
+
+    def announce(changes: Sequence[Change]) -> None:
+        links["plan"] = plan_digest(changes)
+        record(ACTION, subject, Outcome.ALLOWED, verdicts=[_evidence(c) for c in changes], links=links)
+
+    try:
+        for change in apply_stack_file(loaded, os.environ, prune=prune, announce=announce):
+            made.append(change)
+            yield change
+    except BaseException as error:
+        if "plan" in links:
+            reason = str(error) or type(error).__name__
+            record(
+                ACTION,
+                subject,
+                Outcome.FAILED,
+                reason=reason,
+                verdicts=[{"change": str(change)} for change in made],
+                links=links,
+            )
+        raise
+    if made:
+        record(ACTION, subject, Outcome.DONE, verdicts=[{"change": str(c)} for c in made], links=links)
+
+
+def _drift(change: Change) -> str:
+    return f"{change.target} was changed by hand: {'; '.join(change.details)}"
+
+
+def _evidence(change: Change) -> dict[str, Any]:
+    return {"change": str(change), "details": list(change.details), "by_hand": change.by_hand}

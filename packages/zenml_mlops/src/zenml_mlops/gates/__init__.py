@@ -1,0 +1,1 @@
+"""What gates measure and judge."""

@@ -1,0 +1,1 @@
+"""What observers of steps and runs are told."""

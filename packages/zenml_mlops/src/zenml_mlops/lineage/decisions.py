@@ -1,0 +1,84 @@
+"""What gates, persons and promotions decided about a model version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from zenml.models import ModelVersionResponse
+
+from zenml_mlops.gates.steps import GATES_METADATA
+from zenml_mlops.lineage.nodes import Kind, Node, State, facts, missing
+from zenml_mlops.lineage.origin import Origin
+from zenml_mlops.promotion.approvals import approvals
+from zenml_mlops.promotion.origins import SERVER_LINK
+from zenml_mlops.promotion.records import PAST, Record
+
+
+def gates_nodes(version: ModelVersionResponse, origin: Origin | None) -> Iterator[Node]:
+    """The verdicts of the gates on a version; for an imported one, first those of the server that trained it."""
+    recorded: Any = version.run_metadata.get(GATES_METADATA)
+    verdicts = recorded.get("verdicts", []) if isinstance(recorded, dict) else []
+    there = [] if origin is None else [{"gate": name, "passed": said} for name, said in origin.gates.items()]
+    if there:
+        yield _gates(there, State.IMPORTED)
+    if verdicts:
+        yield _gates(verdicts, State.RECORDED)
+    if not there and not verdicts:
+        yield missing(Kind.GATES, "gates", "The version has no verdicts of gates.")
+
+
+def _gates(verdicts: list[Any], state: State) -> Node:
+    failed = sorted({str(one.get("gate")) for one in verdicts if one.get("passed") is not True})
+    said = f"failed: {', '.join(failed)}" if failed else f"all {len(verdicts)} verdicts passed"
+    return Node(
+        kind=Kind.GATES, title=f"gates: {said}", state=state, facts={"passed": not failed, "verdicts": verdicts}
+    )
+
+
+def approval_nodes(version: ModelVersionResponse) -> Iterator[Node]:
+    """The decisions of persons, the oldest first."""
+    decided = approvals(version)
+    if not decided:
+        yield Node(kind=Kind.APPROVAL, title="no person has decided about it", state=State.NONE)
+    for one in decided:
+        word = "approved" if one.approved else "rejected"
+        yield Node(
+            kind=Kind.APPROVAL,
+            title=f"{word} for {one.stage} by {one.by}",
+            state=State.IMPORTED if SERVER_LINK in one.links else State.RECORDED,
+            facts=facts(**one.links) | facts(at=one.at, reason=one.reason),
+        )
+
+
+def transition_nodes(model: str, number: int, stage: str | None, records: Iterable[Record]) -> Iterator[Node]:
+    """How the version entered and left its stages, the oldest first."""
+    mine = [record for record in records if number in {record.plan.version, *record.plan.displaced}]
+    for record in mine:
+        plan, end = record.plan, record.end
+        moved = PAST[plan.kind] if plan.version == number else "displaced"
+        into = plan.stage if plan.version == number else f"by version {plan.version}"
+        yield Node(
+            kind=Kind.TRANSITION,
+            title=f"{moved}, {into}: {record.state.value}, by {plan.actor}",
+            facts=facts(**plan.links)
+            | facts(
+                transition=plan.id,
+                at=plan.at,
+                reason=plan.reason or None,
+                came_from=plan.came_from,
+                approved_by=plan.approval.by if plan.approval else None,
+                waived=[waiver.policy for waiver in plan.waivers] or None,
+                environment=plan.environment,
+                ended=end.at if end else None,
+                detail=end.detail if end else None,
+            ),
+        )
+    if stage is not None and not any(record.done for record in mine):
+        yield missing(
+            Kind.TRANSITION,
+            f"promotion to {stage}",
+            f"{model} version {number} is in {stage}, and no recorded transition put it there.",
+        )
+    elif not mine:
+        yield Node(kind=Kind.TRANSITION, title="it was never in a stage", state=State.NONE)

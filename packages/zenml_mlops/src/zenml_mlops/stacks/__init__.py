@@ -1,0 +1,1 @@
+"""ZenML stacks as reviewed files: read, plan, apply, export."""
