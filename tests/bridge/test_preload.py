@@ -14,9 +14,9 @@ pytestmark = pytest.mark.airflow
 ASK = """
 import json, os, sys, threading
 import airflow
-OURS = ("zenml_pipelines", "governance", "stacks")
+OURS = ("zenml_pipelines", "governance", "zenml_mlops")
 # The cluster policies, which Airflow itself loads in every process; steps run those of their own version.
-own = {n for n in sys.modules if n.split(".")[0] == "governance"}
+own = {n for n in sys.modules if n.split(".")[0] == "zenml_mlops"}
 from zenml_airflow.runtime.preload import preload_if_forking
 before, variables = set(os.listdir("/proc/self/fd")), dict(os.environ)
 done = preload_if_forking(["airflow", "scheduler"], executor="LocalExecutor")

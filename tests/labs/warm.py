@@ -35,7 +35,7 @@ from pathlib import Path
 
 DECIDES_ON_IMPORT = ("AIRFLOW", "ZENML_", "MLOPS_", "MLFLOW_")
 """Beginnings of variables that a library reads when it is imported: the first process has none of the caller's."""
-OURS = ("zenml_airflow", "zenml_pipelines", "governance", "stacks", "mlops")
+OURS = ("zenml_airflow", "zenml_mlops", "zenml_pipelines", "governance")
 MORE_MODULES = (
     "alembic.command",
     "httpx",

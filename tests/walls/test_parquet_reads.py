@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("governance", "mlops", "zenml_airflow", "zenml_pipelines")
+PACKAGES = ("governance", "zenml_airflow", "zenml_mlops", "zenml_pipelines")
 READS = {"iter_batches", "read_parquet", "read_row_group", "read_row_groups", "read_table"}
 
 
