@@ -91,6 +91,7 @@ class PlainRun:
 
     def publish(self, partition: dict[str, Any], checked: dict[str, Any], scored: dict[str, Any]) -> str:
         """Make the run's files the partition of the day."""
+        from zenml_airflow import Provenance
         from zenml_pipelines.batch import (
             CheckedPartition,
             PredictionManifest,
@@ -98,7 +99,6 @@ class PlainRun:
             ScoredPartition,
             check_counts,
         )
-        from zenml_pipelines.config import Provenance
         from zenml_pipelines.landing import PartitionRef
 
         given = PartitionRef.model_validate(partition)

@@ -23,13 +23,13 @@ def measure(n: int, *, quick: bool, progress: Progress) -> dict[str, Any]:
         Seconds by part and round: reading the policy files, describing the pipelines, judging them; and how many
         verdicts that makes.
     """
+    from zenml_airflow import Provenance
     from zenml_airflow.settings.project import load_settings
     from zenml_mlops.policy.describe import describe_pipeline
     from zenml_mlops.policy.engine import judge
     from zenml_mlops.policy.facts import DeploymentFacts, StackFacts
     from zenml_mlops.policy.schema import _load, load_policies
     from zenml_mlops.policy.waivers import load_waivers
-    from zenml_pipelines.config import Provenance
     from zenml_pipelines.registry import get_pipeline
 
     spec = get_pipeline("training")

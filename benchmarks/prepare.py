@@ -72,7 +72,7 @@ def _stock_snapshot(config: Any) -> Any:
     """Compile batch inference for the stock orchestrator, without building an image."""
     from zenml.config import DockerSettings
 
-    from zenml_pipelines.config import Provenance
+    from zenml_airflow import Provenance
     from zenml_pipelines.registry import get_pipeline
 
     docker = DockerSettings(skip_build=True, parent_image="none")

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from zenml_airflow import Provenance
 from zenml_pipelines.champion import Champion
 from zenml_pipelines.columns import FeatureSchema
-from zenml_pipelines.config import Provenance
 from zenml_pipelines.contract import ROW_ID
 from zenml_pipelines.landing import PartitionRef, check_digests, stream
 from zenml_pipelines.partitions import PartitionManifest, PartitionStore, StoredFile

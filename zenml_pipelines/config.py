@@ -287,22 +287,6 @@ class MonitoringConfig(_Config):
         return _override(self, params, frozenset())
 
 
-class Provenance(_Config):
-    """Which code a snapshot was made from; filled in at deploy time, recorded with model and predictions.
-
-    Attributes:
-        git_commit: Commit of the checkout, or ``None`` if it is not known.
-        git_dirty: Whether the checkout differed from that commit; ``None`` if it is not known.
-        lock_digest: sha256 of the dependency lock; ``None`` if it is not known.
-        image: Image that the steps run in; ``None`` where they need none.
-    """
-
-    git_commit: str | None = None
-    git_dirty: bool | None = None
-    lock_digest: str | None = None
-    image: str | None = None
-
-
 def build_training_config(settings: Mapping[str, Any]) -> TrainingConfig:
     """Build the training configuration from an environment's settings (keys ``data``, ``pipelines``).
 

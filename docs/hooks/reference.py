@@ -105,6 +105,7 @@ def policies_page() -> str:
 
 def configuration_page() -> str:
     """The configuration of each pipeline, and of the parts that it is made of."""
+    from zenml_airflow import Provenance
     from zenml_pipelines import config
 
     roots: list[type[BaseModel]] = [
@@ -112,7 +113,7 @@ def configuration_page() -> str:
         config.BatchInferenceConfig,
         config.ChampionChallengerConfig,
         config.MonitoringConfig,
-        config.Provenance,
+        Provenance,
     ]
     return _page(
         [

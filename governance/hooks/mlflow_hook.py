@@ -59,7 +59,7 @@ def _tags(recorded: dict[str, Any], end: StepEnd) -> dict[str, str]:
         "airflow_run": airflow_actor(recorded),
         "model_version": None if end.version is None else f"{end.version.model.name}/{end.version.number}",
         "data_sha256": training.get("data", {}).get("sha256"),
-        "git_commit": training.get("provenance", {}).get("git_commit"),
+        "git_commit": training.get("provenance", {}).get("commit"),
         "failed_step": end.step if end.error is not None else None,
     }
     if gates:

@@ -9,7 +9,7 @@ import sys
 from datetime import date
 from types import SimpleNamespace
 
-from zenml_mlops.environment.process import apply_stack, enter, load_pipeline, stack_id
+from zenml_mlops.environment.process import apply_stack, deployment_context, enter, load_pipeline, stack_id
 
 settings = enter("local")
 
@@ -30,7 +30,7 @@ for name in ("LAB_KEY", "LAB_SECRET"):
     del os.environ[name]
 
 with active_stack(stack_id(settings, scheduled=True)):
-    with_defaults = load_pipeline(settings, SimpleNamespace(load=lambda: wing))
+    with_defaults = load_pipeline(deployment_context(settings), SimpleNamespace(load=lambda: wing))
     manifest, path = deploy_pipeline(with_defaults, {}, settings=settings, packages=["wing"])
 
 context = cli_context(date(2026, 1, 5), environment="local", storage_root=str(settings.state_dir))

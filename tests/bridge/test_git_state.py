@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from zenml_airflow.contracts.provenance import Provenance
 from zenml_airflow.deploy.deploy import git_state, snapshot_name
 from zenml_airflow.manifest.manifest import CodeRef
 
@@ -33,9 +34,9 @@ def test_manifests_are_no_change_of_code(repo):
     code = commit("dags/a.py", "1")
     (root / GENERATED).mkdir()
     (root / GENERATED / "training.json").write_text("{}")
-    assert git_state(root, GENERATED).model_dump() == {"commit": code, "dirty": False}
+    assert git_state(root, GENERATED) == Provenance(commit=code, dirty=False)
     deployed = commit(f"{GENERATED}/training.json", "{}")
-    assert git_state(root, GENERATED).model_dump() == {"commit": code, "dirty": False}
+    assert git_state(root, GENERATED) == Provenance(commit=code, dirty=False)
     assert git_state(root).commit == deployed
     assert commit("dags/a.py", "2") == git_state(root, GENERATED).commit
 
@@ -59,7 +60,7 @@ def test_any_other_change_makes_the_checkout_dirty(repo):
 
 
 def test_a_folder_without_git_has_no_commit(tmp_path):
-    assert git_state(tmp_path, GENERATED).model_dump() == {"commit": None, "dirty": False}
+    assert git_state(tmp_path, GENERATED) == Provenance(dirty=False)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-PACKAGES = ("governance", "zenml_pipelines")
+PACKAGES = ("governance", "zenml_mlops", "zenml_pipelines")
 WHY = "Because the test asks for it."
 
 

@@ -13,7 +13,7 @@ from labs import warm
 from zenml_mlops.bundles import Rules
 
 SOURCE = Path(__file__).with_name("bundle_source.py")
-PACKAGES = ("governance", "zenml_pipelines")
+PACKAGES = ("governance", "zenml_mlops", "zenml_pipelines")
 SIGNER = "release@example.org"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from labs import stores, warm
 
-from zenml_airflow.alerts import GROUP
+from zenml_airflow.contracts.extensions import ALERTS
 
 pytestmark = pytest.mark.airflow
 
@@ -37,7 +37,7 @@ def told(tmp_path_factory):
 
 
 def test_the_channel_is_one_of_the_bridges():
-    assert "zenml_mlops.hooks.alerting:tell_stack_alerter" in {entry.value for entry in entry_points(group=GROUP)}
+    assert "zenml_mlops.hooks.alerting:tell_stack_alerter" in {entry.value for entry in entry_points(group=ALERTS)}
 
 
 def test_a_run_with_three_failed_tasks_is_told_once(told):

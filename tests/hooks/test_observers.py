@@ -159,7 +159,7 @@ def track(
 
 @step(enable_cache=False)
 def register() -> None:
-    made = {"data": {"sha256": "ab" * 32}, "provenance": {"git_commit": "c" * 40}}
+    made = {"data": {"sha256": "ab" * 32}, "provenance": {"commit": "c" * 40}}
     log_metadata(
         metadata={"training": made, "dag_id": "a_dag", "dag_run_id": "a_run"}, run_id_name_or_prefix=_run_id()
     )

@@ -14,8 +14,9 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from zenml_airflow import Provenance
 from zenml_airflow.context import cli_context, run_context
-from zenml_pipelines.config import BatchInferenceConfig, Provenance, TrainingConfig
+from zenml_pipelines.config import BatchInferenceConfig, TrainingConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHIVE = Path(os.environ.get("DIABETES130_ZIP") or ROOT.parent / "shared" / "data" / "diabetes130.zip")
@@ -56,7 +57,7 @@ class Workspace:
             cli_context(date(2026, 1, 4), environment="local", storage_root=str(self.root), params=params)
         ):
             return training.with_options(execution_mode=ExecutionMode.FAIL_FAST)(
-                config=config or self.training, provenance=Provenance(git_commit="0" * 40)
+                config=config or self.training, provenance=Provenance(commit="0" * 40)
             )
 
     def infer(self, day: date, config: BatchInferenceConfig | None = None, **params: Any) -> Any:

@@ -17,7 +17,7 @@ from zenml_pipelines.scoring import score
 
 pytestmark = pytest.mark.trained
 
-PACKAGES = ("governance", "zenml_pipelines")
+PACKAGES = ("governance", "zenml_mlops", "zenml_pipelines")
 TARGET = """
 import json, sys
 from pathlib import Path
@@ -33,7 +33,7 @@ from zenml_pipelines.scoring import score
 
 source_utils.set_custom_source_root(str(Path.cwd()))
 bundle, rows = sys.argv[1:]
-packages = ("governance", "zenml_pipelines")
+packages = ("governance", "zenml_mlops", "zenml_pipelines")
 rules = Rules(allowed_signers=Path("none"), packages=packages, models=("generated_model",))
 import_bundle(bundle, rules, environment="local")
 promote("generated_model", 1, environment="local")

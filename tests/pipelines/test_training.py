@@ -41,7 +41,7 @@ def test_registered_version_carries_its_evidence_and_no_stage(real_run):
     recorded = version.run_metadata["training"]
     assert version.stage is None
     assert recorded["data"]["sha256"] == "0689e7ec031237dc63031b938805c48377748761a3b26acab621567afa24df97"
-    assert recorded["provenance"]["git_commit"] == "0" * 40
+    assert recorded["provenance"]["commit"] == "0" * 40
     assert recorded["zenml_run_id"] == str(real_run.id)
     assert version.run_metadata[GATES_METADATA]["passed"] is True
     schema = version.get_artifact("feature_schema").load()

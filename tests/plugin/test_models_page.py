@@ -43,7 +43,7 @@ def registered(database):
         training={
             "zenml_run_id": "0f7f4f1e-5b1c-4f59-9d15-3d1c1d0a5c11",
             "mlflow_run_id": "abc123",
-            "provenance": {"git_commit": "0123456789abcdef"},
+            "provenance": {"commit": "0123456789abcdef"},
         },
         approvals=[
             {
@@ -212,7 +212,7 @@ def test_without_zenml_it_says_so_and_shows_what_airflow_knows(
 def test_a_zenml_that_takes_its_time_is_not_waited_for(
     api, airflow, login, yesterday, configured, monkeypatch, registered
 ):
-    from zenml_airflow.models_page.page import page as models_page
+    from zenml_airflow.models_page import page as models_page
 
     go = threading.Event()
 

@@ -41,8 +41,10 @@ DEPLOYMENT = DeploymentFacts(
     dirty=False,
     image=DIGEST,
     needs_image=True,
-    lock_digest="d" * 64,
+    lock="d" * 64,
     image_lock_digest="d" * 64,
+    platform={"zenml-airflow-mlops": "0.1.0"},
+    running={"zenml-airflow-mlops": "0.1.0"},
 )
 STORE = ComponentFacts(
     kind="artifact_store", name="bucket", flavor="s3", location="s3://ml-staging/artifacts", encrypted=True
@@ -143,7 +145,9 @@ BROKEN = [
     ("clean-commit", but(DEPLOYMENT, commit=None), "outside of git"),
     ("lock-unchanged", but(DEPLOYMENT, image_lock_digest="f" * 64), "build the image again"),
     ("lock-unchanged", but(DEPLOYMENT, image_lock_digest=None), "does not say which dependency lock"),
-    ("lock-unchanged", but(DEPLOYMENT, lock_digest=None), "no dependency lock"),
+    ("lock-unchanged", but(DEPLOYMENT, lock=None), "no dependency lock"),
+    ("platform-unchanged", but(DEPLOYMENT, running={"zenml-airflow-mlops": "0.2.0"}), "0.2.0 is installed here"),
+    ("platform-unchanged", but(DEPLOYMENT, running={}), "none is installed here"),
     ("stack-of-environment", but(STACK, environment="local"), "registered for environment 'local'"),
     ("stack-of-environment", but(STACK, environment=None), "labels name no environment"),
     ("stack-components", but(STACK, components=STACK.components[:-1]), "has no container_registry"),

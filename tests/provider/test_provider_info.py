@@ -11,8 +11,9 @@ import jsonschema
 from airflow.providers_manager import ProvidersManager
 
 from zenml_airflow.client.api import ServerExtra
+from zenml_airflow.contracts.provenance import DISTRIBUTION
 from zenml_airflow.hooks.zenml import ZenMLHook
-from zenml_airflow.provider import PACKAGE, get_provider_info
+from zenml_airflow.provider import get_provider_info
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,7 +54,7 @@ def test_the_description_fits_airflows_schema_and_names_what_exists():
 
 def test_airflow_finds_hook_form_and_links_of_the_installed_package():
     manager = ProvidersManager()
-    assert PACKAGE in manager.providers
+    assert DISTRIBUTION in manager.providers
     hook = manager.hooks["zenml"]
     assert hook.hook_class_name == "zenml_airflow.hooks.zenml.ZenMLHook"
     assert hook.connection_testable

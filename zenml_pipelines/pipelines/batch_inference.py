@@ -3,9 +3,10 @@
 from zenml import pipeline
 
 from governance.hooks.observers import observe_failure, observe_success
+from zenml_airflow import Provenance
 from zenml_mlops.enforcement.run_start import check_run_start
 from zenml_pipelines.about import about
-from zenml_pipelines.config import BatchInferenceConfig, Provenance
+from zenml_pipelines.config import BatchInferenceConfig
 from zenml_pipelines.steps.batch_inference import (
     load_partition,
     publish_predictions,

@@ -3,11 +3,12 @@
 from zenml import Model, pipeline
 
 from governance.hooks.observers import observe_failure, observe_success
+from zenml_airflow import Provenance
 from zenml_mlops.enforcement.run_start import check_run_start
 from zenml_mlops.gates.limits import GateLimits
 from zenml_mlops.gates.steps import data_gate, quality_gate
 from zenml_pipelines.about import DATA_TAG, about
-from zenml_pipelines.config import Provenance, TrainingConfig
+from zenml_pipelines.config import TrainingConfig
 from zenml_pipelines.steps.tracking import stack_has_tracker
 from zenml_pipelines.steps.training import (
     evaluate_model,

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from zenml import get_step_context, log_metadata, step
 from zenml.artifacts.utils import load_artifact
 
+from zenml_airflow import Provenance
 from zenml_airflow.context import SHARD_COUNTS, RunContext, get_run_context
 from zenml_pipelines.batch import (
     BatchSummary,
@@ -23,7 +24,7 @@ from zenml_pipelines.batch import (
     quarantine_bad_rows,
 )
 from zenml_pipelines.champion import Champion, find_champion, link_run
-from zenml_pipelines.config import BatchInferenceConfig, Provenance
+from zenml_pipelines.config import BatchInferenceConfig
 from zenml_pipelines.landing import PartitionRef, find_partition
 from zenml_pipelines.partitions import PartitionStore, digest_of_files
 from zenml_pipelines.shards import DayScoring

@@ -11,7 +11,7 @@ from zenml import ArtifactConfig, get_step_context, log_metadata, step
 from zenml.enums import ArtifactType
 from zenml.types import HTMLString, MarkdownString
 
-from zenml_airflow import get_run_context
+from zenml_airflow import Provenance, get_run_context
 from zenml_mlops.cards.card import (
     CARD_ARTIFACT,
     CARD_CONTENT_ARTIFACT,
@@ -26,7 +26,7 @@ from zenml_mlops.gates.limits import Examination, GateReport, MetricReport
 from zenml_mlops.materializers import ParquetMaterializer
 from zenml_pipelines.champion import MODEL_ARTIFACT, SCHEMA_ARTIFACT, champion_profile, find_rival
 from zenml_pipelines.columns import FeatureSchema
-from zenml_pipelines.config import Provenance, TrainingConfig
+from zenml_pipelines.config import TrainingConfig
 from zenml_pipelines.contract import CASE, GROUP_ID, ROW_ID, feature_schema
 from zenml_pipelines.data.source import read_source
 from zenml_pipelines.data.split import training_rows
@@ -302,8 +302,8 @@ def write_card(
             "rows that training may see": summary.data.rows,
             f"last {CASE}": summary.data.last_row_id,
             "estimator": summary.estimator,
-            "commit": summary.provenance.git_commit,
-            "uncommitted changes": summary.provenance.git_dirty,
+            "commit": summary.provenance.commit,
+            "uncommitted changes": summary.provenance.dirty,
             "ZenML run": summary.zenml_run_id,
             "MLflow run": summary.mlflow_run_id,
             "Airflow run": airflow,

@@ -11,6 +11,7 @@ from zenml_airflow.runtime.zenml_files import replace_zenml_files_whole
 
 if TYPE_CHECKING:
     from zenml_airflow.context import RunContext, get_run_context
+    from zenml_airflow.contracts.provenance import Provenance
     from zenml_airflow.dags import dag_arguments, dag_settings
     from zenml_airflow.deploy.deploy import deploy_pipeline
     from zenml_airflow.operators.maintenance import ZenMLReconcileOperator
@@ -32,6 +33,7 @@ __all__ = [
     "PromotionApprovalOperator",
     "PromotionDecisionOperator",
     "PromotionNoticeOperator",
+    "Provenance",
     "RunContext",
     "ZenMLAnnounceOperator",
     "ZenMLModelVersionSensor",
@@ -45,6 +47,7 @@ __all__ = [
 ]
 _HOMES = {
     "context": ("RunContext", "get_run_context"),
+    "contracts.provenance": ("Provenance",),
     "dags": ("dag_arguments", "dag_settings"),
     "deploy.deploy": ("deploy_pipeline",),
     "operators.maintenance": ("ZenMLReconcileOperator",),

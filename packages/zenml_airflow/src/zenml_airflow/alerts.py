@@ -10,15 +10,14 @@ import logging
 from importlib.metadata import entry_points
 from typing import Any
 
-log = logging.getLogger(__name__)
+from zenml_airflow.contracts.extensions import ALERTS, NOTICES
 
-GROUP = "zenml_airflow.alerts"
-NOTICES = "zenml_airflow.notices"
+log = logging.getLogger(__name__)
 
 
 def tell_of_failure(context: Any) -> None:
     """Airflow's ``on_failure_callback`` of a DAG. One channel that fails does not keep the others from telling."""
-    _tell(GROUP, context)
+    _tell(ALERTS, context)
 
 
 def tell(text: str) -> None:

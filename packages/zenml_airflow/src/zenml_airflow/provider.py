@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-PACKAGE = "airflow-provider-zenml"
+from zenml_airflow.contracts.provenance import DISTRIBUTION
 
 
 def get_provider_info() -> dict[str, Any]:
     """Describe the provider; ``airflow/provider_info.schema.json`` is the form."""
     name = "ZenML"
     return {
-        "package-name": PACKAGE,
+        "package-name": DISTRIBUTION,
         "name": name,
         "description": "Runs ZenML pipelines as Airflow tasks, and waits for their runs and model versions.",
         "integrations": [

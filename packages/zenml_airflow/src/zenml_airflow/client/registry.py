@@ -200,7 +200,7 @@ def _version(record: Record, server_url: str | None, tracker_url: str | None) ->
         gates=_imported_gates(imported) if imported else _gates(recorded.get(GATES)),
         comparison=_mapping(recorded.get(COMPARISON)).get("verdict"),
         decision=_decision(recorded.get(APPROVALS) or ()),
-        commit=imported.get("commit") or _mapping(training.get("provenance")).get("git_commit"),
+        commit=imported.get("commit") or _mapping(training.get("provenance")).get("commit"),
         imported_from=_origin(imported),
         run=run and str(run),
         links={LinkTarget(target): url for target, url in links.items()},

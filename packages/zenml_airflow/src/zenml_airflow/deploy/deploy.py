@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
+from zenml_airflow.contracts.provenance import Provenance, platform_versions
 from zenml_airflow.deploy.snapshots import DEPLOYMENT_KEY, Deployment
 from zenml_airflow.manifest.manifest import CodeRef, Manifest, PolicyVerdict, write_manifest
 from zenml_airflow.runtime.code_archive import build_archive, upload_archive
@@ -23,20 +24,14 @@ if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
 
 
+LOCK_FILE = "uv.lock"
+
+
 class DeploymentError(RuntimeError):
     """A pipeline cannot be deployed as asked."""
 
 
-class GitState(BaseModel):
-    """Commit of a checkout and whether it differs from it; both empty outside of git."""
-
-    model_config = ConfigDict(frozen=True)
-
-    commit: str | None
-    dirty: bool
-
-
-def git_state(root: Path, generated: str | None = None) -> GitState:
+def git_state(root: Path, generated: str | None = None) -> Provenance:
     """Read the git commit of a folder; a folder outside of git has none.
 
     Args:
@@ -58,12 +53,19 @@ def git_state(root: Path, generated: str | None = None) -> GitState:
     commit = git("rev-parse", "HEAD")
     if commit is not None and generated:
         commit = git("log", "--first-parent", "-1", "--format=%H", "--", *code) or commit
-    return GitState(commit=commit, dirty=commit is not None and bool(git("status", "--porcelain", "--", *code)))
+    return Provenance(commit=commit, dirty=commit is not None and bool(git("status", "--porcelain", "--", *code)))
 
 
-def code_state(settings: Settings) -> GitState:
-    """Commit of the code that is deployed from the environment's checkout, whatever was deployed before."""
-    return git_state(settings.project_root, settings.committed_manifests)
+def provenance(settings: Settings) -> Provenance:
+    """What a deployment from the environment's checkout would be made from, whatever was deployed before."""
+    lock = settings.project_root / LOCK_FILE
+    return git_state(settings.project_root, settings.committed_manifests).model_copy(
+        update={
+            "lock": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
+            "image": getattr(settings.airflow.options_of(settings.airflow.launcher), "image", None),
+            "platform": platform_versions(),
+        }
+    )
 
 
 def snapshot_name(environment: str, pipeline: str, code: CodeRef, digest: str) -> str:
@@ -87,6 +89,7 @@ def deploy_pipeline(
     *,
     settings: Settings,
     packages: Sequence[str],
+    made: Provenance | None = None,
     policies: tuple[PolicyVerdict, ...] = (),
     extra: Mapping[str, Any] | None = None,
 ) -> tuple[Manifest, Path]:
@@ -100,6 +103,7 @@ def deploy_pipeline(
         arguments: Its arguments.
         settings: Settings of the environment.
         packages: Packages that travel with the snapshot, relative to the project root.
+        made: What it is made from, if that was asked before.
         policies: Verdicts to record in the manifest.
         extra: What else to record in the snapshot, as JSON.
 
@@ -124,8 +128,8 @@ def deploy_pipeline(
         )
     content, digest = build_archive(settings.project_root, packages)
     upload_archive(content, digest, stack.artifact_store)
-    git = code_state(settings)
-    code = CodeRef(commit=git.commit, dirty=git.dirty, digest=digest)
+    made = made or provenance(settings)
+    code = CodeRef(**made.model_dump(), digest=digest)
     defaults = task_defaults(settings)
     deployment = Deployment(
         environment=settings.environment,
@@ -133,7 +137,7 @@ def deploy_pipeline(
         policies=policies,
         defaults=defaults.model_dump(mode="json"),
         config_digest=settings.deployed_digest(pipeline.name),
-        image=getattr(settings.airflow.options_of(settings.airflow.launcher), "image", None),
+        image=made.image,
     )
     snapshot = _snapshot(pipeline, arguments, deployment, defaults, extra or {})
     manifest = orchestrator.build_manifest(
@@ -176,9 +180,7 @@ def _snapshot(
 
     client, code = Client(), deployment.code
     fingerprint = {
-        "code": code.digest,
-        "commit": code.commit,
-        "dirty": code.dirty,
+        "code": code.model_dump(mode="json"),
         "stack": str(client.active_stack_model.id),
         "arguments": {
             key: value.model_dump(mode="json") if isinstance(value, BaseModel) else value

@@ -18,8 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from zenml_airflow.contracts.enums import Launcher
 from zenml_airflow.contracts.problems import describe
+from zenml_airflow.contracts.provenance import Provenance
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 class ManifestError(ValueError):
@@ -30,17 +31,13 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
-class CodeRef(_Part):
-    """The code that a snapshot was compiled from.
+class CodeRef(Provenance):
+    """What a snapshot was compiled from.
 
     Attributes:
-        commit: Git commit of the checkout, if it is one.
-        dirty: Whether the checkout had uncommitted changes.
         digest: sha256 of the code archive that the steps run from.
     """
 
-    commit: str | None
-    dirty: bool
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 

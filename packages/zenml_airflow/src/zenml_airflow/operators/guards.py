@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
+from zenml_airflow.contracts.extensions import RUN_GUARDS
+
 if TYPE_CHECKING:
     from zenml_airflow.manifest.manifest import PolicyVerdict
-
-GROUP = "zenml_airflow.run_guards"
 
 
 @dataclass(frozen=True)
@@ -39,5 +39,5 @@ def ask_guards(start: TaskStart) -> None:
     Raises:
         Exception: Whatever a guard raises to refuse.
     """
-    for entry in entry_points(group=GROUP):
+    for entry in entry_points(group=RUN_GUARDS):
         entry.load()(start)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
-GROUP = "zenml_airflow.promotion"
+from zenml_airflow.contracts.extensions import PROMOTION
 
 
 class PromotionDeskError(RuntimeError):
@@ -76,11 +76,11 @@ def promotion_desk() -> PromotionDesk:
     Raises:
         PromotionDeskError: If there is not exactly one.
     """
-    found = list(entry_points(group=GROUP))
+    found = list(entry_points(group=PROMOTION))
     if len(found) != 1:
         names = sorted(entry.value for entry in found)
         raise PromotionDeskError(
-            f"Exactly one package must offer to promote, under the entry point group {GROUP!r}; found {names}."
+            f"Exactly one package must offer to promote, under the entry point group {PROMOTION!r}; found {names}."
         )
     desk: PromotionDesk = found[0].load()
     return desk

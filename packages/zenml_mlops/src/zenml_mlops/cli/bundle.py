@@ -57,7 +57,7 @@ def export(
     For example: `mlops export readmission_risk 1`, or
     `mlops export readmission_risk 3 --to s3://bucket/bundles --key ~/.ssh/id_ed25519 --env staging`
     """
-    from zenml_mlops.environment.process import CODE_PACKAGES, enter
+    from zenml_mlops.environment.process import BUNDLE_PACKAGES, enter
 
     with sentences():
         settings = enter(environment)
@@ -69,7 +69,7 @@ def export(
             to or settings.resolve(settings.bundles.location),
             environment=settings.environment,
             key=key.expanduser() if key else None,
-            packages=CODE_PACKAGES,
+            packages=BUNDLE_PACKAGES,
             reason=reason,
             progress=_tell,
         )
@@ -140,7 +140,7 @@ def _stack(settings: Settings) -> Iterator[None]:
 def _rules(settings: Settings, model: str | None) -> Rules:
     """What the environment asks of bundles; a named model must be one that it takes."""
     from zenml_mlops.bundles import Rules
-    from zenml_mlops.environment.process import CODE_PACKAGES
+    from zenml_mlops.environment.process import BUNDLE_PACKAGES
 
     named = {str(config["model_name"]) for config in settings.pipelines.values() if "model_name" in config}
     taken = set(settings.bundles.models) or named
@@ -150,7 +150,7 @@ def _rules(settings: Settings, model: str | None) -> Rules:
         )
     return Rules(
         allowed_signers=settings.project_root / settings.bundles.allowed_signers,
-        packages=CODE_PACKAGES,
+        packages=BUNDLE_PACKAGES,
         models=tuple(sorted(taken)) if model is None else (model,),
         most_bytes=settings.bundles.most_bytes,
     )

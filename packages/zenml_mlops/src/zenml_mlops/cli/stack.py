@@ -105,7 +105,7 @@ def apply(environment: Environment = "local", prune: Prune = False, as_json: AsJ
         from zenml_mlops.environment.stack_changes import apply_and_record
 
         loaded = _checked(settings, as_json=as_json)
-        prepare_stores(settings)
+        prepare_stores(settings, loaded.file)
         made = []
         for change in apply_and_record(loaded, prune=prune):
             made.append(_plain(change))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zenml_mlops.policy.describe import DEPLOYMENT_KEY, describe_pipeline, describe_stack
@@ -15,17 +13,17 @@ from zenml_mlops.policy.waivers import expired, load_waivers
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
+    from zenml_mlops.environment.process import DeploymentContext
     from zenml_pipelines.registry import PipelineSpec
 
-LOCK_FILE = "uv.lock"
 
-
-def judge_deployment(settings: Settings, spec: PipelineSpec) -> Assessment:
+def judge_deployment(context: DeploymentContext, spec: PipelineSpec) -> Assessment:
     """Judge a pipeline as it would be deployed now, with the active stack."""
-    return judge([*deployment_subjects(settings, spec), active_stack_subject(settings)], settings.environment)
+    subjects = [*deployment_subjects(context, spec), active_stack_subject(context.settings)]
+    return judge(subjects, context.settings.environment)
 
 
-def decide(action: str, settings: Settings, spec: PipelineSpec, assessment: Assessment) -> Assessment:
+def decide(action: str, context: DeploymentContext, spec: PipelineSpec, assessment: Assessment) -> Assessment:
     """Record in the audit log what the policies decide of a pipeline; nothing is enforced here.
 
     Raises:
@@ -33,24 +31,23 @@ def decide(action: str, settings: Settings, spec: PipelineSpec, assessment: Asse
     """
     from zenml_mlops.audit import Outcome, record
 
-    commit = deployment_facts(settings, spec.name).commit
     record(
         action,
         f"pipeline:{spec.name}",
         Outcome.REFUSED if assessment.blocking else Outcome.ALLOWED,
         verdicts=[verdict.record() for verdict in assessment.verdicts],
-        links={"environment": settings.environment, "commit": commit},
+        links={"environment": context.settings.environment, "commit": context.made.commit},
     )
     return assessment
 
 
-def deployment_subjects(settings: Settings, spec: PipelineSpec) -> list[Subject]:
+def deployment_subjects(context: DeploymentContext, spec: PipelineSpec) -> list[Subject]:
     """The pipeline and its deployment, described from the code and the configuration as they are."""
     from zenml_mlops.environment.process import load_pipeline, pipeline_arguments
 
-    pipeline = load_pipeline(settings, spec)
-    pipeline.prepare(**pipeline_arguments(settings, spec))
-    return [describe_pipeline(pipeline, _defaults(settings)), deployment_facts(settings, spec.name)]
+    pipeline = load_pipeline(context, spec)
+    pipeline.prepare(**pipeline_arguments(context, spec))
+    return [describe_pipeline(pipeline, _defaults(context.settings)), deployment_facts(context, spec.name)]
 
 
 def active_stack_subject(settings: Settings) -> Subject:
@@ -60,14 +57,12 @@ def active_stack_subject(settings: Settings) -> Subject:
     return describe_stack(Client().active_stack_model, settings.environment)
 
 
-def deployment_extra(settings: Settings, pipeline: str) -> dict[str, Any]:
+def deployment_extra(context: DeploymentContext, pipeline: str) -> dict[str, Any]:
     """What a snapshot records of its deployment, so that the run-start guard can judge it again."""
-    from zenml_mlops.environment.process import stack_file
-
-    facts = deployment_facts(settings, pipeline).model_dump(mode="json", exclude={"pipeline"})
+    facts = deployment_facts(context, pipeline).model_dump(mode="json", exclude={"pipeline", "running"})
     # Also part of the snapshot's identity: other defaults make another snapshot.
-    resources = stack_file(settings).settings.resources
-    return {DEPLOYMENT_KEY: {"facts": facts, "defaults": _defaults(settings), "resources": resources}}
+    resources = context.stack.settings.resources
+    return {DEPLOYMENT_KEY: {"facts": facts, "defaults": _defaults(context.settings), "resources": resources}}
 
 
 def check_environment(settings: Settings, *, today: date | None = None) -> tuple[Assessment, list[str]]:
@@ -82,15 +77,17 @@ def check_environment(settings: Settings, *, today: date | None = None) -> tuple
         cannot be parsed.
     """
     from zenml_airflow.runtime.active_stack import active_stack
-    from zenml_mlops.environment.process import apply_stack, stack_id
+    from zenml_mlops.environment.process import apply_stack, checked_stack, deployment_context, stack_id
     from zenml_pipelines.registry import PIPELINES
 
     day = today or datetime.now(UTC).date()
-    apply_stack(settings)
-    with active_stack(stack_id(settings, scheduled=True)):
+    loaded = checked_stack(settings)
+    apply_stack(settings, loaded)
+    context = deployment_context(settings, loaded.file)
+    with active_stack(stack_id(settings, scheduled=True, file=loaded.file)):
         subjects = [active_stack_subject(settings)]
         for spec in PIPELINES.values():
-            subjects += deployment_subjects(settings, spec)
+            subjects += deployment_subjects(context, spec)
     dags, problems = dag_subjects(settings)
     subjects += dags
     policies = load_policies()
@@ -125,20 +122,15 @@ def dag_subjects(settings: Settings) -> tuple[list[Subject], list[str]]:
     return subjects, problems
 
 
-def deployment_facts(settings: Settings, pipeline: str) -> DeploymentFacts:
-    """What a deployment of a pipeline would be made from: commit, image, dependency lock."""
-    from zenml_airflow.deploy.deploy import code_state
-
-    airflow = settings.airflow
-    git = code_state(settings)
+def deployment_facts(context: DeploymentContext, pipeline: str) -> DeploymentFacts:
+    """What a deployment of a pipeline would be made from: commit, image, dependency lock, platform."""
+    airflow = context.settings.airflow
     return DeploymentFacts(
         pipeline=pipeline,
-        commit=git.commit,
-        dirty=git.dirty,
-        image=getattr(airflow.options_of(airflow.launcher), "image", None),
+        **context.made.model_dump(),
         needs_image=airflow.launcher.needs_image,
-        lock_digest=_digest(settings.project_root / LOCK_FILE),
         image_lock_digest=airflow.image_lock_digest,
+        running=context.made.platform,
     )
 
 
@@ -146,10 +138,3 @@ def _defaults(settings: Settings) -> dict[str, Any]:
     from zenml_airflow.deploy.deploy import task_defaults
 
     return task_defaults(settings).model_dump(mode="json")
-
-
-def _digest(path: Path) -> str | None:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except FileNotFoundError:
-        return None

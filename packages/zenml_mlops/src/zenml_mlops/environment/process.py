@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
     from zenml.pipelines.pipeline_definition import Pipeline
 
+    from zenml_airflow.contracts.provenance import Provenance
     from zenml_mlops.stacks.load import LoadedStack
     from zenml_mlops.stacks.schema import StackFile
     from zenml_pipelines.registry import PipelineSpec
@@ -35,7 +37,10 @@ HOST = "127.0.0.1"
 """The only address that a local service listens on."""
 
 CODE_PACKAGES = ("zenml_pipelines", "governance")
-"""Packages that travel with a snapshot: what a step imports and the bridge does not."""
+"""Packages that travel with a snapshot: the project's. The platform is installed where the steps run."""
+
+BUNDLE_PACKAGES = (*CODE_PACKAGES, "zenml_mlops")
+"""Packages whose types travel in a bundle, as data that is checked: nothing of them is in it."""
 
 
 def zenml_environment(settings: Settings) -> dict[str, str]:
@@ -184,14 +189,15 @@ def apply_stack(settings: Settings, loaded: LoadedStack | None = None) -> list[s
     """
     from zenml_mlops.environment.stack_changes import apply_and_record
 
-    prepare_stores(settings)
-    return [str(change) for change in apply_and_record(loaded or checked_stack(settings))]
+    loaded = loaded or checked_stack(settings)
+    prepare_stores(settings, loaded.file)
+    return [str(change) for change in apply_and_record(loaded)]
 
 
-def prepare_stores(settings: Settings) -> None:
+def prepare_stores(settings: Settings, file: StackFile) -> None:
     """Create what a local stack needs below the state folder before ZenML and MLflow use it."""
     (settings.state_dir / "artifacts").mkdir(parents=True, exist_ok=True)
-    for tracker in stack_file(settings).components.get("experiment_tracker", {}).values():
+    for tracker in file.components.get("experiment_tracker", {}).values():
         uri = str(tracker.config.get("tracking_uri", ""))
         if uri.startswith("sqlite:"):
             _create_experiments(settings, uri)
@@ -241,15 +247,20 @@ def _create_experiments(settings: Settings, uri: str) -> None:
             client.create_experiment(pipeline, artifact_location=(folder / "artifacts" / pipeline).as_uri())
 
 
-def stack_id(settings: Settings, *, scheduled: bool) -> UUID:
+def stack_id(settings: Settings, *, scheduled: bool, file: StackFile | None = None) -> UUID:
     """Id of the environment's stack: the one that Airflow runs, or the one without Airflow.
+
+    Args:
+        settings: Settings of the environment.
+        scheduled: Which of the two.
+        file: The stack file, if it was read before.
 
     Raises:
         ValueError: If nothing runs without Airflow in this environment.
     """
     from zenml.client import Client
 
-    file = stack_file(settings)
+    file = file or stack_file(settings)
     name = file.scheduled if scheduled else file.inline
     if name is None:
         raise ValueError(
@@ -259,14 +270,36 @@ def stack_id(settings: Settings, *, scheduled: bool) -> UUID:
     return Client().get_stack(name, allow_name_prefix_match=False).id
 
 
-def load_pipeline(settings: Settings, spec: PipelineSpec) -> Pipeline:
+@dataclass(frozen=True)
+class DeploymentContext:
+    """What every deployment of an environment asks of Git and of the stack file, asked once.
+
+    Attributes:
+        settings: Settings of the environment.
+        stack: The stack file.
+        made: What is deployed is made from.
+    """
+
+    settings: Settings
+    stack: StackFile
+    made: Provenance
+
+
+def deployment_context(settings: Settings, stack: StackFile | None = None) -> DeploymentContext:
+    """Ask Git and, unless it was read before, the stack file."""
+    from zenml_airflow.deploy.deploy import provenance
+
+    return DeploymentContext(settings, stack or stack_file(settings), provenance(settings))
+
+
+def load_pipeline(context: DeploymentContext, spec: PipelineSpec) -> Pipeline:
     """A pipeline with the environment's defaults below its own settings."""
     from zenml.config import ResourceSettings
     from zenml.config.constants import RESOURCE_SETTINGS_KEY
 
     know_installed_packages()
     pipeline = spec.load()
-    defaults = stack_file(settings).settings.resources
+    defaults = context.stack.settings.resources
     if not defaults:
         return pipeline
     own = pipeline.configuration.settings.get(RESOURCE_SETTINGS_KEY)
@@ -274,20 +307,9 @@ def load_pipeline(settings: Settings, spec: PipelineSpec) -> Pipeline:
     return pipeline.with_options(settings={RESOURCE_SETTINGS_KEY: ResourceSettings.model_validate(asked)})
 
 
-def provenance(settings: Settings, pipeline: str) -> Any:
-    """The code that a snapshot or a run is made from, as the pipelines record it."""
-    from zenml_mlops.environment.policies import deployment_facts
-    from zenml_pipelines.config import Provenance
-
-    facts = deployment_facts(settings, pipeline)
-    return Provenance(
-        git_commit=facts.commit, git_dirty=facts.dirty, lock_digest=facts.lock_digest, image=facts.image
-    )
-
-
-def pipeline_arguments(settings: Settings, spec: PipelineSpec) -> dict[str, Any]:
+def pipeline_arguments(context: DeploymentContext, spec: PipelineSpec) -> dict[str, Any]:
     """The arguments that a pipeline is compiled or run with."""
-    return {"config": spec.build_config(settings.model_dump()), "provenance": provenance(settings, spec.name)}
+    return {"config": spec.build_config(context.settings.model_dump()), "provenance": context.made}
 
 
 def deploy_all(settings: Settings, progress: Callable[[str], None], names: list[str] | None = None) -> None:
@@ -306,28 +328,31 @@ def deploy_all(settings: Settings, progress: Callable[[str], None], names: list[
     from zenml_pipelines.registry import PIPELINES, get_pipeline
 
     specs = [get_pipeline(name) for name in names or PIPELINES]
-    for change in apply_stack(settings, check_before_deployment(settings, progress)):
+    loaded = check_before_deployment(settings, progress)
+    for change in apply_stack(settings, loaded):
         progress(f"stack: {change}")
-    with active_stack(stack_id(settings, scheduled=True)):
+    context = deployment_context(settings, loaded.file)
+    with active_stack(stack_id(settings, scheduled=True, file=loaded.file)):
         # All of them before the first: a refused pipeline must not leave the others half deployed.
-        judged = [(spec, judge_deployment(settings, spec)) for spec in specs]
+        judged = [(spec, judge_deployment(context, spec)) for spec in specs]
         for spec, assessment in judged:
             for verdict in assessment.warnings:
                 progress(f"policy {verdict.policy} ({verdict.mode}, {verdict.subject}): {verdict.message}")
-            decide("deploy", settings, spec, assessment)
+            decide("deploy", context, spec, assessment)
         for spec, assessment in judged:
             assessment.enforce(f"Deploying {spec.name!r} to {settings.environment!r}")
         for spec, assessment in judged:
             manifest, path = deploy_pipeline(
-                load_pipeline(settings, spec),
-                pipeline_arguments(settings, spec),
+                load_pipeline(context, spec),
+                pipeline_arguments(context, spec),
                 settings=settings,
                 packages=CODE_PACKAGES,
+                made=context.made,
                 policies=tuple(
                     PolicyVerdict(policy=v.policy, mode=v.mode.value, passed=v.passed, message=v.message)
                     for v in assessment.verdicts
                 ),
-                extra=deployment_extra(settings, spec.name),
+                extra=deployment_extra(context, spec.name),
             )
             record(
                 "deploy",
@@ -369,27 +394,29 @@ def run_inline(settings: Settings, name: str, day: date | None, params: dict[str
 
     spec = get_pipeline(name)
     source_utils.set_custom_source_root(str(settings.project_root))
-    context = cli_context(
+    told = cli_context(
         day or datetime.now(ZoneInfo(settings.timezone)).date(),
         environment=settings.environment,
         storage_root=settings.storage_root,
         timezone=settings.timezone,
         params=params,
     )
-    apply_stack(settings)
-    arguments = pipeline_arguments(settings, spec)
+    loaded = checked_stack(settings)
+    apply_stack(settings, loaded)
+    context = deployment_context(settings, loaded.file)
+    arguments = pipeline_arguments(context, spec)
     # The steps run in this process, whatever Airflow's tasks would run in.
-    arguments["provenance"] = arguments["provenance"].model_copy(update={"image": None})
-    with run_context(context), active_stack(stack_id(settings, scheduled=False)):
-        decide("run", settings, spec, judge_deployment(settings, spec)).enforce(
+    arguments["provenance"] = context.made.model_copy(update={"image": None})
+    with run_context(told), active_stack(stack_id(settings, scheduled=False, file=loaded.file)):
+        decide("run", context, spec, judge_deployment(context, spec)).enforce(
             f"Running {name!r} in {settings.environment!r}"
         )
-        pipeline = load_pipeline(settings, spec).with_options(
-            run_name=f"{name}/{context.dag_run_id}", execution_mode=ExecutionMode.FAIL_FAST
+        pipeline = load_pipeline(context, spec).with_options(
+            run_name=f"{name}/{told.dag_run_id}", execution_mode=ExecutionMode.FAIL_FAST
         )
-        pipeline.configure(tags=[*context_tags(context)])
+        pipeline.configure(tags=[*context_tags(told)])
         finished = pipeline(**arguments)
         if finished is None:
             raise RuntimeError(f"ZenML started no run of {name!r}.")
-        record_context(finished.id, context)
+        record_context(finished.id, told)
         return Client().get_pipeline_run(finished.id)

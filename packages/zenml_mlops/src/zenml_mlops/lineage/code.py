@@ -18,15 +18,15 @@ def code_node(run: PipelineRunResponse) -> Node:
     """What a run executed, from its snapshot and the provenance that its pipeline was given."""
     extra, given = _extra(run), _provenance(run)
     made: Mapping[str, Any] = extra.get(DEPLOYMENT_KEY, {}).get("facts", {})
-    commit = given.get("git_commit") or made.get("commit")
-    dirty = given.get("git_dirty") if given.get("git_commit") else made.get("dirty")
+    commit = given.get("commit") or made.get("commit")
+    dirty = given.get("dirty") if given.get("commit") else made.get("dirty")
     known = facts(
         commit=commit,
         uncommitted_changes=dirty,
         code_digest=extra.get("code_digest"),
         snapshot=run.snapshot.id if run.snapshot else None,
     )
-    children = (_lock(given.get("lock_digest") or made.get("lock_digest"), made), _image(given, made))
+    children = (_lock(given.get("lock") or made.get("lock"), made), _image(given, made))
     if commit is None:
         node = missing(Kind.CODE, "code", "Neither the snapshot nor the run says which commit it was made from.")
         return node.model_copy(update={"facts": known, "children": children})

@@ -123,7 +123,7 @@ class Lineage:
         recorded: Any = version.run_metadata.get(TRAINING_METADATA)
         made: dict[str, Any] = recorded if isinstance(recorded, dict) else {}
         if origin is not None:
-            lock = (made.get("provenance") or {}).get("lock_digest")
+            lock = (made.get("provenance") or {}).get("lock")
             yield origin.run_node(lock, self._data(made, None, origin))
             return
         run = producer(version)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from zenml_airflow.contracts.provenance import platform_versions
 from zenml_mlops.policy.facts import (
     ENVIRONMENT_LABEL,
     ComponentFacts,
@@ -65,7 +66,8 @@ def describe_snapshot(snapshot: PipelineSnapshotResponse) -> tuple[PipelineFacts
         name: {key: output.artifact_config for key, output in step.outputs.items()} for name, step in steps.items()
     }
     facts = _pipeline(configuration, steps, made.get("defaults", {}), annotated)
-    return facts, DeploymentFacts(pipeline=facts.name, **made.get("facts", {}))
+    recorded = {**made.get("facts", {}), "running": platform_versions()}
+    return facts, DeploymentFacts(pipeline=facts.name, **recorded)
 
 
 def describe_stack(stack: StackResponse, used_for: str) -> StackFacts:

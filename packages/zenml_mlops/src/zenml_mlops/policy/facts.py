@@ -6,7 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+from zenml_airflow.contracts.provenance import Provenance
 
 ENVIRONMENT_LABEL = "environment"
 """Label of a ZenML stack that names the environment it was registered for."""
@@ -135,26 +137,20 @@ class StackFacts(_Facts):
     components: tuple[ComponentFacts, ...]
 
 
-class DeploymentFacts(_Facts):
-    """What is deployed, and from which state of the code.
+class DeploymentFacts(_Facts, Provenance):
+    """What is deployed, from which state of the code, under which platform; further attributes as of provenance.
 
     Attributes:
         pipeline: The pipeline.
-        commit: Git commit; ``None`` outside of git.
-        dirty: Whether the checkout differs from the commit.
-        image: Image that the steps run in; ``None`` where the launcher starts none.
         needs_image: Whether the launcher starts a container.
-        lock_digest: sha256 of the dependency lock in the checkout.
         image_lock_digest: sha256 of the lock that the image was built from, as its label says.
+        running: Version of each package of the platform that is installed where this is judged.
     """
 
     pipeline: str
-    commit: str | None = None
-    dirty: bool = False
-    image: str | None = None
     needs_image: bool = False
-    lock_digest: str | None = None
     image_lock_digest: str | None = None
+    running: dict[str, str] = Field(default_factory=dict)
 
 
 class TaskFacts(_Facts):

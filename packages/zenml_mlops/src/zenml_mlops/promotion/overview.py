@@ -66,7 +66,7 @@ def version_rows(model_name: str) -> list[dict[str, Any]]:
                 "gates": (f"failed: {', '.join(failed)}" if failed else "passed") if facts.gates else None,
                 "decision": decided and _decision(decided),
                 "withdrawn": by and by.reason,
-                "commit": (code_of(version).get("git_commit") or "")[:12] or None,
+                "commit": (code_of(version).get("commit") or "")[:12] or None,
                 "run": run.name if origin is None and run is not None else origin and origin.run.name,
                 "from": "an import that is not finished" if unfinished(version) else origin and str(origin),
                 "created": f"{version.created:%Y-%m-%d %H:%M}",

@@ -185,7 +185,7 @@ def _plan(
         environment=environment,
         approval=approval if approval is not None and approval.approved else None,
         waivers=waivers,
-        commit=code_of(version).get("git_commit"),
+        commit=code_of(version).get("commit"),
         links={**links, **_made_by(version, run)},
     )
 

@@ -69,8 +69,8 @@ def describe_version(
         gates=gates,
         has_card=version.get_artifact(CARD_ARTIFACT) is not None,
         data_digest=made.get("data", {}).get("sha256"),
-        commit=code.get("git_commit"),
-        dirty=code.get("git_dirty"),
+        commit=code.get("commit"),
+        dirty=code.get("dirty"),
         environment=environment,
         approved_by=approval.by if approval is not None and approval.approved else None,
         created=version.created,
@@ -98,7 +98,7 @@ def environment_of_run(run: PipelineRunResponse) -> str | None:
 
 
 def code_of(version: ModelVersionResponse) -> dict[str, Any]:
-    """The code that a version was trained by: ``git_commit`` and ``git_dirty``, where they are recorded."""
+    """The code that a version was trained by: ``commit`` and ``dirty``, where they are recorded."""
     code: dict[str, Any] = _made(version).get("provenance", {})
     return code
 

@@ -202,15 +202,27 @@ def clean_commit(facts: DeploymentFacts, _parameters: NoParameters) -> Iterator[
 @rule
 def lock_unchanged(facts: DeploymentFacts, _parameters: NoParameters) -> Iterator[str]:
     """The dependencies of the image are those of the lock beside the code."""
-    if facts.lock_digest is None:
+    if facts.lock is None:
         yield "there is no dependency lock (uv.lock) beside the code"
     elif facts.needs_image and facts.image_lock_digest is None:
         yield "the image does not say which dependency lock it was built from: set image_lock_digest"
-    elif facts.image_lock_digest is not None and facts.image_lock_digest != facts.lock_digest:
+    elif facts.image_lock_digest is not None and facts.image_lock_digest != facts.lock:
         yield (
             f"the image was built from dependency lock {facts.image_lock_digest[:12]}, the checkout has "
-            f"{facts.lock_digest[:12]}: build the image again"
+            f"{facts.lock[:12]}: build the image again"
         )
+
+
+@rule
+def platform_unchanged(facts: DeploymentFacts, _parameters: NoParameters) -> Iterator[str]:
+    """The platform that runs is the one that the deployment was made, and judged, with."""
+    for name in sorted(facts.platform.keys() | facts.running.keys()):
+        made, running = facts.platform.get(name), facts.running.get(name)
+        if made != running:
+            yield (
+                f"it was deployed with {name} {made or 'missing'}, and {running or 'none'} is installed here: "
+                "deploy again, or run it where that version is"
+            )
 
 
 def _among(name: str, globs: tuple[str, ...]) -> bool:

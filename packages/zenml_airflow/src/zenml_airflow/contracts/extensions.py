@@ -1,0 +1,16 @@
+"""The entry point groups under which another package extends the bridge."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ALERTS: Final = "zenml_airflow.alerts"
+"""Functions that get Airflow's callback context of a failed DAG run."""
+NOTICES: Final = "zenml_airflow.notices"
+"""Functions that get a text."""
+PROMOTION: Final = "zenml_airflow.promotion"
+"""The module that promotes, see ``zenml_airflow.promotion.service``."""
+RUN_GUARDS: Final = "zenml_airflow.run_guards"
+"""Functions that are asked before a task runs steps, see ``zenml_airflow.operators.guards``."""
+
+EXTENSIONS: Final = (ALERTS, NOTICES, PROMOTION, RUN_GUARDS)
