@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from zenml_airflow.runtime.zenml_files import replace_zenml_files_whole
+from zenml_airflow.runtime.zenml_sources import know_platform_sources
 
 if TYPE_CHECKING:
     from zenml_airflow.context import RunContext, get_run_context
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 # Here, since every process that works with ZenML for Airflow comes through here, and before ZenML does.
 replace_zenml_files_whole()
+know_platform_sources()
 
 __all__ = [
     "CandidateSensor",

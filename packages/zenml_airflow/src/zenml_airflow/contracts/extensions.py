@@ -12,5 +12,7 @@ PROMOTION: Final = "zenml_airflow.promotion"
 """The module that promotes, see ``zenml_airflow.promotion.service``."""
 RUN_GUARDS: Final = "zenml_airflow.run_guards"
 """Functions that are asked before a task runs steps, see ``zenml_airflow.operators.guards``."""
+PRELOAD: Final = "zenml_airflow.preload"
+"""Modules that steps of every project use, imported once in processes that fork tasks."""
 
-EXTENSIONS: Final = (ALERTS, NOTICES, PROMOTION, RUN_GUARDS)
+EXTENSIONS: Final = (ALERTS, NOTICES, PROMOTION, RUN_GUARDS, PRELOAD)

@@ -34,13 +34,19 @@ class Provenance(BaseModel):
 
 
 @cache
-def platform_versions() -> dict[str, str]:
-    """Version of the bridge, and of every installed package that extends it through an entry point, by name."""
+def platform_modules() -> dict[str, str]:
+    """The platform's top-level modules, of the bridge and of what extends it, each with its package."""
     found = entry_points()
     extending = {
-        entry.dist.name: entry.dist.version
+        entry.module.partition(".")[0]: entry.dist.name
         for group in EXTENSIONS
         for entry in found.select(group=group)
         if entry.dist is not None
     }
-    return dict(sorted({DISTRIBUTION: version(DISTRIBUTION), **extending}.items()))
+    return {"zenml_airflow": DISTRIBUTION, **extending}
+
+
+@cache
+def platform_versions() -> dict[str, str]:
+    """Version of each package of the platform, by name."""
+    return {name: version(name) for name in sorted(platform_modules().values())}

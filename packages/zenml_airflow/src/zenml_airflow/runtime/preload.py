@@ -1,8 +1,9 @@
 """Import the heavy third-party libraries once, in processes that fork tasks.
 
 A task that runs ZenML in its own process otherwise spends seconds on imports that every task repeats. The
-scheduler of the LocalExecutor forks its tasks, so what it has imported, they have. The project's own packages
-are never imported here: they must come from the version that a run was started with.
+scheduler of the LocalExecutor forks its tasks, so what it has imported, they have. The same goes for the rest of
+the platform, which is installed beside it: what steps import of it was 0.07 of a task's 0.7 CPU-seconds. The
+project's own packages are never imported here: they must come from the version that a run was started with.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ import tempfile
 import typing
 from collections.abc import Sequence
 from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+from zenml_airflow.contracts.extensions import PRELOAD
+from zenml_airflow.contracts.provenance import platform_modules
 
 if TYPE_CHECKING:
     from zenml.materializers.base_materializer import BaseMaterializer
@@ -140,7 +145,7 @@ def is_forking_scheduler(command: Sequence[str], executor: str) -> bool:
 
 
 def preload_if_forking(command: Sequence[str], *, executor: str) -> bool:
-    """Import :data:`MODULES` if this is an Airflow process that forks tasks and preloading is on.
+    """Import :data:`MODULES` and what the platform names, if this process forks tasks and preloading is on.
 
     Args:
         command: The process's command line.
@@ -157,6 +162,8 @@ def preload_if_forking(command: Sequence[str], *, executor: str) -> bool:
     for name in MODULES:
         importlib.import_module(name)
     _prepare_zenml()
+    for entry in entry_points(group=PRELOAD):
+        importlib.import_module(entry.value)
     _rehearse()
     return True
 
@@ -254,8 +261,9 @@ def know_installed_packages() -> None:
         return sorted({f"{found.name}=={found.version}" for found in distributions()}, key=str.lower)
 
     def package_of(module_name: str) -> str | None:
-        names = owners().get(module_name.split(".", 1)[0], [])
-        return names[0] if len(names) == 1 else None
+        top = module_name.split(".", 1)[0]
+        names = owners().get(top, [])
+        return platform_modules().get(top) or (names[0] if len(names) == 1 else None)
 
     # ZenML offers no other way in: these are what it asks, under the names that it calls.
     Environment.get_python_packages = staticmethod(frozen)  # type: ignore[method-assign]
