@@ -6,6 +6,7 @@ import pytest
 import yaml
 from labs import warm
 from stack_files import GOOGLE, ROOT
+from zenml.models import FlavorUpdate
 
 from zenml_mlops.stacks.apply import apply_stack_file, plan_stack_file
 from zenml_mlops.stacks.load import check_stack_file
@@ -138,6 +139,15 @@ def test_prune_takes_only_what_was_applied_for_the_environment(client, lab):
     assert apply(smaller, prune=True) == ["- delete container_registry images"]
     assert client.get_stack_component(STORE, "by-hand").name == "by-hand"
     assert "container_registry" not in {kind.value for kind in client.get_stack("lab").components}
+
+
+def test_a_flavor_that_has_moved_is_updated(client, lab):
+    apply(lab())
+    (registered,) = client.list_flavors(type="orchestrator", name="zenml_airflow").items
+    client.zen_store.update_flavor(registered.id, FlavorUpdate(source="zenml_airflow.flavor.Gone"))
+    assert plan(lab()) == apply(lab()) == ["~ update orchestrator flavor zenml_airflow"]
+    assert client.get_flavor(registered.id).source == registered.source
+    assert plan(lab()) == []
 
 
 def test_environments_do_not_take_each_others_components(client, lab, tmp_path):

@@ -1,6 +1,6 @@
 """Conditions on versions that want to enter a stage: one is there; one that waits for a decision still stands.
 
-What they read is what the governance package records with a version and with the run that made it. They only
+What they read is what ``zenml_mlops`` records with a version and with the run that made it. They only
 say whom it is worth asking about: the policies judge again before anything is promoted. Imports neither Airflow
 nor ZenML.
 """

@@ -14,5 +14,5 @@ RUN_GUARDS: Final = "zenml_airflow.run_guards"
 """Functions that are asked before a task runs steps, see ``zenml_airflow.operators.guards``."""
 PRELOAD: Final = "zenml_airflow.preload"
 """Modules that steps of every project use, imported once in processes that fork tasks."""
-
-EXTENSIONS: Final = (ALERTS, NOTICES, PROMOTION, RUN_GUARDS, PRELOAD)
+PLATFORM: Final = "zenml_airflow.platform"
+"""Top-level modules that belong to the platform: installed where steps run, no part of what travels with them."""

@@ -53,7 +53,8 @@ def git_state(root: Path, generated: str | None = None) -> Provenance:
     commit = git("rev-parse", "HEAD")
     if commit is not None and generated:
         commit = git("log", "--first-parent", "-1", "--format=%H", "--", *code) or commit
-    return Provenance(commit=commit, dirty=commit is not None and bool(git("status", "--porcelain", "--", *code)))
+    changes = "" if commit is None else git("status", "--porcelain", "--", *code)
+    return Provenance(commit=commit, dirty=None if changes is None else bool(changes))
 
 
 def provenance(settings: Settings) -> Provenance:

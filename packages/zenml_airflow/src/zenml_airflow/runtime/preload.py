@@ -25,7 +25,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from zenml_airflow.contracts.extensions import PRELOAD
-from zenml_airflow.contracts.provenance import platform_modules
+from zenml_airflow.contracts.provenance import platform_modules, platform_versions
 
 if TYPE_CHECKING:
     from zenml.materializers.base_materializer import BaseMaterializer
@@ -145,7 +145,7 @@ def is_forking_scheduler(command: Sequence[str], executor: str) -> bool:
 
 
 def preload_if_forking(command: Sequence[str], *, executor: str) -> bool:
-    """Import :data:`MODULES` and what the platform names, if this process forks tasks and preloading is on.
+    """If this process forks tasks and preloading is on, import what is there of :data:`MODULES` and the platform.
 
     Args:
         command: The process's command line.
@@ -159,9 +159,12 @@ def preload_if_forking(command: Sequence[str], *, executor: str) -> bool:
     for name, value in NO_THREADS.items():
         os.environ.setdefault(name, value)
     import_apart_from_airflow()
+    installed = {top: importlib.util.find_spec(top) is not None for top in {n.split(".", 1)[0] for n in MODULES}}
     for name in MODULES:
-        importlib.import_module(name)
+        if installed[name.split(".", 1)[0]]:
+            importlib.import_module(name)
     _prepare_zenml()
+    platform_versions()
     for entry in entry_points(group=PRELOAD):
         importlib.import_module(entry.value)
     _rehearse()

@@ -382,7 +382,8 @@ def _state_dir(root: Path) -> Path:
         return Path(named).resolve()
     if not os.environ.get(PROJECT_ROOT_ENV) and root != _checkout(Path.cwd()):
         raise SettingsError(
-            f"{root.name}/ is a checkout that Airflow made: set {STATE_DIR_ENV} to a folder that outlives it."
+            f"{root.name}/ is a checkout that Airflow made: set {STATE_DIR_ENV} to a folder that outlives it. "
+            f"If it is yours, work inside it, or name it with {PROJECT_ROOT_ENV}."
         )
     return root / ".state"
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from zenml_airflow.contracts.provenance import platform_versions
 from zenml_mlops.policy.facts import (
     ENVIRONMENT_LABEL,
@@ -58,7 +60,11 @@ def describe_pipeline(pipeline: Pipeline, defaults: Mapping[str, Any]) -> Pipeli
 
 
 def describe_snapshot(snapshot: PipelineSnapshotResponse) -> tuple[PipelineFacts, DeploymentFacts]:
-    """Describe a compiled pipeline, as ZenML has it: what really runs, whatever a manifest says."""
+    """Describe a compiled pipeline, as ZenML has it: what really runs, whatever a manifest says.
+
+    Raises:
+        ValueError: If it was deployed with a version of the platform that recorded other facts.
+    """
     configuration = snapshot.pipeline_configuration
     made: dict[str, Any] = configuration.extra.get(DEPLOYMENT_KEY, {})
     steps = {name: step.config for name, step in snapshot.step_configurations.items()}
@@ -67,7 +73,13 @@ def describe_snapshot(snapshot: PipelineSnapshotResponse) -> tuple[PipelineFacts
     }
     facts = _pipeline(configuration, steps, made.get("defaults", {}), annotated)
     recorded = {**made.get("facts", {}), "running": platform_versions()}
-    return facts, DeploymentFacts(pipeline=facts.name, **recorded)
+    try:
+        return facts, DeploymentFacts(pipeline=facts.name, **recorded)
+    except ValidationError as error:
+        raise ValueError(
+            f"The snapshot of {facts.name!r} was deployed with another version of the platform, which recorded "
+            "other facts: deploy again with `mlops deploy`."
+        ) from error
 
 
 def describe_stack(stack: StackResponse, used_for: str) -> StackFacts:

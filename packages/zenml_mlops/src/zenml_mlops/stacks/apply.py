@@ -130,11 +130,18 @@ class _Work:
 
     def _flavor(self, change: Change) -> None:
         from zenml.enums import StackComponentType
+        from zenml.models import FlavorUpdate
 
         source = next(
             s for s in self.file.flavors[change.group] if custom_flavor(change.group, s)().name == change.name
         )
-        self.client.create_flavor(source, StackComponentType(change.group))
+        if change.action is Action.CREATE:
+            self.client.create_flavor(source, StackComponentType(change.group))
+        else:
+            present = self.state.flavors[change.group, change.name]
+            schema = custom_flavor(change.group, source)().config_schema
+            update = FlavorUpdate(source=source, config_schema=schema)
+            self.client.zen_store.update_flavor(present.id, update)
 
     def _secret(self, change: Change) -> None:
         values = wanted_secret(self.file.secrets[change.name], self.environ)

@@ -18,7 +18,7 @@ from zenml_mlops.stacks.schema import StackFile
 
 if TYPE_CHECKING:
     from zenml.client import Client
-    from zenml.models import ComponentResponse, StackResponse
+    from zenml.models import ComponentResponse, FlavorResponse, StackResponse
 
 APPLIED_LABEL = "applied"
 """Label that holds the digest of what was applied last: what differs from it was changed by hand."""
@@ -83,7 +83,7 @@ class Change:
 class ServerState:
     """What the server holds."""
 
-    flavors: frozenset[str]
+    flavors: Mapping[tuple[str, str], FlavorResponse]
     components: Mapping[tuple[str, str], ComponentResponse]
     stacks: Mapping[str, StackResponse]
     secrets: Mapping[str, Mapping[str, str]] = field(repr=False)
@@ -100,9 +100,11 @@ def read_server(client: Client, file: StackFile) -> ServerState:
         if found.items:
             secrets[name] = client.get_secret(found.items[0].id).secret_values
     return ServerState(
-        flavors=frozenset(
-            flavor.source for kind in file.flavors for flavor in client.list_flavors(type=kind, size=1000).items
-        ),
+        flavors={
+            (kind, flavor.name): flavor
+            for kind in file.flavors
+            for flavor in client.list_flavors(type=kind, size=1000, hydrate=True).items
+        },
         components={(model.type.value, model.name): model for model in components},
         stacks={stack.name: stack for stack in depaginate(client.list_stacks, hydrate=True)},
         secrets=secrets,
@@ -128,16 +130,25 @@ def make_plan(loaded: LoadedStack, state: ServerState, environ: Mapping[str, str
     problems += _foreign(loaded, state)
     if problems:
         raise StackFileError(problems)
-    changes = [
-        Change(Action.CREATE, Kind.FLAVOR, kind, custom_flavor(kind, source)().name)
-        for kind, sources in file.flavors.items()
-        for source in sources
-        if source not in state.flavors
-    ]
+    changes = _flavors(file, state)
     changes += _secrets(file, state, environ)
     components = _components(file, state)
     replaced = {(change.group, change.name) for change in components if change.action is Action.REPLACE}
     return [*changes, *components, *_stacks(file, state, replaced), *_leftovers(file, state)]
+
+
+def _flavors(file: StackFile, state: ServerState) -> list[Change]:
+    changes = []
+    for kind, sources in file.flavors.items():
+        for source in sources:
+            name = custom_flavor(kind, source)().name
+            present = state.flavors.get((kind, name))
+            if present is None:
+                changes.append(Change(Action.CREATE, Kind.FLAVOR, kind, name))
+            elif present.source != source:
+                details = (f"source: {present.source!r} -> {source!r}",)
+                changes.append(Change(Action.UPDATE, Kind.FLAVOR, kind, name, details))
+    return changes
 
 
 def wanted_configs(file: StackFile) -> dict[tuple[str, str], dict[str, Any]]:

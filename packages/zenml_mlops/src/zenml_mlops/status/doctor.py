@@ -14,7 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict
 
+from zenml_airflow.contracts.provenance import platform_modules
+
 if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
     from zenml_airflow.settings.project import Settings
 
 PROJECT: Final = "zenml-on-airflow"
@@ -69,7 +73,6 @@ _Said = Iterator[tuple[Level, str, str | None]]
 
 def versions(_: Settings) -> _Said:
     """Python and every dependency lie within the bounds that the project names."""
-    from packaging.requirements import Requirement
     from packaging.specifiers import SpecifierSet
 
     about = metadata.metadata(PROJECT)
@@ -78,10 +81,8 @@ def versions(_: Settings) -> _Said:
     fits = SpecifierSet(wanted).contains(python)
     yield _said(fits, f"Python {python}, wanted {wanted}", "Run `make setup` with that Python.")
     wrong = []
-    needed = [Requirement(text) for text in metadata.requires(PROJECT) or ()]
+    needed = _requirements()
     for requirement in needed:
-        if requirement.marker is not None and not requirement.marker.evaluate():
-            continue
         try:
             installed = metadata.version(requirement.name)
         except metadata.PackageNotFoundError:
@@ -90,6 +91,23 @@ def versions(_: Settings) -> _Said:
             wrong.append(f"{requirement.name} {installed}, wanted {requirement.specifier}")
     text = "; ".join(wrong) or f"{len(needed)} dependencies within their bounds"
     yield _said(not wrong, text, "Install the locked versions with `make setup`.")
+
+
+def _requirements() -> list[Requirement]:
+    """What the project needs, and what the platform needs with the extras that the project asks for."""
+    from packaging.requirements import Requirement
+
+    own = [Requirement(text) for text in metadata.requires(PROJECT) or ()]
+    found = [(requirement, {""}) for requirement in own]
+    for asked in own:
+        if asked.name in platform_modules().values():
+            extras = {"", *asked.extras}
+            found += [(Requirement(text), extras) for text in metadata.requires(asked.name) or ()]
+    return [
+        requirement
+        for requirement, extras in found
+        if requirement.marker is None or any(requirement.marker.evaluate({"extra": extra}) for extra in extras)
+    ]
 
 
 def disk(settings: Settings) -> _Said:

@@ -195,7 +195,7 @@ def clean_commit(facts: DeploymentFacts, _parameters: NoParameters) -> Iterator[
     """What runs can be found in git."""
     if facts.commit is None:
         yield "it is deployed from outside of git"
-    elif facts.dirty:
+    elif facts.dirty is not False:
         yield f"the checkout differs from commit {facts.commit[:12]}: commit or stash the changes"
 
 
