@@ -5,11 +5,12 @@ import os
 import shutil
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from labs import times, warm
+from labs import stores, times, warm
 from xdist.scheduler import LoadScopeScheduling
 
 from zenml_airflow.runtime.preload import collect_rarely, know_installed_packages
@@ -104,6 +105,14 @@ def pytest_runtest_setup() -> None:
     """As in every process of the project that runs steps; ZenML itself is imported by who needs it."""
     if "zenml.environment" in sys.modules:
         know_installed_packages()
+        _give_own_store()
+
+
+@cache
+def _give_own_store() -> None:
+    """A worker's store is a copy; a single process, which may need no other, makes its own."""
+    if "PYTEST_XDIST_WORKER" in os.environ and not Path(os.environ["ZENML_LOCAL_STORES_PATH"]).exists():
+        stores.give_zenml(os.environ["ZENML_CONFIG_PATH"])
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

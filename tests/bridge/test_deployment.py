@@ -8,7 +8,7 @@ from pathlib import Path
 import boto3
 import httpx
 import pytest
-from labs import warm
+from labs import stores, warm
 from moto.server import ThreadedMotoServer
 
 from zenml_airflow.contracts.enums import Granularity, Launcher
@@ -108,6 +108,7 @@ def deployed(guarded_store, tmp_path_factory):
     (root / "wing" / "pipeline.py").write_text(PIPELINE)
     (root / "stacks" / "local.yaml").write_text(STACK.replace("@URL@", url))
     shutil.copytree(ROOT / "configs", root / "configs")
+    stores.give_zenml(folder / "state" / "zenml")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     result = warm.run(
         [str(HERE / "play_deployment.py")],

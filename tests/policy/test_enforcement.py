@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from labs import warm
+from labs import stores, warm
 
 from zenml_airflow.manifest.manifest import ManifestError, PolicyVerdict, read_manifest, write_manifest
 from zenml_airflow.operators.guards import TaskStart, ask_guards
@@ -37,6 +37,7 @@ def project(tmp_path_factory):
         .replace("\n  local: {", "\n  staging: {")
         .replace("scheduled: local ", "scheduled: staging ")
     )
+    stores.give_zenml(root / "state" / "zenml")
     return root
 
 

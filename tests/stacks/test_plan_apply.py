@@ -4,7 +4,7 @@ import os
 
 import pytest
 import yaml
-from labs import warm
+from labs import stores, warm
 from stack_files import GOOGLE, ROOT
 from zenml.models import FlavorUpdate
 
@@ -163,6 +163,7 @@ def mlops(state, *arguments):
 
 
 def test_the_commands_and_their_exit_codes(tmp_path):
+    stores.give_zenml(tmp_path / "zenml")
     assert mlops(tmp_path, "stack", "plan").returncode == 3
     assert mlops(tmp_path, "stack", "apply").returncode == 0
     for command in ("plan", "diff", "apply"):
