@@ -81,7 +81,7 @@ def test_the_bridge_finds_the_desk_by_its_entry_point():
 
 
 def test_no_desk_is_an_error_that_says_where_to_name_one(monkeypatch):
-    monkeypatch.setattr("zenml_airflow.promotion.service.GROUP", "zenml_airflow.nobody")
+    monkeypatch.setattr("zenml_airflow.promotion.service.PROMOTION", "zenml_airflow.nobody")
     with pytest.raises(PromotionDeskError, match=r"zenml_airflow\.nobody"):
         promotion_desk()
 
