@@ -25,7 +25,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from zenml_airflow.contracts.extensions import PRELOAD
-from zenml_airflow.contracts.provenance import platform_modules, platform_versions
+from zenml_airflow.contracts.provenance import platform_versions
+from zenml_airflow.runtime.zenml_sources import platform_first
 
 if TYPE_CHECKING:
     from zenml.materializers.base_materializer import BaseMaterializer
@@ -264,13 +265,12 @@ def know_installed_packages() -> None:
         return sorted({f"{found.name}=={found.version}" for found in distributions()}, key=str.lower)
 
     def package_of(module_name: str) -> str | None:
-        top = module_name.split(".", 1)[0]
-        names = owners().get(top, [])
-        return platform_modules().get(top) or (names[0] if len(names) == 1 else None)
+        names = owners().get(module_name.split(".", 1)[0], [])
+        return names[0] if len(names) == 1 else None
 
     # ZenML offers no other way in: these are what it asks, under the names that it calls.
     Environment.get_python_packages = staticmethod(frozen)  # type: ignore[method-assign]
-    source_utils._get_package_for_module = package_of
+    source_utils._get_package_for_module = platform_first(package_of)
 
 
 @cache

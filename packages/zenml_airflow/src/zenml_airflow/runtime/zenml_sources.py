@@ -26,7 +26,7 @@ def know_platform_sources() -> None:
 
 def _wrap(module: Any) -> None:
     module.is_distribution_package_file = _or_of_the_platform(module.is_distribution_package_file)
-    module._get_package_for_module = _platform_first(module._get_package_for_module)
+    module._get_package_for_module = platform_first(module._get_package_for_module)
 
 
 def _or_of_the_platform(is_package: Callable[..., bool]) -> Callable[..., bool]:
@@ -37,7 +37,9 @@ def _or_of_the_platform(is_package: Callable[..., bool]) -> Callable[..., bool]:
     return is_package_of_the_platform
 
 
-def _platform_first(package_of: Callable[..., str | None]) -> Callable[..., str | None]:
+def platform_first(package_of: Callable[..., str | None]) -> Callable[..., str | None]:
+    """Have the package of a module of the platform known, whatever else tells those of the others."""
+
     @wraps(package_of)
     def package(module_name: str) -> str | None:
         return platform_modules().get(module_name.partition(".")[0]) or package_of(module_name)
