@@ -49,7 +49,7 @@ from zenml_mlops.promotion.records import (
     withdrawn_versions,
 )
 
-SEQUENCES = 300
+SEQUENCES = 200
 STEPS = 6
 WHOLE = 10
 NAME = "sequence"

@@ -179,7 +179,7 @@ def test_reader_never_sees_a_mix_while_a_writer_is_killed(tmp_path: Path, kind: 
         assert writer.stdout is not None
         assert writer.stdout.readline() == b"ready\n"
         seen = set()
-        for _ in range(150 if kind == "local" else 60):
+        for _ in range(100 if kind == "local" else 40):
             frame = store.read(DAY)
             assert len(frame) == 5
             (value,) = frame["value"].unique()
