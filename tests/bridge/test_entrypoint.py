@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from labs import warm
+from labs import stores, warm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "conformance"))
 from lab import HERE, Lab
@@ -27,6 +27,7 @@ ALL_STEPS = ("extract", "transform", "side", "check", "load")
 def lab(tmp_path_factory):
     """The probe pipeline, deployed to a ZenML store of its own; no Airflow runs."""
     made = Lab(tmp_path_factory.mktemp("entrypoint"), (0, 0), "")
+    stores.give_zenml(made.storage / "zenml")
     made.environment = {name: value for name, value in made.environment.items() if value not in {"0", ""}}
     made.deploy()
     return made
@@ -57,7 +58,7 @@ class Steps:
         while not (self.folder / "journal.jsonl").exists():
             assert process.poll() is None, process.communicate()[0]
             assert time.monotonic() < deadline
-            time.sleep(0.2)
+            time.sleep(0.02)
         return process
 
     def start(self, *steps, group="probe", placed=None, last_try=True):

@@ -13,6 +13,11 @@ from labs import warm
 
 AIRFLOW = "from airflow.utils.db import initdb; initdb()"
 ZENML = "from zenml.client import Client; Client().active_stack_model"
+MLFLOW = """
+import sys
+from mlflow.store.db import utils
+utils._initialize_tables(utils.create_sqlalchemy_engine(f"sqlite:///{sys.argv[1]}"))
+"""
 
 
 def give_airflow(home):
@@ -23,6 +28,11 @@ def give_airflow(home):
 def give_zenml(config):
     """Put an initialised store where a ZenML whose configuration lies in ``config`` looks for it."""
     return _give("zenml", Path(config) / "local_stores" / "default_zen_store" / "zenml.db")
+
+
+def give_mlflow(state):
+    """Put an empty tracking database where a state folder of ``mlops`` has it."""
+    return _give("mlflow", Path(state) / "mlflow" / "mlflow.db")
 
 
 def give(state):
@@ -46,7 +56,7 @@ def _template(kind):
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
             with tempfile.TemporaryDirectory() as place:
-                (_make_airflow if kind == "airflow" else _make_zenml)(Path(place)).rename(path)
+                _MAKE[kind](Path(place)).rename(path)
     return path
 
 
@@ -61,3 +71,11 @@ def _make_zenml(config):
     zenml = {"ZENML_CONFIG_PATH": str(config), "ZENML_LOCAL_STORES_PATH": str(config / "local_stores")}
     warm.run(["-c", ZENML], env={**os.environ, **zenml}, check=True)
     return config / "local_stores" / "default_zen_store" / "zenml.db"
+
+
+def _make_mlflow(folder):
+    warm.run(["-c", MLFLOW, folder / "mlflow.db"], check=True)
+    return folder / "mlflow.db"
+
+
+_MAKE = {"airflow": _make_airflow, "zenml": _make_zenml, "mlflow": _make_mlflow}

@@ -38,6 +38,7 @@ def project(tmp_path_factory):
         .replace("scheduled: local ", "scheduled: staging ")
     )
     stores.give_zenml(root / "state" / "zenml")
+    stores.give_mlflow(root / "state")
     return root
 
 
@@ -144,6 +145,8 @@ def test_a_manifest_edited_by_hand_is_no_manifest(tmp_path):
 def test_zenml_refuses_at_run_start_whatever_the_manifest_says(project, tmp_path):
     """The manifest is forged with a checksum to fit; the snapshot is not, and ZenML itself asks about that."""
     shutil.copytree(HERE / "guarded", project / "guarded", dirs_exist_ok=True)
+    stores.give_zenml(tmp_path / "state" / "zenml")
+    stores.give_mlflow(tmp_path / "state")
     environment = {
         **os.environ,
         "MLOPS_PROJECT_ROOT": str(project),

@@ -29,6 +29,7 @@ print(json.dumps(asked))
 def asked(state, *pipelines):
     """How often Git was started and the stack file opened while pipelines were deployed."""
     stores.give_zenml(state / "zenml")
+    stores.give_mlflow(state)
     play = state / "play.py"
     play.write_text(CODE)
     environment = {**os.environ, "MLOPS_STATE_DIR": str(state)}

@@ -164,6 +164,7 @@ def mlops(state, *arguments):
 
 def test_the_commands_and_their_exit_codes(tmp_path):
     stores.give_zenml(tmp_path / "zenml")
+    stores.give_mlflow(tmp_path)
     assert mlops(tmp_path, "stack", "plan").returncode == 3
     assert mlops(tmp_path, "stack", "apply").returncode == 0
     for command in ("plan", "diff", "apply"):

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from labs import warm
+from labs import stores, warm
 
 from zenml_airflow.settings.project import Settings, load_settings
 from zenml_pipelines.partitions import PartitionManifest, PartitionStore
@@ -101,6 +101,7 @@ def test_an_airflow_that_does_not_answer_is_named(status, state: Path):
 def test_the_partition_and_the_models_are_shown_without_airflow(status, state: Path, monkeypatch):
     monkeypatch.setenv("MLOPS_STATE_DIR", str(state))
     publish(load_settings("local"), LAST_DAY)
+    stores.give_zenml(state / "zenml")
     code = (
         "from zenml_mlops.environment.process import enter; enter('local')\n"
         "from zenml.client import Client\n"
