@@ -21,11 +21,19 @@ _TOGETHER = {"e2e/test_main_job.py": "main job", "e2e/test_readme.py": "main job
 """Tests that share a fixture of minutes: they run in one worker, and start first."""
 _TRAINED = frozenset({"in_production", "small_workspace", "two_versions", "bench", "both", "real_root"})
 """Fixtures that train a model, or are there for it."""
+_FIRST = "tests/data/"
+"""Tests that need neither ZenML's store nor a warm process (labs/warm.py), which take ten seconds to be ready."""
 
 
 def _group(nodeid: str) -> str | None:
     path = nodeid.split("::", 1)[0].removeprefix("tests/")
     return next((group for start, group in _TOGETHER.items() if path.startswith(start)), None)
+
+
+def _place(nodeid: str) -> int:
+    order = list(_TOGETHER.values())
+    group = _group(nodeid)
+    return order.index(group) if group else len(order) + (not nodeid.startswith(_FIRST))
 
 
 # ZenML takes the folder of the main module for the root of the sources; a worker's has no file.
@@ -36,6 +44,10 @@ _SESSION = Path(tempfile.mkdtemp(prefix="mlops-tests-"))
 # The first process, and its folder, which the workers that it starts share: see labs/stores.py and labs/warm.py.
 os.environ.setdefault("TESTS_RUN", str(_SESSION))
 os.environ.setdefault("TESTS_RUN_PID", str(os.getpid()))
+
+# As many workers as there are cores: the second thread of a fit would only wait for its turn, and wait busily.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # What a test starts imports the project hundreds of times: its byte code is kept, whatever the shell says.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -91,8 +103,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByModule:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    order = list(_TOGETHER.values())
-    items.sort(key=lambda item: order.index(group) if (group := _group(item.nodeid)) else len(order))
+    items.sort(key=lambda item: _place(item.nodeid))
     for item in items:
         if _group(item.nodeid):
             # A platform or a server of minutes.
@@ -101,11 +112,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("trained")
 
 
-def pytest_runtest_setup() -> None:
+def pytest_runtest_setup(item: pytest.Item) -> None:
     """As in every process of the project that runs steps; ZenML itself is imported by who needs it."""
     if "zenml.environment" in sys.modules:
         know_installed_packages()
-        _give_own_store()
+        if not item.nodeid.startswith(_FIRST):
+            _give_own_store()
 
 
 @cache
