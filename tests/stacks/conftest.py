@@ -12,15 +12,15 @@ def client(tmp_path, monkeypatch):
     from zenml.config.global_config import GlobalConfiguration
     from zenml.config.store_config import StoreConfiguration
 
-    before = GlobalConfiguration().store_configuration
+    # Opened, it has today's tables, and so have the copies: nobody needs to look again.
+    before = GlobalConfiguration().zen_store.config
     store = stores.give_zenml(tmp_path)
-    monkeypatch.setenv("DISABLE_DATABASE_MIGRATION", "true")  # the copy has today's tables
+    monkeypatch.setenv("DISABLE_DATABASE_MIGRATION", "true")
     GlobalConfiguration().set_store(
         StoreConfiguration(type="sql", url=f"sqlite:///{store}"),
         skip_default_registrations=False,
     )
     yield Client()
-    monkeypatch.delenv("DISABLE_DATABASE_MIGRATION")
     GlobalConfiguration().set_store(before)
 
 
