@@ -1,15 +1,11 @@
 """The log keeps every entry in its order, whoever writes at the same time and whoever is killed meanwhile."""
 
 import json
-import multiprocessing
-import os
-import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from labs import warm
 
 from zenml_mlops.audit import AuditError, Outcome, open_log, record, verify
 from zenml_mlops.audit.entries import Event
@@ -30,6 +26,23 @@ def subjects(log):
     return [json.loads(line)["subject"] for line in log.lines()]
 
 
+WRITER = """
+import sys
+from zenml_mlops.audit import open_log
+from zenml_mlops.audit.entries import Event
+path, name, count = sys.argv[1:]
+log = open_log(path)
+for number in range(int(count)):
+    event = Event(actor="user:anna", action="test", subject=f"{name}/{number}", outcome="done")
+    print(log.append(event).number, flush=True)
+"""
+
+
+def writer(path, name, count):
+    """A process that appends events and tells the number of each entry that it made."""
+    return warm.Process(["-c", WRITER, path, name, count])
+
+
 def test_four_threads_make_one_chain(tmp_path):
     path = tmp_path / "log.jsonl"
     with ThreadPoolExecutor(4) as pool:
@@ -43,13 +56,10 @@ def test_four_threads_make_one_chain(tmp_path):
 
 def test_four_processes_make_one_chain(tmp_path):
     path = tmp_path / "log.jsonl"
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=write_many, args=(path, 100, name)) for name in "abcd"]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert [worker.exitcode for worker in workers] == [0] * 4
+    writers = [writer(path, name, 100) for name in "abcd"]
+    for one in writers:
+        one.communicate()
+    assert [one.returncode for one in writers] == [0] * 4
     found = verify(FileLog(path).lines())
     assert (found.whole, found.entries) == (True, 400)
     assert len(set(subjects(FileLog(path)))) == 400
@@ -84,26 +94,18 @@ def test_the_very_first_line_may_be_unfinished(tmp_path):
 
 def test_killed_writers_cost_no_entry_that_was_acknowledged(tmp_path):
     path = tmp_path / "log"
-    code = (
-        "import sys; from pathlib import Path; from zenml_mlops.audit.log import FileLog;"
-        "from zenml_mlops.audit.entries import Event;\n"
-        "log = FileLog(Path(sys.argv[1]))\n"
-        "event = Event(actor='a', action='b', subject='c', outcome='done')\n"
-        "while True: print(log.append(event).number, flush=True)"
-    )
+    path.touch()
     acknowledged = 0
-    for _ in range(3):
-        writers = [
-            subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
-            for _ in range(2)
-        ]
-        for writer in writers:
-            writer.stdout.readline()
+    for names in ("ab", "cd", "ef"):
+        writers = [writer(path, name, 10**9) for name in names]
+        while not all(f'"{name}/1"' in path.read_text() for name in names):
+            assert [one.poll() for one in writers] == [None, None]
+            time.sleep(0.01)
         time.sleep(0.2)
-        for writer in writers:
-            os.kill(writer.pid, signal.SIGKILL)
-            rest, _ = writer.communicate()
-            acknowledged = max([acknowledged, *(int(line) for line in rest.splitlines() if line)])
+        for one in writers:
+            one.kill()
+            told, _ = one.communicate()
+            acknowledged = max([acknowledged, *(int(line) for line in told.splitlines())])
     FileLog(path).append(event())
     found = verify(FileLog(path).lines())
     assert found.whole

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 from uuid import uuid4
@@ -11,6 +9,7 @@ from uuid import uuid4
 import fsspec
 import pandas as pd
 import pytest
+from labs import warm
 
 from zenml_pipelines.partitions import PartitionError, PartitionManifest, PartitionStore
 
@@ -156,11 +155,10 @@ def test_foreign_folder_is_not_replaced(tmp_path: Path):
 _WRITER = """
 import itertools, sys
 from datetime import date
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {folders!r}
 from test_partitions import publish
 from zenml_pipelines.partitions import PartitionStore
 store = PartitionStore({root!r})
-print("ready", flush=True)
 for number in itertools.count(2):
     publish(store, f"run-{{number}}", number)
 """
@@ -172,12 +170,12 @@ def test_reader_never_sees_a_mix_while_a_writer_is_killed(tmp_path: Path, kind: 
     place = str(tmp_path / "out") if kind == "local" else f"{request.getfixturevalue('bucket')}/killed/out"
     store = PartitionStore(place)
     publish(store, "run-1", 1)
-    code = _WRITER.format(tests=str(Path(__file__).parent), root=place)
-    root = str(Path(__file__).parents[2])
-    writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=root)
+    folder = Path(__file__).parent
+    code = _WRITER.format(folders=[str(folder), str(folder.parent)], root=place)
+    writer = warm.Process(["-c", code], cwd=folder.parents[1])
     try:
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == b"ready\n"
+        while store.read(DAY)["value"].eq(1).all():
+            assert writer.poll() is None, writer.communicate()
         seen = set()
         for _ in range(100 if kind == "local" else 40):
             frame = store.read(DAY)
@@ -186,7 +184,7 @@ def test_reader_never_sees_a_mix_while_a_writer_is_killed(tmp_path: Path, kind: 
             seen.add(int(value))
     finally:
         writer.kill()
-        writer.wait()
+        writer.communicate()
     assert len(seen) > 3
     assert len(store.read(DAY)["value"].unique()) == 1
     store.remove_leftovers(DAY, keep_run="next")
