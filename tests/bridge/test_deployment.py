@@ -16,7 +16,6 @@ from zenml_airflow.manifest.launchers import DockerOptions, KubernetesOptions
 from zenml_airflow.manifest.manifest import read_manifest
 from zenml_airflow.manifest.plan import plan_tasks
 from zenml_airflow.operators.docker import ZenMLDockerOperator
-from zenml_airflow.operators.kubernetes import ZenMLKubernetesOperator
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -176,6 +175,8 @@ def common(task):
 
 
 def test_what_a_step_asks_for_cuts_the_group_and_is_what_its_pod_gets(planned):
+    from zenml_airflow.operators.kubernetes import ZenMLKubernetesOperator
+
     tasks = planned(Launcher.KUBERNETES)
     assert [task.task_id for task in tasks] == ["where_from", "train", "report"]
     options = KubernetesOptions(image=IMAGE, credentials_secret="zenml-credentials")

@@ -43,10 +43,9 @@ def killed(mode, handler):
         forks = [psutil.Process(int(pid)) for pid in scheduler.stdout.readline().split()]
         scheduler.kill()
         scheduler.wait(timeout=10)
-        time.sleep(0.5)
-        deadline = time.monotonic() + (10 if mode == "asked" else 0)
+        deadline = time.monotonic() + (10 if mode == "asked" else 0.5)
         while (left := [fork for fork in forks if alive(fork)]) and time.monotonic() < deadline:
-            time.sleep(0.1)
+            time.sleep(0.02)
         for fork in left:
             os.kill(fork.pid, signal.SIGKILL)
     return left

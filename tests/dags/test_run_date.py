@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from types import SimpleNamespace
 
 import pendulum
@@ -17,6 +18,8 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 from zenml_airflow.operators.local import RunDateError, context_from_airflow
 from zenml_airflow.sensors.partition import FileTrigger
 from zenml_airflow.settings.project import load_settings
+
+local_settings = cache(load_settings)
 
 
 def dag_run(logical, start=None, end=None, *, run_after=None, events=()):
@@ -50,7 +53,7 @@ def dag_run(logical, start=None, end=None, *, run_after=None, events=()):
 
 
 def context(run, zone="UTC", params=None):
-    settings = load_settings("local").model_copy(update={"timezone": zone})
+    settings = local_settings("local").model_copy(update={"timezone": zone})
     return context_from_airflow(
         {"dag_run": run, "params": params or {}, "ti": SimpleNamespace(try_number=1)}, settings
     )

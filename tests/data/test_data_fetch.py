@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tests.data.conftest import Server
 
 FAST = DownloadPolicy(connect_seconds=1, read_seconds=0.5, deadline_seconds=2, attempts=3, backoff_seconds=0.01)
+IMPATIENT = DownloadPolicy(connect_seconds=1, read_seconds=0.2, deadline_seconds=0.3, attempts=1)
 ONCE = DownloadPolicy(connect_seconds=1, read_seconds=0.5, deadline_seconds=1, attempts=1)
 
 
@@ -156,7 +157,7 @@ def test_a_server_that_does_not_deliver_is_given_up(
 ) -> None:
     server.content, server.always = b"x" * 10_000, behaviour
     with pytest.raises(DataError, match="could not be downloaded in 1 attempt"):
-        fetch(server.url, raw, policy=ONCE)
+        fetch(server.url, raw, policy=IMPATIENT)
     assert seconds() < 4
 
 

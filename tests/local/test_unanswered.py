@@ -43,7 +43,7 @@ class Forgetful(BaseHTTPRequestHandler):
 def server(monkeypatch):
     listening = ThreadingHTTPServer(("127.0.0.1", 0), Forgetful)
     listening.asked, listening.runs, listening.takes_first = [], set(), False
-    threading.Thread(target=listening.serve_forever, daemon=True).start()
+    threading.Thread(target=listening.serve_forever, args=(0.02,), daemon=True).start()
     monkeypatch.setenv("MLOPS_AIRFLOW_URL", f"http://127.0.0.1:{listening.server_port}")
     monkeypatch.setenv("MLOPS_AIRFLOW_TOKEN", "any")
     yield listening

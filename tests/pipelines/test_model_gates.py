@@ -129,7 +129,7 @@ def test_a_tie_is_within_the_margin():
 FAIR = ("fair_ranking", "fair_recall", "fair_selection", "fair_calibration")
 
 
-def groups_of(change, rows=12_000, share=0.25):
+def groups_of(change, rows=9_000, share=0.25):
     """What is found if the risks of one group of a share of the people are changed."""
     labels, risks, patients = world(rows)
     inside = (patients % 100) < 100 * share
