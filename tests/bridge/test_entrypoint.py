@@ -30,6 +30,8 @@ def lab(tmp_path_factory):
     stores.give_zenml(made.storage / "zenml")
     made.environment = {name: value for name, value in made.environment.items() if value not in {"0", ""}}
     made.deploy()
+    # As the services have it that start such processes.
+    made.environment["DISABLE_DATABASE_MIGRATION"] = "true"
     return made
 
 

@@ -6,7 +6,6 @@ import json
 import socket
 from typing import Annotated
 
-import mlflow
 import pandas as pd
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -145,6 +144,8 @@ def track(
 ) -> tuple[
     Annotated[str, ArtifactConfig(name="model", artifact_type=ArtifactType.MODEL)], Annotated[MetricReport, "m"]
 ]:
+    import mlflow
+
     mlflow.log_metric("auc", auc)
     metrics = MetricReport(
         rows=10,
@@ -188,6 +189,8 @@ def tracked(auc: float = 0.7) -> None:
 @pytest.fixture(scope="module")
 def tracking(tmp_path_factory):
     """A stack with an MLflow tracker, active for these tests."""
+    import mlflow
+
     uri = f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.db'}"
     client = Client()
     client.create_stack_component(
