@@ -50,7 +50,7 @@ class Arena:
         Raises:
             RuntimeError: If another DAG wrote them: this contender has published nothing.
         """
-        from zenml_pipelines.partitions import PartitionStore
+        from zenml_mlops.data.partitions import PartitionStore
 
         location = self.settings.storage.predictions
         root = self.settings.resolve(f"{PLAIN_ROOT}/{location}" if contender.plain else location)
@@ -167,7 +167,7 @@ def _free_port() -> int:
 
 def rows_of(settings: Settings, day: date) -> int:
     """Rows in the landing partition of a day."""
-    from zenml_pipelines.landing import MARKER
+    from zenml_mlops.data.landing import MARKER
 
     marker = Path(settings.resolve(settings.storage.landing), f"date={day}", MARKER)
     return int(json.loads(marker.read_text(encoding="utf-8"))["rows"])

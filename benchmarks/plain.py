@@ -20,9 +20,9 @@ class PlainRun:
     """One day's run of a DAG without ZenML."""
 
     def __init__(self, context: RunContext, facts: Facts) -> None:
-        from zenml_pipelines.champion import Champion
-        from zenml_pipelines.config import BatchInferenceConfig
-        from zenml_pipelines.partitions import PartitionStore
+        from zenml_mlops.data.partitions import PartitionStore
+        from zenml_mlops.inference.champion import Champion
+        from zenml_mlops.inference.config import BatchInferenceConfig
 
         self.context = context
         self.facts = facts
@@ -44,21 +44,21 @@ class PlainRun:
 
     def load(self) -> dict[str, Any]:
         """Find the day's partition."""
-        from zenml_pipelines.landing import find_partition
+        from zenml_mlops.data.landing import find_partition
 
-        found = find_partition(self.day, self.config.landing, self.landing, self.champion.feature_schema)
+        found = find_partition(self.day, self.config.landing, self.landing, self.champion.contract)
         for store in (self.predictions, self.quarantine):
             store.remove_leftovers(self.day, keep_run=self.run_id)
         return found.model_dump(mode="json")
 
     def validate(self, partition: dict[str, Any]) -> dict[str, Any]:
         """Put bad rows into quarantine."""
-        from zenml_pipelines.batch import quarantine_bad_rows
-        from zenml_pipelines.landing import PartitionRef
+        from zenml_mlops.data.landing import PartitionRef
+        from zenml_mlops.inference.batch import quarantine_bad_rows
 
         return quarantine_bad_rows(
             PartitionRef.model_validate(partition),
-            self.champion.feature_schema,
+            self.champion.contract,
             landing=self.landing,
             store=self.quarantine,
             batch_rows=self.config.batch_rows,
@@ -69,9 +69,9 @@ class PlainRun:
         """Score the good rows."""
         import joblib
 
-        from zenml_pipelines.batch import CheckedPartition
-        from zenml_pipelines.landing import PartitionRef
-        from zenml_pipelines.shards import DayScoring
+        from zenml_mlops.data.landing import PartitionRef
+        from zenml_mlops.inference.batch import CheckedPartition
+        from zenml_mlops.inference.shards import DayScoring
 
         given = PartitionRef.model_validate(partition)
         scoring = DayScoring(
@@ -92,14 +92,14 @@ class PlainRun:
     def publish(self, partition: dict[str, Any], checked: dict[str, Any], scored: dict[str, Any]) -> str:
         """Make the run's files the partition of the day."""
         from zenml_airflow import Provenance
-        from zenml_pipelines.batch import (
+        from zenml_mlops.data.landing import PartitionRef
+        from zenml_mlops.inference.batch import (
             CheckedPartition,
             PredictionManifest,
             QuarantineManifest,
             ScoredPartition,
             check_counts,
         )
-        from zenml_pipelines.landing import PartitionRef
 
         given = PartitionRef.model_validate(partition)
         kept = CheckedPartition.model_validate(checked)
@@ -141,7 +141,7 @@ class PlainRun:
 
     def summarize(self, manifest: str) -> dict[str, Any]:
         """Say what the day came to, from what readers find on disk."""
-        from zenml_pipelines.batch import BatchSummary, PredictionManifest
+        from zenml_mlops.inference.batch import BatchSummary, PredictionManifest
 
         published = PredictionManifest.model_validate(self.predictions.manifest(self.day))
         return BatchSummary.of(published, manifest).model_dump(mode="json")

@@ -30,11 +30,11 @@ def measure(n: int, *, quick: bool, progress: Progress) -> dict[str, Any]:
     from zenml_mlops.policy.facts import DeploymentFacts, StackFacts
     from zenml_mlops.policy.schema import _load, load_policies
     from zenml_mlops.policy.waivers import load_waivers
-    from zenml_pipelines.registry import get_pipeline
+    from zenml_pipelines.use_case import READMISSION
 
-    spec = get_pipeline("training")
+    spec = READMISSION.pipeline("training")
     pipeline = spec.load()
-    pipeline.prepare(config=spec.build_config(load_settings().model_dump()), provenance=Provenance())
+    pipeline.prepare(config=spec.config_class.from_settings(load_settings().model_dump()), provenance=Provenance())
     stack = StackFacts(name="production", used_for="production", components=())
     rounds: dict[str, list[float]] = {"read": [], "describe": [], "judge": []}
     verdicts = 0

@@ -26,11 +26,11 @@ def main() -> None:
     from zenml.utils import source_utils
 
     from zenml_airflow.runtime.active_stack import active_stack
-    from zenml_pipelines.champion import find_champion
-    from zenml_pipelines.registry import get_pipeline
+    from zenml_mlops.inference.champion import find_champion
+    from zenml_pipelines.use_case import READMISSION
 
     source_utils.set_custom_source_root(str(settings.project_root))
-    config: Any = get_pipeline(PIPELINE).build_config(settings.model_dump())
+    config: Any = READMISSION.pipeline(PIPELINE).config_class.from_settings(settings.model_dump())
     champion = find_champion(config.model_name, config.stage.value)
     stack = _stock_stack()
     with active_stack(stack):
@@ -73,10 +73,10 @@ def _stock_snapshot(config: Any) -> Any:
     from zenml.config import DockerSettings
 
     from zenml_airflow import Provenance
-    from zenml_pipelines.registry import get_pipeline
+    from zenml_pipelines.use_case import READMISSION
 
     docker = DockerSettings(skip_build=True, parent_image="none")
-    pipeline = get_pipeline(PIPELINE).load().with_options(settings={"docker": docker})
+    pipeline = READMISSION.pipeline(PIPELINE).load().with_options(settings={"docker": docker})
     pipeline.prepare(config=config, provenance=Provenance())
     return pipeline.create_snapshot(name=STOCK_STACK)
 

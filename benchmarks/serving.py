@@ -70,13 +70,14 @@ def _train(folder: Path, archive: Path) -> tuple[Any, Any, str]:
     import pandas as pd
 
     from zenml_airflow.settings.project import load_settings
-    from zenml_pipelines.config import build_training_config
-    from zenml_pipelines.contract import feature_schema
-    from zenml_pipelines.data.schema import CSV_NAME, read_rows
-    from zenml_pipelines.data.split import training_rows
-    from zenml_pipelines.data.synthetic import generate
-    from zenml_pipelines.model import build_model, fit_model
-    from zenml_pipelines.splitting import labels, split_in_time
+    from zenml_mlops.data.holdout import training_rows
+    from zenml_mlops.training.fitting import fit_model
+    from zenml_mlops.training.splitting import split_in_time
+    from zenml_pipelines.config import TrainingConfig
+    from zenml_pipelines.model import build_model
+    from zenml_pipelines.use_case.contract import CONTRACT
+    from zenml_pipelines.use_case.schema import CSV_NAME, read_rows
+    from zenml_pipelines.use_case.synthetic import generate
 
     csv = folder / CSV_NAME
     if archive.is_file():
@@ -87,10 +88,12 @@ def _train(folder: Path, archive: Path) -> tuple[Any, Any, str]:
     else:
         told = "synthetic encounters"
         pd.concat(generate(QUICK_ROWS, seed=7)).to_csv(csv, index=False, na_rep="?")
-    config = build_training_config(load_settings().model_dump())
-    train, test = split_in_time(training_rows(read_rows(csv), config.holdout_fraction), config.test_fraction)
+    config = TrainingConfig.from_settings(load_settings().model_dump())
+    train, test = split_in_time(
+        training_rows(read_rows(csv), CONTRACT.row_id, config.holdout_fraction), CONTRACT, config.test_fraction
+    )
     model = build_model(config)
-    fit_model(model, train[feature_schema().features], labels(train))
+    fit_model(model, train[CONTRACT.features], CONTRACT.events(train))
     joblib.dump(model, folder / MODEL_FILE)
     return model, test, told
 
@@ -126,7 +129,7 @@ def _round(model: Any, rows: Any, port: int, seconds: float) -> dict[str, Any]:
 
 def _bare(model: Any, rows: Any, size: int) -> float:
     """Median milliseconds of the model alone: a frame in memory, the thread limit set once."""
-    from zenml_pipelines.model import single_thread
+    from zenml_mlops.training.fitting import single_thread
 
     features = list(model.feature_names_in_)
     begins = [number % (len(rows) // size) * size for number in range(BARE_CALLS)]
@@ -142,10 +145,10 @@ def _bare(model: Any, rows: Any, size: int) -> float:
 
 def _bodies(rows: Any, size: int) -> list[bytes]:
     """Bodies of requests, each of other encounters."""
-    from zenml_pipelines.contract import feature_schema
-    from zenml_pipelines.data.schema import ENCOUNTER_ID
+    from zenml_pipelines.use_case.contract import CONTRACT
+    from zenml_pipelines.use_case.schema import ENCOUNTER_ID
 
-    columns = [ENCOUNTER_ID, *feature_schema().features]
+    columns = [ENCOUNTER_ID, *CONTRACT.features]
     count = min(_BODIES, len(rows) // size)
     records = json.loads(rows[columns].head(count * size).to_json(orient="records"))
     return [json.dumps({"rows": records[n * size : (n + 1) * size]}).encode() for n in range(count)]

@@ -37,15 +37,16 @@ def main() -> None:
     import joblib
 
     from zenml_airflow.settings.project import load_settings
-    from zenml_pipelines.champion import Champion
-    from zenml_pipelines.contract import feature_schema
-    from zenml_pipelines.serving.app import Service, create_app
-    from zenml_pipelines.serving.config import RateRules, build_serving_config
-    from zenml_pipelines.serving.metrics import Metrics
-    from zenml_pipelines.serving.records import LOGGER, EventLog, JsonFormatter
-    from zenml_pipelines.serving.served import Served
-    from zenml_pipelines.serving.server import build_server, listen, run
-    from zenml_pipelines.serving.switch import ModelSwitch
+    from zenml_mlops.inference.champion import Champion
+    from zenml_mlops.serving.app import Service, create_app
+    from zenml_mlops.serving.config import RateRules, build_serving_config
+    from zenml_mlops.serving.metrics import Metrics
+    from zenml_mlops.serving.records import LOGGER, EventLog, JsonFormatter
+    from zenml_mlops.serving.served import Served
+    from zenml_mlops.serving.server import build_server, listen, run
+    from zenml_mlops.serving.switch import ModelSwitch
+    from zenml_pipelines.use_case.contract import CONTRACT
+    from zenml_pipelines.use_case.features import GROUPING
 
     config = build_serving_config(load_settings().model_dump(), port=0).model_copy(
         update={"rate": RateRules(per_second=PLENTY, burst=PLENTY, most_clients=10)}
@@ -55,12 +56,13 @@ def main() -> None:
         version=1,
         version_id=UUID(int=1),
         model_artifact_id=UUID(int=2),
-        feature_schema=feature_schema(),
+        contract=CONTRACT,
         training_run_id=None,
     )
     served = Served.of(
         champion,
         joblib.load(Path(sys.argv[1]) / MODEL_FILE),
+        GROUPING,
         threshold=config.decision_threshold,
         most_rows=config.most_rows,
     )

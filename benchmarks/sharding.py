@@ -80,7 +80,7 @@ def _round(pool: ProcessPoolExecutor, root: str, rows: int, shards: int, run: st
 def _warm(_: int) -> None:
     import sklearn.ensemble  # noqa: F401
 
-    import zenml_pipelines.shards  # noqa: F401
+    import zenml_mlops.inference.shards  # noqa: F401
 
     time.sleep(1)
 
@@ -109,13 +109,13 @@ def _score(case: Case) -> float:
 def _scoring(case: Case) -> Any:
     import joblib
 
-    from zenml_pipelines.batch import CheckedPartition
-    from zenml_pipelines.champion import Champion
-    from zenml_pipelines.config import ShardRules
-    from zenml_pipelines.contract import feature_schema
-    from zenml_pipelines.landing import PartitionRef
-    from zenml_pipelines.partitions import PartitionStore
-    from zenml_pipelines.shards import DayScoring
+    from zenml_mlops.data.landing import PartitionRef
+    from zenml_mlops.data.partitions import PartitionStore
+    from zenml_mlops.inference.batch import CheckedPartition
+    from zenml_mlops.inference.champion import Champion
+    from zenml_mlops.inference.config import ShardRules
+    from zenml_mlops.inference.shards import DayScoring
+    from zenml_pipelines.use_case.contract import CONTRACT
 
     root = Path(case.root)
     store = PartitionStore(str(root / "out"))
@@ -127,7 +127,7 @@ def _scoring(case: Case) -> Any:
             version=1,
             version_id=_NO_ID,
             model_artifact_id=_NO_ID,
-            feature_schema=feature_schema(),
+            contract=CONTRACT,
             training_run_id=None,
         ),
         checked=CheckedPartition.model_validate_json((root / "checked.json").read_text()),
@@ -149,28 +149,28 @@ def _prepare(root: Path, rows: int) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from zenml_pipelines.batch import quarantine_bad_rows
-    from zenml_pipelines.config import build_training_config
-    from zenml_pipelines.contract import feature_schema
-    from zenml_pipelines.data.schema import LABEL, read_rows
-    from zenml_pipelines.data.synthetic import generate
-    from zenml_pipelines.landing import find_partition
-    from zenml_pipelines.model import build_model, fit_model
-    from zenml_pipelines.partitions import PartitionStore
-    from zenml_pipelines.rows import arrow_schema
-    from zenml_pipelines.splitting import in_scope, labels
+    from zenml_mlops.data.landing import find_partition
+    from zenml_mlops.data.partitions import PartitionStore
+    from zenml_mlops.data.rows import arrow_schema
+    from zenml_mlops.inference.batch import quarantine_bad_rows
+    from zenml_mlops.training.fitting import fit_model
+    from zenml_pipelines.config import TrainingConfig
+    from zenml_pipelines.model import build_model
+    from zenml_pipelines.use_case.contract import CONTRACT
+    from zenml_pipelines.use_case.schema import LABEL, read_rows
+    from zenml_pipelines.use_case.synthetic import generate
 
     root.mkdir()
     pd.concat(generate(20_000, seed=7)).to_csv(root / "generated.csv", index=False, na_rep="?")
     frame = read_rows(root / "generated.csv")
-    frame = frame.loc[in_scope(frame)]
+    frame = frame.loc[CONTRACT.in_scope(frame)]
     settings = yaml.safe_load((Path(__file__).parents[1] / "configs" / "base.yaml").read_text(encoding="utf-8"))
-    model = build_model(build_training_config(settings))
-    fit_model(model, frame.drop(columns=LABEL), labels(frame))
+    model = build_model(TrainingConfig.from_settings(settings))
+    fit_model(model, frame.drop(columns=LABEL), CONTRACT.events(frame))
     joblib.dump(model, root / "model.joblib")
 
-    schema = feature_schema()
-    target = arrow_schema(schema)
+    schema = CONTRACT
+    target = arrow_schema(schema.columns)
     table = pa.Table.from_pandas(frame, schema=target, preserve_index=False)
     place = root / "in" / f"date={DAY.isoformat()}"
     place.mkdir(parents=True)

@@ -61,13 +61,13 @@ def running_demo(source: str) -> Iterator[Demo]:
 
 def pages(demo: Demo) -> dict[str, Path]:
     """The report of a day, and the lineage of a prediction, as files; by name of their picture."""
-    from zenml_pipelines.contract import ROW_ID
-    from zenml_pipelines.partitions import read_predictions
+    from zenml_mlops.data.partitions import read_predictions
+    from zenml_pipelines.use_case.contract import CONTRACT
 
     demo.mlops("run", "monitoring", "--date", DAY)
     report = json.loads(demo.mlops("report", "open", "--date", DAY, "--json", output=subprocess.PIPE))["page"]
     scored = read_predictions(str(demo.state / "predictions"), date.fromisoformat(DAY))
-    highest = int(scored.loc[scored["risk"].idxmax(), ROW_ID])
+    highest = int(scored.loc[scored["risk"].idxmax(), CONTRACT.row_id])
     lineage = demo.state / "lineage.html"
     demo.mlops("trace", "--prediction", f"{DAY}/{highest}", "--html", str(lineage))
     return {"monitoring-report": Path(report), "lineage-picture": lineage}

@@ -106,7 +106,7 @@ def policies_page() -> str:
 def configuration_page() -> str:
     """The configuration of each pipeline, and of the parts that it is made of."""
     from zenml_airflow import Provenance
-    from zenml_pipelines import config
+    from zenml_mlops.training import config
 
     roots: list[type[BaseModel]] = [
         config.TrainingConfig,

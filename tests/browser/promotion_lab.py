@@ -33,7 +33,7 @@ def rewrite(path, change):
 def _quick(config):
     """The shipped configuration with fewer resamples and refits, and open gates: what follows them is tested."""
     training = config["pipelines"]["training"]
-    training["hist_gradient_boosting"] |= FEW_TREES
+    training["estimators"]["hist_gradient_boosting"] |= FEW_TREES
     training["bootstrap"]["resamples"] = 60
     training["examination"]["stability"] = {"folds": 2, "rows": 1000}
     training["examination"]["latency"] = {"single_rows": 2, "batches": 2, "batch_rows": 100}
@@ -88,7 +88,7 @@ class PromotionLab:
         self.mlops("promote", MODEL, "--reason", "The first version.")
         rewrite(
             self.project / "configs" / "base.yaml",
-            lambda config: config["pipelines"]["training"]["hist_gradient_boosting"].update(STUMP),
+            lambda config: config["pipelines"]["training"]["estimators"]["hist_gradient_boosting"].update(STUMP),
         )
         self.commit("another model")
         self.mlops("deploy")
@@ -158,7 +158,7 @@ class PromotionLab:
         return self.api.request("GET", path, params={"deserialize": True})["value"]
 
     def scored_by(self, day):
-        from zenml_pipelines.partitions import PartitionStore
+        from zenml_mlops.data.partitions import PartitionStore
 
         predictions = self.settings.resolve(self.settings.storage.predictions)
         return PartitionStore(predictions).manifest(day)["model_version"]

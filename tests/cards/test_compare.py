@@ -7,7 +7,7 @@ from test_card import HOSTILE, content  # noqa: F401 - a fixture
 
 from zenml_mlops.cli.models_compare import MISSING, markdown
 from zenml_mlops.gates.limits import Estimate
-from zenml_pipelines.comparison import Verdict
+from zenml_mlops.training.comparison import Verdict
 
 
 @pytest.fixture

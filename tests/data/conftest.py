@@ -15,9 +15,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from zenml_pipelines.data.config import DataConfig, FeedConfig
-from zenml_pipelines.data.fetch import fetch
-from zenml_pipelines.data.schema import read_rows
+from zenml_mlops.data.config import DataConfig, FeedConfig
+from zenml_mlops.data.fetch import fetch
+from zenml_pipelines.use_case import READMISSION
+from zenml_pipelines.use_case.schema import read_rows
 
 ARCHIVE = Path(
     os.environ.get("DIABETES130_ZIP")
@@ -62,7 +63,7 @@ def profile() -> str:
 @pytest.fixture(scope="session")
 def synthetic_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("synthetic")
-    fetch("synthetic", folder, rows=SYNTHETIC_ROWS)
+    fetch("synthetic", folder, READMISSION, rows=SYNTHETIC_ROWS)
     return folder
 
 
@@ -75,7 +76,7 @@ def synthetic(synthetic_dir: Path) -> pd.DataFrame:
 def small_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A raw folder with 3,000 synthetic encounters, of which 300 are held out."""
     folder = tmp_path_factory.mktemp("small")
-    fetch("synthetic", folder, rows=3000, seed=1)
+    fetch("synthetic", folder, READMISSION, rows=3000, seed=1)
     return folder
 
 
@@ -83,7 +84,7 @@ def small_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def other_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As ``small_dir``, with other encounters."""
     folder = tmp_path_factory.mktemp("other")
-    fetch("synthetic", folder, rows=3000, seed=2)
+    fetch("synthetic", folder, READMISSION, rows=3000, seed=2)
     return folder
 
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from zenml_pipelines.data.config import DataConfig
+from zenml_mlops.data.config import DataConfig
 
 BASE = yaml.safe_load((Path(__file__).resolve().parents[2] / "configs" / "base.yaml").read_text())["data"]
 

@@ -5,9 +5,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from zenml_pipelines.data.errors import DataError
-from zenml_pipelines.data.files import sha256_of
-from zenml_pipelines.data.schema import (
+from zenml_mlops.data.errors import DataError
+from zenml_mlops.data.files import sha256_of
+from zenml_mlops.data.holdout import feed_rows, training_rows
+from zenml_pipelines.use_case.contract import CONTRACT
+from zenml_pipelines.use_case.schema import (
     COLUMNS,
     DEATH_DISPOSITIONS,
     DRUG_COLUMNS,
@@ -18,7 +20,6 @@ from zenml_pipelines.data.schema import (
     read_ids_mapping,
     read_rows,
 )
-from zenml_pipelines.data.split import feed_rows, training_rows
 
 
 def test_vocabulary() -> None:
@@ -86,7 +87,7 @@ def test_diabetes_medication_is_yes_exactly_when_a_drug_is_on(real: pd.DataFrame
 
 def test_no_training_row_comes_after_a_held_out_one(real: pd.DataFrame) -> None:
     """A later row of the same patient almost gives the target away."""
-    training, held_out = training_rows(real, 0.1), feed_rows(real, 0.1)
+    training, held_out = training_rows(real, CONTRACT.row_id, 0.1), feed_rows(real, CONTRACT.row_id, 0.1)
     assert training["encounter_id"].max() < held_out["encounter_id"].min()
     assert len(held_out) == 10_177
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zenml_pipelines.data.errors import DataError
-from zenml_pipelines.data.split import feed_rows, holdout_boundary, training_rows
+from zenml_mlops.data.errors import DataError
+from zenml_mlops.data.holdout import feed_rows, holdout_boundary, training_rows
+from zenml_pipelines.use_case.contract import CONTRACT
 
 
 @given(
@@ -15,7 +16,10 @@ from zenml_pipelines.data.split import feed_rows, holdout_boundary, training_row
 )
 def test_the_split_is_disjoint_exhaustive_and_ordered(ids: list[int], fraction: float) -> None:
     frame = pd.DataFrame({"encounter_id": ids, "row": range(len(ids))})
-    training, held_out = training_rows(frame, fraction), feed_rows(frame, fraction)
+    training, held_out = (
+        training_rows(frame, CONTRACT.row_id, fraction),
+        feed_rows(frame, CONTRACT.row_id, fraction),
+    )
     assert sorted([*training["row"], *held_out["row"]]) == list(range(len(ids)))
     boundary = holdout_boundary(frame["encounter_id"], fraction)
     assert training["encounter_id"].max() == boundary < held_out["encounter_id"].min()

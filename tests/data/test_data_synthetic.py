@@ -13,11 +13,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
-from zenml_pipelines.data import synthetic as synthetic_data
-from zenml_pipelines.data.calibration import load_calibration, measure
-from zenml_pipelines.data.errors import DataError
-from zenml_pipelines.data.files import sha256_of
-from zenml_pipelines.data.schema import (
+from zenml_mlops.data.errors import DataError
+from zenml_mlops.data.files import sha256_of
+from zenml_pipelines.use_case import synthetic as synthetic_data
+from zenml_pipelines.use_case.calibration import load_calibration, measure
+from zenml_pipelines.use_case.schema import (
     COLUMNS,
     COUNT_COLUMNS,
     DEATH_DISPOSITIONS,
@@ -25,7 +25,7 @@ from zenml_pipelines.data.schema import (
     TERMINAL_DISPOSITIONS,
     read_rows,
 )
-from zenml_pipelines.data.synthetic import MAX_ROWS, generate, write_synthetic
+from zenml_pipelines.use_case.synthetic import MAX_ROWS, generate, write_synthetic
 
 SHARE_TOLERANCE = 0.02
 RATE_TOLERANCE = 0.03

@@ -13,9 +13,11 @@ from typer.main import get_command
 
 from zenml_airflow.manifest.manifest import Manifest, StepSpec
 from zenml_mlops.cli.app import app
+from zenml_mlops.inference.config import BatchInferenceConfig
+from zenml_mlops.monitoring.config import MonitoringConfig
 from zenml_mlops.policy.rules.registry import rules
 from zenml_mlops.policy.schema import load_policies
-from zenml_pipelines.config import BatchInferenceConfig, MonitoringConfig, TrainingConfig
+from zenml_pipelines.config import TrainingConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

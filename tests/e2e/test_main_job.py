@@ -15,9 +15,9 @@ from checkout import DAYS, REAL_DATA
 
 from zenml_airflow.settings.project import load_settings
 from zenml_mlops.airflow_api.api import AirflowApi
+from zenml_mlops.data.partitions import PartitionStore, read_predictions, read_quarantine
 from zenml_mlops.environment.process import password_file
 from zenml_mlops.local.services import logs_dir
-from zenml_pipelines.partitions import PartitionStore, read_predictions, read_quarantine
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1800)]
 
@@ -370,11 +370,11 @@ from zenml_airflow.runtime.active_stack import active_stack
 settings = enter("local")
 from zenml.utils import source_utils
 source_utils.set_custom_source_root(str(settings.project_root))
-from zenml_pipelines.registry import get_pipeline
-spec = get_pipeline("batch_inference")
+from zenml_pipelines.use_case import READMISSION
+spec = READMISSION.pipeline("batch_inference")
 with active_stack(stack_id(settings, scheduled=True)):
     try:
-        spec.load()(config=spec.build_config(settings.model_dump()))
+        spec.load()(config=spec.config_class.from_settings(settings.model_dump()))
         print(json.dumps("accepted"))
     except RuntimeError as error:
         print(json.dumps(str(error)))

@@ -19,8 +19,8 @@ from zenml_airflow.settings.promotion import ComparisonVerdict
 from zenml_mlops.gates.steps import GATES_METADATA
 from zenml_mlops.promotion import approvals, archive, decide, promote
 from zenml_mlops.promotion.tasks import COMPARISON_METADATA
-from zenml_pipelines.comparison import COMPARISON_METADATA as RECORDED
-from zenml_pipelines.comparison import Verdict as PipelineVerdict
+from zenml_mlops.training.comparison import COMPARISON_METADATA as RECORDED
+from zenml_mlops.training.comparison import Verdict as PipelineVerdict
 
 pytestmark = pytest.mark.trained
 

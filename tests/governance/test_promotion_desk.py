@@ -11,7 +11,7 @@ from zenml_airflow.promotion.service import PromotionDeskError, promotion_desk
 from zenml_mlops.promotion import PromotionRefusedError, decide
 from zenml_mlops.promotion import tasks as the_desk
 from zenml_mlops.promotion.approvals import approvals
-from zenml_pipelines.comparison import COMPARISON_METADATA, Comparison, Difference, Verdict
+from zenml_mlops.training.comparison import COMPARISON_METADATA, Comparison, Difference, Verdict
 
 pytestmark = pytest.mark.trained
 

@@ -11,15 +11,16 @@ from lineage_bench import FIRST, nodes, settings_at
 from pipeline_workspace import ARCHIVE, Workspace, settings
 from rich.console import Console
 
+from zenml_mlops.data.config import DataConfig
+from zenml_mlops.data.feed import feed
+from zenml_mlops.data.fetch import fetch
+from zenml_mlops.data.partitions import read_predictions
 from zenml_mlops.lineage import State
 from zenml_mlops.lineage.impact import impact_of_file, impact_of_version
 from zenml_mlops.lineage.tracing import trace_case, trace_prediction
-from zenml_pipelines.data.config import DataConfig
-from zenml_pipelines.data.feed import feed
-from zenml_pipelines.data.fetch import fetch
-from zenml_pipelines.data.schema import CSV_NAME, read_rows
-from zenml_pipelines.data.synthetic import DEFAULT_SEED
-from zenml_pipelines.partitions import read_predictions
+from zenml_pipelines.use_case import READMISSION
+from zenml_pipelines.use_case.schema import CSV_NAME, read_rows
+from zenml_pipelines.use_case.synthetic import DEFAULT_SEED
 
 pytestmark = [pytest.mark.timeout(1800)]
 DAYS = [date(2026, 1, 5) + timedelta(days=number) for number in range(30)]
@@ -31,12 +32,16 @@ def month(in_production: Workspace, tmp_path_factory: pytest.TempPathFactory):
     """Thirty days of the published encounters, or of generated ones where they are not here, each scored."""
     space = in_production.moved(tmp_path_factory.mktemp("month"))
     source = str(ARCHIVE) if ARCHIVE.is_file() else "synthetic"
-    fetch(source, space.root / "raw", rows=60_000, seed=DEFAULT_SEED, console=Console(stderr=True))
+    fetch(source, space.root / "raw", READMISSION, rows=60_000, seed=DEFAULT_SEED, console=Console(stderr=True))
     config = DataConfig.model_validate(settings()["data"])
     feed(
-        DAYS[0], DAYS[-1], raw_dir=space.root / "raw", landing=str(space.landing), config=config, force=False,
-        on_day=lambda _: None,
-    )  # fmt: skip
+        DAYS[0],
+        DAYS[-1],
+        raw_dir=space.root / "raw",
+        landing=str(space.landing),
+        config=config,
+        use_case=READMISSION,
+    )
     for day in DAYS:
         space.infer(day)
     return space

@@ -14,9 +14,9 @@ import pandas as pd
 from pipeline_workspace import Workspace
 
 from zenml_airflow.settings.project import Settings, load_settings
+from zenml_mlops.lineage.partitions import Stores
 from zenml_mlops.lineage.tracing import stores_of
-from zenml_pipelines.splitting import in_scope
-from zenml_pipelines.tracing.partitions import Stores
+from zenml_pipelines.use_case.contract import CONTRACT
 
 TWO_FILES, TWICE, HELD_OUT = date(2026, 1, 5), date(2026, 1, 6), date(2026, 1, 7)
 FIRST, SECOND = "part-000.parquet", "part-001.parquet"
@@ -63,7 +63,7 @@ def settings_at(root: Path) -> Settings:
 
 
 def score_days(space: Workspace, generated: pd.DataFrame) -> Traced:
-    rows = generated.loc[in_scope(generated)].drop(columns="readmitted")
+    rows = generated.loc[CONTRACT.in_scope(generated)].drop(columns="readmitted")
     rows = rows.sort_values("encounter_id").reset_index(drop=True)
     mixed = pd.concat([rows.iloc[:40], rows.iloc[-400:-360]]).sample(frac=1, random_state=3).reset_index(drop=True)
     first, second = mixed.iloc[:50].copy(), mixed.iloc[50:].copy()

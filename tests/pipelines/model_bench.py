@@ -9,20 +9,20 @@ import pandas as pd
 from pipeline_workspace import settings
 
 from zenml_mlops.gates.limits import GateLimits, GateReport, judge
-from zenml_pipelines.config import TrainingConfig, build_training_config
-from zenml_pipelines.contract import feature_schema
-from zenml_pipelines.data.schema import PATIENT_ID
-from zenml_pipelines.evaluation import evaluate
-from zenml_pipelines.examination import Rival, examine_risk_model
-from zenml_pipelines.model import build_model, fit_model
-from zenml_pipelines.scoring import score
-from zenml_pipelines.splitting import labels
+from zenml_mlops.inference.scoring import score
+from zenml_mlops.training.evaluation import evaluate
+from zenml_mlops.training.examination import Rival, examine_risk_model
+from zenml_mlops.training.fitting import fit_model
+from zenml_pipelines.config import TrainingConfig
+from zenml_pipelines.model import build_model
+from zenml_pipelines.use_case.contract import CONTRACT
+from zenml_pipelines.use_case.schema import PATIENT_ID
 
 
 def quick_config() -> TrainingConfig:
     """The shipped limits. Fewer trees, resamples and refits: no verdict of the tests hangs on them."""
-    shipped = build_training_config(settings()).model_dump()
-    shipped["hist_gradient_boosting"] |= {"max_iter": 80}
+    shipped = TrainingConfig.from_settings(settings()).model_dump()
+    shipped["estimators"]["hist_gradient_boosting"] |= {"max_iter": 80}
     shipped["bootstrap"] |= {"resamples": 60}
     shipped["examination"]["stability"] |= {"rows": 2000, "folds": 2}
     return TrainingConfig.model_validate(shipped)
@@ -30,7 +30,7 @@ def quick_config() -> TrainingConfig:
 
 def fit(config: TrainingConfig, train: pd.DataFrame) -> Any:
     model = build_model(config)
-    fit_model(model, train[feature_schema().features], labels(train), before_estimator=None)
+    fit_model(model, train[CONTRACT.features], CONTRACT.events(train), before_estimator=None)
     return model
 
 
@@ -49,14 +49,17 @@ class Bench:
         """Fit a model, or take one, and judge it as training does."""
         fitted = model or fit(self.config, train)
         metrics = evaluate(
-            labels(test).to_numpy(),
+            CONTRACT.events(test).to_numpy(),
             score(fitted, test),
             test[PATIENT_ID].to_numpy(),
+            unit=CONTRACT.group,
             resamples=self.config.bootstrap.resamples,
             confidence=self.config.bootstrap.confidence,
             seed=self.config.seed,
         )
-        found = examine_risk_model(fitted, train, test, self.config, rival=rival, no_rival="there is no champion")
+        found = examine_risk_model(
+            fitted, train, test, CONTRACT, self.config, rival=rival, no_rival="there is no champion"
+        )
         return judge(metrics, GateLimits(limits=self.config.gates), found.measures)
 
 

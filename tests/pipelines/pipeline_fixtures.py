@@ -11,14 +11,16 @@ import pytest
 from model_bench import Bench, fit, quick_config
 from pipeline_workspace import ARCHIVE, ROWS, Workspace, land, settings
 
-from zenml_pipelines.config import TrainingConfig, build_batch_inference_config, build_training_config
+from zenml_mlops.inference.config import BatchInferenceConfig
+from zenml_pipelines.config import TrainingConfig
+from zenml_pipelines.use_case.contract import CONTRACT
 
 
 @pytest.fixture(scope="session")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
     """Encounters of the seeded generator, as the loader reads them."""
-    from zenml_pipelines.data.schema import read_rows
-    from zenml_pipelines.data.synthetic import generate
+    from zenml_pipelines.use_case.schema import read_rows
+    from zenml_pipelines.use_case.synthetic import generate
 
     path = tmp_path_factory.mktemp("generated") / "diabetic_data.csv"
     pd.concat(generate(ROWS, seed=7)).to_csv(path, index=False, na_rep="?")
@@ -28,9 +30,8 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 @pytest.fixture(scope="session")
 def day_frame(generated: pd.DataFrame) -> pd.DataFrame:
     """100 encounters as a partition holds them: no label, all of them can be readmitted."""
-    from zenml_pipelines.splitting import in_scope
 
-    return generated.loc[in_scope(generated)].drop(columns="readmitted").head(100).reset_index(drop=True)
+    return generated.loc[CONTRACT.in_scope(generated)].drop(columns="readmitted").head(100).reset_index(drop=True)
 
 
 @pytest.fixture(scope="session")
@@ -39,14 +40,14 @@ def small_workspace(tmp_path_factory: pytest.TempPathFactory, generated: pd.Data
     root = tmp_path_factory.mktemp("small")
     (root / "raw").mkdir()
     generated.to_csv(root / "raw" / "diabetic_data.csv", index=False, na_rep="?")
-    config = build_training_config(settings()).model_dump()
+    config = TrainingConfig.from_settings(settings()).model_dump()
     config["model_name"] = "generated_model"
-    config["hist_gradient_boosting"] |= {"max_iter": 10}
+    config["estimators"]["hist_gradient_boosting"] |= {"max_iter": 10}
     config["bootstrap"] |= {"resamples": 20}
     config["examination"]["stability"] |= {"rows": 1000}
     config["data_gates"] = {"open": {"metric": "rows", "judge": "value", "minimum": 1, "why": "Any data."}}
     config["gates"] = {"open": {"metric": "roc_auc", "judge": "value", "minimum": 0.0, "why": "Any model."}}
-    batch = build_batch_inference_config(settings()).model_copy(
+    batch = BatchInferenceConfig.from_settings(settings()).model_copy(
         update={"model_name": "generated_model", "batch_rows": 32}
     )
     return Workspace(root, TrainingConfig.model_validate(config), batch)
@@ -94,11 +95,13 @@ def real_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def bench(real_root: Path) -> Bench:
     """The published encounters of a fifth of the patients; `test_training` judges the model of all of them."""
-    from zenml_pipelines.data.schema import PATIENT_ID, read_rows
-    from zenml_pipelines.data.split import training_rows
-    from zenml_pipelines.splitting import split_in_time
+    from zenml_mlops.data.holdout import training_rows
+    from zenml_mlops.training.splitting import split_in_time
+    from zenml_pipelines.use_case.schema import PATIENT_ID, read_rows
 
     config = quick_config()
-    rows = training_rows(read_rows(real_root / "raw" / "diabetic_data.csv"), config.holdout_fraction)
-    train, test = split_in_time(rows.loc[rows[PATIENT_ID] % 5 == 0], config.test_fraction)
+    rows = training_rows(
+        read_rows(real_root / "raw" / "diabetic_data.csv"), CONTRACT.row_id, config.holdout_fraction
+    )
+    train, test = split_in_time(rows.loc[rows[PATIENT_ID] % 5 == 0], CONTRACT, config.test_fraction)
     return Bench(config, train, test, fit(config, train))

@@ -16,7 +16,8 @@ import yaml
 
 from zenml_airflow import Provenance
 from zenml_airflow.context import cli_context, run_context
-from zenml_pipelines.config import BatchInferenceConfig, TrainingConfig
+from zenml_mlops.inference.config import BatchInferenceConfig
+from zenml_pipelines.config import TrainingConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHIVE = Path(os.environ.get("DIABETES130_ZIP") or ROOT.parent / "shared" / "data" / "diabetes130.zip")

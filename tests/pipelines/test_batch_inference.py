@@ -12,14 +12,14 @@ import pytest
 from pipeline_workspace import Workspace, land
 from zenml.client import Client
 
+from zenml_mlops.configuration import ConfigError
+from zenml_mlops.data.landing import IncompletePartitionError, find_partition
+from zenml_mlops.data.partitions import PartitionStore, read_predictions, read_quarantine
+from zenml_mlops.data.rows import SchemaBrokenError
+from zenml_mlops.inference.batch import RowsLostError, _add_up
+from zenml_mlops.inference.champion import NoChampionError
 from zenml_mlops.promotion import latest_candidate, promote
-from zenml_pipelines.batch import RowsLostError, _add_up
-from zenml_pipelines.champion import NoChampionError
-from zenml_pipelines.config import ConfigError
-from zenml_pipelines.contract import feature_schema
-from zenml_pipelines.landing import IncompletePartitionError, find_partition
-from zenml_pipelines.partitions import PartitionStore, read_predictions, read_quarantine
-from zenml_pipelines.rows import SchemaBrokenError
+from zenml_pipelines.use_case.contract import CONTRACT
 
 DAY, NEXT = date(2026, 1, 5), date(2026, 1, 6)
 
@@ -81,7 +81,7 @@ def test_rows_and_manifest_say_where_they_come_from(workspace: Workspace, lander
 
 
 def test_scores_are_those_of_the_model(workspace: Workspace, day_frame: pd.DataFrame):
-    from zenml_pipelines.scoring import score
+    from zenml_mlops.inference.scoring import score
 
     land(workspace.landing, DAY, day_frame)
     workspace.infer(DAY)
@@ -142,7 +142,7 @@ def test_marker_that_does_not_match_fails(workspace: Workspace, lander, change, 
     marker = lander(DAY) / "_SUCCESS"
     marker.write_text(json.dumps(json.loads(marker.read_text()) | change))
     with pytest.raises(IncompletePartitionError, match=message):
-        find_partition(DAY, "landing", str(workspace.landing), feature_schema())
+        find_partition(DAY, "landing", str(workspace.landing), CONTRACT)
 
 
 @pytest.mark.parametrize("damage", ["column", "type", "bytes"])

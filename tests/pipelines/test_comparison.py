@@ -11,14 +11,16 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 
 from zenml_airflow.context import cli_context, run_context
 from zenml_mlops.cli.models_compare import contest_of
-from zenml_pipelines.comparison import COMPARISON_METADATA, Contest, Verdict, compare, judge_gain
-from zenml_pipelines.comparison_report import render_comparison
-from zenml_pipelines.config import ChampionChallengerConfig, TrainingConfig, build_champion_challenger_config
-from zenml_pipelines.data.schema import ENCOUNTER_ID, PATIENT_ID
-from zenml_pipelines.scoring import score
-from zenml_pipelines.splitting import labels, unseen_rows
+from zenml_mlops.inference.scoring import score
+from zenml_mlops.training.comparison import COMPARISON_METADATA, Contest, Verdict, compare, judge_gain
+from zenml_mlops.training.comparison_report import render_comparison
+from zenml_mlops.training.config import ChampionChallengerConfig
+from zenml_mlops.training.splitting import unseen_rows
+from zenml_pipelines.config import TrainingConfig
+from zenml_pipelines.use_case.contract import CONTRACT
+from zenml_pipelines.use_case.schema import ENCOUNTER_ID, PATIENT_ID
 
-CONFIG = build_champion_challenger_config(settings())
+CONFIG = ChampionChallengerConfig.from_settings(settings())
 
 
 def contest(frame, challenger, champion, config=CONFIG):
@@ -26,10 +28,9 @@ def contest(frame, challenger, champion, config=CONFIG):
     return compare(
         Contest(challenger=2, champion=1),
         frame,
-        labels(frame).to_numpy(),
+        CONTRACT.events(frame).to_numpy(),
         (challenger, champion),
-        order=ENCOUNTER_ID,
-        unit=PATIENT_ID,
+        contract=CONTRACT,
         bootstrap=config.bootstrap,
         subgroups=config.subgroups,
         rules=config.rules,
@@ -40,9 +41,9 @@ def contest(frame, challenger, champion, config=CONFIG):
 @pytest.fixture(scope="module")
 def arena(bench):
     """Published encounters later than the training, with the risks of the honest model and of a weak one."""
-    rows = unseen_rows(bench.test, [bench.train])
+    rows = unseen_rows(bench.test, CONTRACT, [bench.train])
     weak_config = bench.config.model_dump()
-    weak_config["hist_gradient_boosting"] |= {"max_iter": 1, "max_leaf_nodes": 2}
+    weak_config["estimators"]["hist_gradient_boosting"] |= {"max_iter": 1, "max_leaf_nodes": 2}
     weak = fit(TrainingConfig.model_validate(weak_config), bench.train)
     return rows, score(bench.honest, rows), score(weak, rows)
 
@@ -53,7 +54,7 @@ def test_the_champion_wins_on_the_published_encounters(arena):
     assert found.verdict is Verdict.WORSE
     assert "average_precision" in found.reason
     assert (found.rows, found.first) == (len(rows), int(rows[ENCOUNTER_ID].min()))
-    truth = labels(rows).to_numpy()
+    truth = CONTRACT.events(rows).to_numpy()
     by_metric = {d.metric: d for d in found.differences}
     for metric, sklearn in (
         ("average_precision", average_precision_score),
@@ -93,7 +94,7 @@ def test_the_same_skill_is_not_worse_and_little_noise_does_not_hide_it(arena):
 
 def test_too_few_events_decide_nothing(arena):
     rows, honest, weak = arena
-    events = np.flatnonzero(labels(rows).to_numpy())[: CONFIG.rules.min_positives - 1]
+    events = np.flatnonzero(CONTRACT.events(rows).to_numpy())[: CONFIG.rules.min_positives - 1]
     few = slice(0, events[-1] + 1)
     found = contest(rows.iloc[few], weak[few], honest[few])
     assert found.verdict is Verdict.UNDECIDED
@@ -139,7 +140,7 @@ def test_rows_that_a_model_has_seen_are_left_out():
         pd.DataFrame({ENCOUNTER_ID: [2], PATIENT_ID: [2]}),
     ]
     # 3 is older than a training part, 5 is of a patient that was trained on, 8 died.
-    assert list(unseen_rows(rows, trained)[ENCOUNTER_ID]) == [7, 9]
+    assert list(unseen_rows(rows, CONTRACT, trained)[ENCOUNTER_ID]) == [7, 9]
 
 
 @pytest.fixture(scope="module")

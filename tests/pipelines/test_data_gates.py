@@ -11,18 +11,19 @@ from pipeline_workspace import settings
 
 from zenml_mlops.gates.data_checks import profile
 from zenml_mlops.gates.limits import GateLimits, failure_message, judge
-from zenml_pipelines.config import build_training_config
-from zenml_pipelines.examination import examine_rows
+from zenml_mlops.training.examination import examine_rows
+from zenml_pipelines.config import TrainingConfig
+from zenml_pipelines.use_case.contract import CONTRACT
 
 NOW = datetime(2026, 1, 4, tzinfo=UTC)
-LIMITS = GateLimits(limits=build_training_config(settings()).data_gates)
+LIMITS = GateLimits(limits=TrainingConfig.from_settings(settings()).data_gates)
 ROWS = 11_000
 
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
-    from zenml_pipelines.data.schema import read_rows
-    from zenml_pipelines.data.synthetic import generate
+    from zenml_pipelines.use_case.schema import read_rows
+    from zenml_pipelines.use_case.synthetic import generate
 
     path = tmp_path_factory.mktemp("gates") / "diabetic_data.csv"
     pd.concat(generate(ROWS, seed=11)).to_csv(path, index=False, na_rep="?")
@@ -31,7 +32,7 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 
 def examined(frame, reference, modified_at=NOW - timedelta(days=3)):
     source = "there is no champion" if reference is None else "version 1 in production"
-    found, _ = examine_rows(frame, reference, source, modified_at=modified_at, now=NOW)
+    found, _ = examine_rows(frame, CONTRACT, reference, source, modified_at=modified_at, now=NOW)
     return judge(None, LIMITS, found.measures)
 
 

@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 from model_bench import failures
 
-from zenml_pipelines.contract import feature_schema
-from zenml_pipelines.data.schema import ENCOUNTER_ID, PATIENT_ID
-from zenml_pipelines.splitting import labels
+from zenml_pipelines.use_case.contract import CONTRACT
+from zenml_pipelines.use_case.schema import ENCOUNTER_ID, PATIENT_ID
 
 CARRIER = "num_medications"
 """The honest column that a planted one replaces: the model's inputs stay those of the contract."""
@@ -32,7 +31,7 @@ def replaced(train, test, make):
 def noisy_label(spread):
     def make(both):
         noise = np.random.default_rng(0).normal(0, spread, len(both))
-        return np.round(20 + 10 * (labels(both) + noise)).clip(0, 200).astype("int64")
+        return np.round(20 + 10 * (CONTRACT.events(both) + noise)).clip(0, 200).astype("int64")
 
     return make
 
@@ -49,13 +48,17 @@ def later_visits(known):
 
 
 def test_a_model_of_the_copied_target_is_too_good_to_be_true(bench):
-    assert ("too_good_to_be_true", None) in failures(bench.examine(*replaced(bench.train, bench.test, labels)))
+    assert ("too_good_to_be_true", None) in failures(
+        bench.examine(*replaced(bench.train, bench.test, CONTRACT.events))
+    )
 
 
 @pytest.mark.parametrize(
     ("make", "gates"),
     [
-        pytest.param(labels, {"no_feature_explains_all", "no_feature_carries_all"}, id="the target, copied"),
+        pytest.param(
+            CONTRACT.events, {"no_feature_explains_all", "no_feature_carries_all"}, id="the target, copied"
+        ),
         pytest.param(
             noisy_label(0.5),
             {"no_feature_explains_all", "no_feature_carries_all"},
@@ -72,7 +75,7 @@ def test_a_column_made_of_the_label_or_of_later_rows_is_caught_by_name(bench, ma
     report = bench.examine(*replaced(bench.train, bench.test, make), model=bench.honest)
     assert {(gate, CARRIER) for gate in gates} <= failures(report)
     # The columns that nobody touched are not accused.
-    assert {subject for gate, subject in failures(report) if subject in feature_schema().features} == {CARRIER}
+    assert {subject for gate, subject in failures(report) if subject in CONTRACT.features} == {CARRIER}
 
 
 @pytest.mark.parametrize("patients", [1, 200])
@@ -90,7 +93,7 @@ def digits_tell(share):
     """The same ids in nearly the same order; the last digit is even where the event happened."""
 
     def plant(train, test):
-        event = labels(train)
+        event = CONTRACT.events(train)
         told = np.random.default_rng(0).random(len(train)) < share
         digit = np.where(told, 1 - event, np.random.default_rng(1).integers(0, 2, len(train)))
         return train.assign(**{ENCOUNTER_ID: train[ENCOUNTER_ID] // 10 * 10 + digit}), test
@@ -100,7 +103,7 @@ def digits_tell(share):
 
 def order_tells(train, test):
     """The ids of the rows with the event are dealt out anew: they are the later ones."""
-    order = np.argsort(labels(train).to_numpy(), kind="stable")
+    order = np.argsort(CONTRACT.events(train).to_numpy(), kind="stable")
     ids = np.empty(len(train), dtype="int64")
     ids[order] = np.sort(train[ENCOUNTER_ID].to_numpy())
     return train.assign(**{ENCOUNTER_ID: ids}), test
@@ -108,7 +111,7 @@ def order_tells(train, test):
 
 def patients_tell(train, test):
     """Patients get new numbers; those who ever come back get the higher half."""
-    ever = labels(train).groupby(train[PATIENT_ID]).max().sort_values(kind="stable")
+    ever = CONTRACT.events(train).groupby(train[PATIENT_ID]).max().sort_values(kind="stable")
     number = pd.Series(np.arange(1, len(ever) + 1), index=ever.index)
     return train.assign(**{PATIENT_ID: train[PATIENT_ID].map(number)}), test
 

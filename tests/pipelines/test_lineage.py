@@ -31,13 +31,13 @@ from zenml import log_metadata
 from zenml.client import Client
 
 from zenml_mlops.audit import AUDIT_LOG_ENV
+from zenml_mlops.data.partitions import PartitionStore
 from zenml_mlops.lineage import Kind, Node, Report, State
 from zenml_mlops.lineage.impact import impact_of_file, impact_of_run, impact_of_version
+from zenml_mlops.lineage.partitions import TraceError
 from zenml_mlops.lineage.pictures import to_dot, to_html
 from zenml_mlops.lineage.tracing import trace_case, trace_prediction, trace_run, trace_version
 from zenml_mlops.promotion import decide
-from zenml_pipelines.partitions import PartitionStore
-from zenml_pipelines.tracing.partitions import TraceError
 
 
 @pytest.fixture(scope="module")

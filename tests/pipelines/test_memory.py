@@ -13,30 +13,30 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from zenml_pipelines.contract import feature_schema
-from zenml_pipelines.rows import arrow_schema
+from zenml_mlops.data.rows import arrow_schema
+from zenml_pipelines.use_case.contract import CONTRACT
 
 _MEASURE = """
 import json, sys, threading, time
 from datetime import date
 from uuid import uuid4
-from zenml_pipelines.batch import quarantine_bad_rows
-from zenml_pipelines.shards import DayScoring
-from zenml_pipelines.champion import Champion
-from zenml_pipelines.contract import feature_schema
-from zenml_pipelines.landing import find_partition
-from zenml_pipelines.partitions import PartitionStore
+from zenml_mlops.inference.batch import quarantine_bad_rows
+from zenml_mlops.inference.shards import DayScoring
+from zenml_mlops.inference.champion import Champion
+from zenml_pipelines.use_case.contract import CONTRACT
+from zenml_mlops.data.landing import find_partition
+from zenml_mlops.data.partitions import PartitionStore
 import numpy as np
 import psutil
 
 class Model:
-    feature_names_in_ = feature_schema().features
+    feature_names_in_ = CONTRACT.features
     def predict_proba(self, frame):
         return np.full((len(frame), 2), 0.5)
 
-schema = feature_schema()
+schema = CONTRACT
 champion = Champion(model_name="m", version=1, version_id=uuid4(), model_artifact_id=uuid4(),
-                    feature_schema=schema, training_run_id=None)
+                    contract=schema, training_run_id=None)
 
 def run(root, batch_rows):
     landing, store = root + "/in", PartitionStore(root + "/out")
@@ -69,7 +69,7 @@ print(json.dumps([measured(few, 2048), measured(many, 2048), measured(many, 1_00
 
 def _land(root: Path, frame: pd.DataFrame, copies: int) -> None:
     """Write copies of a frame as one partition, in one row group."""
-    table = pa.Table.from_pandas(frame, schema=arrow_schema(feature_schema()), preserve_index=False)
+    table = pa.Table.from_pandas(frame, schema=arrow_schema(CONTRACT.columns), preserve_index=False)
     table = pa.concat_tables([table] * copies)
     table = table.set_column(0, "encounter_id", pa.array(range(1, len(table) + 1), pa.int64()))
     place = root / "in" / "date=2026-01-05"

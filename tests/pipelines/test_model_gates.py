@@ -16,9 +16,9 @@ from zenml_mlops.gates.model_checks import champion_measure, latency_measures, r
 from zenml_mlops.gates.resampling import group_weights
 from zenml_mlops.gates.rules import LatencyRules, StabilityRules
 from zenml_mlops.gates.subgroups import subgroup_measures
-from zenml_pipelines.data.schema import PATIENT_ID
-from zenml_pipelines.evaluation import evaluate
-from zenml_pipelines.examination import Rival
+from zenml_mlops.training.evaluation import evaluate
+from zenml_mlops.training.examination import Rival
+from zenml_pipelines.use_case.schema import PATIENT_ID
 
 CONFIG = quick_config()
 LIMITS = CONFIG.gates
@@ -52,7 +52,7 @@ def world(rows=12_000, skill=0.3):
 
 
 def metrics_of(labels, risks, groups):
-    return evaluate(labels, risks, groups, resamples=60, confidence=0.95, seed=1)
+    return evaluate(labels, risks, groups, unit="patient", resamples=60, confidence=0.95, seed=1)
 
 
 METRICS = ("skill", "useful_ranking", "sharp_probabilities", "calibration")

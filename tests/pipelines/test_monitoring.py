@@ -14,15 +14,17 @@ from pipeline_workspace import Workspace, land, settings
 from zenml.client import Client
 
 from zenml_airflow.context import cli_context, run_context
-from zenml_pipelines.config import ConfigError, MonitoringConfig, build_monitoring_config
-from zenml_pipelines.contract import feature_schema
-from zenml_pipelines.data.outcomes import OutcomesError
-from zenml_pipelines.data.schema import ENCOUNTER_ID, LABEL
-from zenml_pipelines.monitoring.findings import Findings, page_path, read_findings
-from zenml_pipelines.monitoring.profile import PROFILE_ARTIFACT, profile_rows
-from zenml_pipelines.partitions import PartitionError, PartitionStore
-from zenml_pipelines.scoring import score
-from zenml_pipelines.splitting import in_scope, split_in_time
+from zenml_mlops.configuration import ConfigError
+from zenml_mlops.data.outcomes import OutcomesError
+from zenml_mlops.data.partitions import PartitionError, PartitionStore
+from zenml_mlops.data.profile import PROFILE_ARTIFACT, profile_rows
+from zenml_mlops.inference.scoring import score
+from zenml_mlops.monitoring.config import MonitoringConfig
+from zenml_mlops.monitoring.findings import Findings, page_path, read_findings
+from zenml_mlops.training.splitting import split_in_time
+from zenml_pipelines.use_case.contract import CONTRACT
+from zenml_pipelines.use_case.features import GROUPING
+from zenml_pipelines.use_case.schema import ENCOUNTER_ID, LABEL
 
 FIRST = date(2026, 1, 5)
 COUNT = 10
@@ -36,7 +38,7 @@ def day(number: int) -> date:
 
 def monitoring_config() -> MonitoringConfig:
     """The shipped rules, with outcomes after four days and few of them enough."""
-    config = build_monitoring_config(settings())
+    config = MonitoringConfig.from_settings(settings())
     rules = config.rules.model_dump()
     rules["performance"] |= {"label_delay_days": DELAY, "minimum_positives": 20}
     return MonitoringConfig.model_validate(
@@ -71,7 +73,7 @@ def found(workspace: Workspace, at: date) -> Findings:
 @pytest.fixture(scope="module")
 def labelled(generated: pd.DataFrame) -> list[pd.DataFrame]:
     """Ten days of labelled encounters, of the evaluated rows; from the seventh day on a column is shifted."""
-    rows = split_in_time(generated, 0.5)[1].sample(n=COUNT * ROWS, random_state=3)
+    rows = split_in_time(generated, CONTRACT, 0.5)[1].sample(n=COUNT * ROWS, random_state=3)
     days = [rows.iloc[start : start + ROWS].reset_index(drop=True) for start in range(0, len(rows), ROWS)]
     for number in range(6, COUNT):
         days[number] = days[number].assign(num_lab_procedures=days[number]["num_lab_procedures"] + 40)
@@ -147,7 +149,7 @@ def test_only_outcomes_that_could_be_known_are_counted(daily: Workspace, labelle
         assert found(daily, day(number)).own.realised == ()
     (realised,) = found(daily, day(9)).own.realised
     known = pd.concat(labelled[: 9 - DELAY + 1])
-    known = known.loc[in_scope(known)]
+    known = known.loc[CONTRACT.in_scope(known)]
     assert (realised.first, realised.last) == (day(0), day(9 - DELAY))
     assert realised.rows == len(known)
     assert realised.positives == int((known[LABEL] == "<30").sum())
@@ -220,6 +222,6 @@ def test_the_version_carries_the_profile_of_what_it_was_evaluated_on(in_producti
     model = version.get_artifact("risk_model").load()
     run = Client().get_pipeline_run(version.get_artifact("risk_model").producer_pipeline_run_id)
     test = run.steps["split_data"].outputs["test"][0].load()
-    assert profile == profile_rows([test], feature_schema(), [score(model, test)])
+    assert profile == profile_rows([test], CONTRACT, GROUPING, [score(model, test)])
     assert sum(profile.risks) == profile.rows == len(test)
     assert np.isfinite(json.loads(profile.model_dump_json())["rows"])

@@ -12,12 +12,11 @@ from model_bench import Bench
 from pipeline_workspace import settings
 from scipy.stats import chi2_contingency, ks_2samp
 
-from zenml_pipelines.config import build_monitoring_config
-from zenml_pipelines.contract import feature_schema
-from zenml_pipelines.data.schema import read_rows
-from zenml_pipelines.data.split import feed_rows, training_rows
-from zenml_pipelines.monitoring.alerts import open_alerts
-from zenml_pipelines.monitoring.checks import (
+from zenml_mlops.data.holdout import feed_rows, training_rows
+from zenml_mlops.data.profile import Profile, mean_risk, profile_rows
+from zenml_mlops.inference.scoring import score
+from zenml_mlops.monitoring.alerts import open_alerts
+from zenml_mlops.monitoring.checks import (
     Check,
     CheckKind,
     drift_checks,
@@ -25,26 +24,27 @@ from zenml_pipelines.monitoring.checks import (
     quality_checks,
     volume_check,
 )
-from zenml_pipelines.monitoring.config import MonitoringRules
-from zenml_pipelines.monitoring.profile import Profile, mean_risk, profile_rows
-from zenml_pipelines.scoring import score
-from zenml_pipelines.splitting import in_scope, split_in_time
+from zenml_mlops.monitoring.config import MonitoringConfig, MonitoringRules
+from zenml_mlops.training.splitting import split_in_time
+from zenml_pipelines.use_case.contract import CONTRACT
+from zenml_pipelines.use_case.features import GROUPING
+from zenml_pipelines.use_case.schema import read_rows
 
 FIRST = date(2026, 1, 1)
 HOLDOUT = settings()["data"]["holdout_fraction"]
-RULES = build_monitoring_config(settings()).rules
-SCHEMA = feature_schema()
+RULES = MonitoringConfig.from_settings(settings()).rules
+SCHEMA = CONTRACT
 
 
 def profiled(bench: Bench, frame: pd.DataFrame) -> Profile:
-    return profile_rows([frame], SCHEMA, [score(bench.honest, frame)])
+    return profile_rows([frame], SCHEMA, GROUPING, [score(bench.honest, frame)])
 
 
 @pytest.fixture(scope="module")
 def evaluated(real_root: Path) -> pd.DataFrame:
     """The published rows that a version is evaluated on."""
     rows = read_rows(real_root / "raw" / "diabetic_data.csv")
-    return split_in_time(training_rows(rows, HOLDOUT), 0.20)[1]
+    return split_in_time(training_rows(rows, CONTRACT.row_id, HOLDOUT), CONTRACT, 0.20)[1]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def watch(bench: Bench, reference: Profile, days: list[pd.DataFrame]) -> dict[da
     found: dict[date, list[Check]] = {}
     history: list[int] = []
     for number, rows in enumerate(days):
-        living = rows.loc[in_scope(rows)]
+        living = rows.loc[CONTRACT.in_scope(rows)]
         now = profiled(bench, living)
         found[FIRST + timedelta(days=number)] = [
             *drift_checks(reference, now, RULES),
@@ -93,7 +93,7 @@ def test_ninety_clean_days_raise_at_most_one_false_alarm(bench, evaluated, refer
 
 
 def test_the_published_days_raise_at_most_one_alarm_in_ninety(bench, reference, real_root):
-    rows = feed_rows(read_rows(real_root / "raw" / "diabetic_data.csv"), HOLDOUT)
+    rows = feed_rows(read_rows(real_root / "raw" / "diabetic_data.csv"), CONTRACT.row_id, HOLDOUT)
     volumes = np.random.default_rng(5).poisson(100, size=90)
     ends = np.cumsum(volumes)
     days = [rows.iloc[end - volume : end] for end, volume in zip(ends, volumes, strict=True)]
@@ -172,7 +172,7 @@ def test_a_certain_difference_that_is_small_is_not_flagged(bench, evaluated, ref
 def test_batches_add_up_to_the_same_profile(bench, evaluated, reference):
     risks = score(bench.honest, evaluated)
     parts = [evaluated.iloc[start : start + 500] for start in range(0, len(evaluated), 500)]
-    assert profile_rows(parts, SCHEMA, np.array_split(risks, 7)) == reference
+    assert profile_rows(parts, SCHEMA, GROUPING, np.array_split(risks, 7)) == reference
     assert mean_risk(reference.risks) == pytest.approx(risks.mean(), abs=0.003)
 
 

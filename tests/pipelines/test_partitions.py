@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from labs import warm
 
-from zenml_pipelines.partitions import PartitionError, PartitionManifest, PartitionStore
+from zenml_mlops.data.partitions import PartitionError, PartitionManifest, PartitionStore
 
 DAY, OTHER = date(2026, 1, 5), date(2026, 1, 6)
 
@@ -157,7 +157,7 @@ import itertools, sys
 from datetime import date
 sys.path[:0] = {folders!r}
 from test_partitions import publish
-from zenml_pipelines.partitions import PartitionStore
+from zenml_mlops.data.partitions import PartitionStore
 store = PartitionStore({root!r})
 for number in itertools.count(2):
     publish(store, f"run-{{number}}", number)

@@ -8,18 +8,19 @@ from pathlib import Path
 import pytest
 from pipeline_workspace import settings
 
-from zenml_pipelines.config import ConfigError
-from zenml_pipelines.registry import PIPELINES, UnknownPipelineError, get_pipeline
+from zenml_mlops.configuration import ConfigError
+from zenml_mlops.data.use_case import UnknownPipelineError
+from zenml_pipelines.use_case import READMISSION
 
 
-@pytest.mark.parametrize("name", sorted(PIPELINES))
+@pytest.mark.parametrize("name", [spec.name for spec in READMISSION.pipelines])
 def test_pipeline_compiles_to_a_snapshot_without_a_run(name):
     from zenml.client import Client
 
-    spec = get_pipeline(name)
+    spec = READMISSION.pipeline(name)
     runs = Client().list_pipeline_runs().total
     loaded = spec.load()
-    loaded.prepare(config=spec.build_config(settings()))
+    loaded.prepare(config=spec.config_class.from_settings(settings()))
     snapshot = loaded.create_snapshot(name=f"compiles-{name}")
     assert Client().list_pipeline_runs().total == runs
     assert loaded.name == name
@@ -40,9 +41,9 @@ def test_a_shadow_is_a_step_aside_where_it_is_enabled_and_no_step_where_it_is_no
     found = settings()
     assert found["pipelines"]["batch_inference"]["shadow"] == {"enabled": False, "version": None}
     found["pipelines"]["batch_inference"]["shadow"]["enabled"] = enabled
-    spec = get_pipeline("batch_inference")
+    spec = READMISSION.pipeline("batch_inference")
     loaded = spec.load()
-    loaded.prepare(config=spec.build_config(found))
+    loaded.prepare(config=spec.config_class.from_settings(found))
     steps = loaded.create_snapshot(name=f"shadow-{enabled}").step_configurations
     aside = {name for name, step in steps.items() if step_options(step.config.extra).aside}
     assert aside == ({"score_shadow"} if enabled else set())
@@ -55,7 +56,7 @@ def test_a_shadow_is_a_step_aside_where_it_is_enabled_and_no_step_where_it_is_no
 
 def test_unknown_pipeline_names_the_known_ones():
     with pytest.raises(UnknownPipelineError, match=r"batch_inference.*training"):
-        get_pipeline("trainig")
+        READMISSION.pipeline("trainig")
 
 
 def test_every_wrong_setting_is_named():
@@ -63,6 +64,6 @@ def test_every_wrong_setting_is_named():
     broken["pipelines"]["training"] |= {"test_fraction": 2, "sedd": 1}
     del broken["pipelines"]["training"]["bootstrap"]
     with pytest.raises(ConfigError) as error:
-        get_pipeline("training").build_config(broken)
+        READMISSION.pipeline("training").config_class.from_settings(broken)
     for name in ("test_fraction", "sedd", "bootstrap"):
         assert name in str(error.value)

@@ -16,20 +16,15 @@ from pipeline_workspace import Workspace, land, settings
 from scipy.stats import ks_2samp, spearmanr
 from zenml.client import Client
 
+from zenml_mlops.configuration import ConfigError
+from zenml_mlops.data.partitions import PartitionError, PartitionStore, read_predictions
+from zenml_mlops.inference.batch import prediction_schema
+from zenml_mlops.inference.config import BatchInferenceConfig, ShadowRules, ShardRules
+from zenml_mlops.inference.scoring import score
+from zenml_mlops.inference.shadow import ShadowError, measure_agreement
 from zenml_mlops.lineage.impact import impact_of_file, impact_of_run, impact_of_version
 from zenml_mlops.promotion import archive, latest_candidate, promote
-from zenml_pipelines.batch import PREDICTION_SCHEMA
-from zenml_pipelines.config import (
-    BatchInferenceConfig,
-    ConfigError,
-    ShadowRules,
-    ShardRules,
-    TrainingConfig,
-    build_batch_inference_config,
-)
-from zenml_pipelines.partitions import PartitionError, PartitionStore, read_predictions
-from zenml_pipelines.scoring import score
-from zenml_pipelines.shadow import ShadowError, measure_agreement
+from zenml_pipelines.config import TrainingConfig
 
 DAY = date(2026, 1, 5)
 MODEL = "generated_model"
@@ -235,7 +230,11 @@ def test_settings_that_would_mislead_are_refused(storage, shadow, message):
     found["storage"] |= storage
     found["pipelines"]["batch_inference"]["shadow"] |= shadow
     with pytest.raises(ConfigError, match=message):
-        build_batch_inference_config(found)
+        BatchInferenceConfig.from_settings(found)
+
+
+def agreement(champion, challenger, rows):
+    return measure_agreement(champion, challenger, row_id="encounter_id", batch_rows=rows)
 
 
 def stored(root: Path, *parts: pd.DataFrame):
@@ -244,7 +243,9 @@ def stored(root: Path, *parts: pd.DataFrame):
     files = []
     for number, part in enumerate(parts):
         with store.open_new(f"{number}.parquet") as file:
-            pq.write_table(pa.Table.from_pandas(part, PREDICTION_SCHEMA, preserve_index=False), file)
+            pq.write_table(
+                pa.Table.from_pandas(part, prediction_schema("encounter_id"), preserve_index=False), file
+            )
         files.append(store.stored(f"{number}.parquet", len(part)))
     return store, files
 
@@ -265,23 +266,21 @@ def scores(risk: np.ndarray) -> pd.DataFrame:
 def test_drift_is_none_for_the_same_risks_and_large_for_others(tmp_path: Path):
     risk = np.random.default_rng(3).beta(2, 10, 5000)
     champion = stored(tmp_path / "champion", scores(risk))
-    same = measure_agreement(champion, stored(tmp_path / "same", scores(risk)), 512)
+    same = agreement(champion, stored(tmp_path / "same", scores(risk)), 512)
     assert (same.same_decision, same.psi, same.ks, same.largest_difference) == (1, 0, 0, 0)
     assert (same.correlation, same.rank_correlation) == (1, 1)
-    moved = measure_agreement(champion, stored(tmp_path / "moved", scores(np.sqrt(risk))), 512)
+    moved = agreement(champion, stored(tmp_path / "moved", scores(np.sqrt(risk))), 512)
     assert moved.rank_correlation > 0.999
     assert moved.psi > 1
     assert moved.mean_difference > 0.2
-    flat = measure_agreement(champion, stored(tmp_path / "flat", scores(np.full(5000, 0.1))), 512)
+    flat = agreement(champion, stored(tmp_path / "flat", scores(np.full(5000, 0.1))), 512)
     assert (flat.correlation, flat.rank_correlation) == (None, None)
 
 
 def test_psi_is_the_sum_over_the_champions_tenths(tmp_path: Path):
     rng = np.random.default_rng(4)
     one, other = rng.uniform(0, 1, 20_000), rng.beta(2, 2, 20_000)
-    found = measure_agreement(
-        stored(tmp_path / "one", scores(one)), stored(tmp_path / "other", scores(other)), 1000
-    )
+    found = agreement(stored(tmp_path / "one", scores(one)), stored(tmp_path / "other", scores(other)), 1000)
     edges = np.quantile(one, np.arange(1, 10) / 10)
     p, q = (np.bincount(np.digitize(risk, edges), minlength=10) / len(risk) for risk in (one, other))
     assert found.psi == pytest.approx(((q - p) * np.log(q / p)).sum(), rel=0.02)
@@ -291,9 +290,9 @@ def test_psi_is_the_sum_over_the_champions_tenths(tmp_path: Path):
 def test_how_the_files_are_cut_changes_nothing(tmp_path: Path, rows: int):
     rng = np.random.default_rng(5)
     one, other = scores(rng.uniform(0, 1, 300)), scores(rng.uniform(0, 1, 300))
-    whole = measure_agreement(stored(tmp_path / "a", one), stored(tmp_path / "b", other), 64)
+    whole = agreement(stored(tmp_path / "a", one), stored(tmp_path / "b", other), 64)
     parts = stored(tmp_path / "c", one[:1], one[1:1], one[1:250], one[250:])
-    assert measure_agreement(parts, stored(tmp_path / "d", other[:120], other[120:]), rows) == whole
+    assert agreement(parts, stored(tmp_path / "d", other[:120], other[120:]), rows) == whole
 
 
 def test_scores_of_other_rows_are_not_compared(tmp_path: Path):
@@ -301,10 +300,10 @@ def test_scores_of_other_rows_are_not_compared(tmp_path: Path):
     champion = stored(tmp_path / "champion", frame)
     for name, other in (("fewer", frame[:40]), ("turned", frame[::-1])):
         with pytest.raises(ShadowError, match="not of the rows"):
-            measure_agreement(champion, stored(tmp_path / name, other), 10)
+            agreement(champion, stored(tmp_path / name, other), 10)
     (tmp_path / "champion" / "0.parquet").write_bytes(b"damaged")
     with pytest.raises(PartitionError, match="sha256"):
-        measure_agreement(champion, champion, 10)
+        agreement(champion, champion, 10)
 
 
 def test_what_is_withdrawn_leads_to_the_shadow_too(

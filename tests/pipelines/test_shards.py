@@ -13,8 +13,8 @@ from pipeline_workspace import Workspace, land
 from zenml.client import Client
 
 from zenml_airflow.context import cli_context, run_context
-from zenml_pipelines.config import ShardRules
-from zenml_pipelines.partitions import PartitionStore, read_predictions
+from zenml_mlops.data.partitions import PartitionStore, read_predictions
+from zenml_mlops.inference.config import ShardRules
 
 DAY = date(2026, 1, 5)
 COLUMNS = ["encounter_id", "risk", "decision"]
@@ -50,8 +50,8 @@ def test_shards_of_a_day_are_the_day(workspace: Workspace, day_frame: pd.DataFra
 def test_what_shards_left_is_gathered_and_what_is_missing_or_of_other_rows_is_scored(
     workspace: Workspace, lander, monkeypatch
 ):
-    from zenml_pipelines.shards import DayScoring
-    from zenml_pipelines.steps import batch_inference
+    from zenml_mlops.inference import steps as batch_inference
+    from zenml_mlops.inference.shards import DayScoring
 
     lander(DAY)
     config = sharded(workspace)

@@ -12,8 +12,8 @@ from pipeline_workspace import Workspace
 
 from zenml_mlops.bundles import export_bundle
 from zenml_mlops.bundles.archive import open_archive
-from zenml_pipelines.champion import find_champion, load_model
-from zenml_pipelines.scoring import score
+from zenml_mlops.inference.champion import find_champion, load_model
+from zenml_mlops.inference.scoring import score
 
 pytestmark = pytest.mark.trained
 
@@ -28,9 +28,9 @@ from zenml_mlops.bundles import Rules, import_bundle
 from zenml_mlops.cards import render_markdown
 from zenml_mlops.cards.records import recorded_card
 from zenml_mlops.promotion import promote
-from zenml_pipelines.champion import champion_profile, find_champion, load_model
-from zenml_pipelines.scoring import score
-
+from zenml_mlops.inference.champion import find_champion, load_model
+from zenml_mlops.training.reference import champion_profile
+from zenml_mlops.inference.scoring import score
 source_utils.set_custom_source_root(str(Path.cwd()))
 bundle, rows = sys.argv[1:]
 packages = ("governance", "zenml_mlops", "zenml_pipelines")
@@ -43,7 +43,7 @@ version = Client().get_model_version("generated_model", 1)
 shown = [item.type.value for item in version.get_artifact("model_card").visualizations]
 card = render_markdown(recorded_card("generated_model", 1))
 profile = champion_profile("generated_model", "production")[0] is not None
-columns = len(champion.feature_schema.columns)
+columns = len(champion.contract.columns)
 print("ANSWER" + json.dumps([list(map(float, risks)), shown, card, profile, columns]))
 """
 SCORED = """
@@ -58,18 +58,19 @@ from lineage_bench import settings_at
 from pipeline_workspace import Workspace, land, settings
 from zenml_mlops.lineage.tracing import trace_case
 from zenml_airflow.context import cli_context, run_context
-from zenml_pipelines.config import build_batch_inference_config, build_monitoring_config
-from zenml_pipelines.monitoring.findings import read_findings
-from zenml_pipelines.partitions import PartitionStore
+from zenml_mlops.inference.config import BatchInferenceConfig
+from zenml_mlops.monitoring.config import MonitoringConfig
+from zenml_mlops.monitoring.findings import read_findings
+from zenml_mlops.data.partitions import PartitionStore
 from zenml_pipelines.pipelines.monitoring import monitoring
-
 root, rows = Path(sys.argv[1]), pd.read_parquet(sys.argv[2])
-batch = build_batch_inference_config(settings()).model_copy(update={"model_name": "generated_model"})
+batch = BatchInferenceConfig.from_settings(settings()).model_copy(update={"model_name": "generated_model"})
 space = Workspace(root, None, batch)
 land(space.landing, date(2026, 1, 5), rows)
 space.infer(date(2026, 1, 5))
 with run_context(cli_context(date(2026, 1, 5), environment="local", storage_root=str(root))):
-    monitoring(config=build_monitoring_config(settings()).model_copy(update={"model_name": "generated_model"}))
+    watched = MonitoringConfig.from_settings(settings())
+    monitoring(config=watched.model_copy(update={"model_name": "generated_model"}))
 found = read_findings(PartitionStore(str(root / "monitoring")), date(2026, 1, 5))
 encounter = int(rows["encounter_id"].iloc[3])
 report = trace_case(settings_at(root), encounter, date(2026, 1, 5), replaced=False)
@@ -90,7 +91,7 @@ def test_no_row_of_data_travels(bundle):
     with open_archive(Path(bundle.location)) as archive:
         names = {artifact.name for artifact in archive.manifest.artifacts}
         paths = [file.path for file in archive.manifest.files]
-    assert {"risk_model", "feature_schema", "metrics", "model_card", "model_card_text"} <= names
+    assert {"risk_model", "contract", "metrics", "model_card", "model_card_text"} <= names
     assert not [path for path in paths if path.endswith((".parquet", ".pkl", ".csv", ".gz"))]
     assert not {"train", "test", "rows"} & names
 
@@ -124,7 +125,7 @@ def test_the_same_risks_come_out_on_another_store(bundle, day_frame, tmp_path, t
     assert "import" in card
     assert "unsigned" in card
     assert profile
-    assert columns == len(champion.feature_schema.columns)
+    assert columns == len(champion.contract.columns)
 
 
 def test_a_prediction_of_the_other_server_is_traced_to_the_server_that_trained(day_frame, tmp_path, target):

@@ -11,16 +11,18 @@ from zenml.artifacts.utils import load_artifact_visualization
 from zenml.client import Client
 
 from zenml_mlops.cards.records import NoCardError, recorded_card
+from zenml_mlops.configuration import ConfigError
 from zenml_mlops.gates.limits import GateFailedError
 from zenml_mlops.gates.steps import GATES_METADATA
 from zenml_mlops.promotion import PromotionRefusedError, latest_candidate, promote
-from zenml_pipelines.config import ConfigError, TrainingConfig, build_training_config
-from zenml_pipelines.splitting import labels, split_in_time
+from zenml_mlops.training.splitting import split_in_time
+from zenml_pipelines.config import TrainingConfig
+from zenml_pipelines.use_case.contract import CONTRACT
 
 
 @pytest.fixture(scope="module")
 def real_run(real_root: Path):
-    config = build_training_config(settings()).model_copy(update={"model_name": "real_model"})
+    config = TrainingConfig.from_settings(settings()).model_copy(update={"model_name": "real_model"})
     run = Workspace(real_root, config, None).train()
     return Client().get_pipeline_run(run.id)
 
@@ -44,7 +46,7 @@ def test_registered_version_carries_its_evidence_and_no_stage(real_run):
     assert recorded["provenance"]["commit"] == "0" * 40
     assert recorded["zenml_run_id"] == str(real_run.id)
     assert version.run_metadata[GATES_METADATA]["passed"] is True
-    schema = version.get_artifact("feature_schema").load()
+    schema = version.get_artifact("contract").load()
     assert "readmitted" not in {rule.name for rule in schema.columns}
     assert "patient_nbr" not in schema.features
     assert "encounter_id" not in schema.features
@@ -99,11 +101,11 @@ def test_leaky_feature_is_refused_and_the_refusal_is_recorded(
     small_workspace: Workspace, generated: pd.DataFrame, tmp_path: Path
 ):
     leaky = generated.copy()
-    positive = labels(leaky).astype(bool)
+    positive = CONTRACT.events(leaky).astype(bool)
     leaky["num_medications"] = leaky["num_medications"].where(~positive, 200)
     (tmp_path / "raw").mkdir()
     leaky.to_csv(tmp_path / "raw" / "diabetic_data.csv", index=False, na_rep="?")
-    gates = build_training_config(settings()).gates
+    gates = TrainingConfig.from_settings(settings()).gates
     config = small_workspace.training.model_copy(update={"gates": gates, "model_name": "leaky_model"})
     with pytest.raises(GateFailedError, match="too_good_to_be_true") as error:
         small_workspace.moved(tmp_path).train(config)
@@ -140,7 +142,7 @@ def test_generic_parameter_is_accepted(small_workspace: Workspace):
 
 
 def test_split_shares_no_patient_and_respects_time(generated: pd.DataFrame):
-    train, test = split_in_time(generated, 0.2)
+    train, test = split_in_time(generated, CONTRACT, 0.2)
     assert not set(train["patient_nbr"]) & set(test["patient_nbr"])
     assert train["encounter_id"].max() < test["encounter_id"].min()
     assert not {11, 13, 14, 19, 20, 21} & {

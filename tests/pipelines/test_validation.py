@@ -9,11 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zenml_pipelines.contract import COLUMN_RULES, feature_schema
-from zenml_pipelines.data.feed import MARKER_NAME
-from zenml_pipelines.data.schema import COLUMNS
-from zenml_pipelines.landing import MARKER
-from zenml_pipelines.rows import (
+from zenml_mlops.data.feed import MARKER_NAME
+from zenml_mlops.data.landing import MARKER
+from zenml_mlops.data.rows import (
     Reason,
     SchemaBrokenError,
     SeenIds,
@@ -21,21 +19,23 @@ from zenml_pipelines.rows import (
     check_file_schema,
     check_rows,
 )
-from zenml_pipelines.validation import InvalidTrainingDataError, validate_training_data
+from zenml_mlops.data.validation import InvalidTrainingDataError, validate_training_data
+from zenml_pipelines.use_case.contract import CONTRACT
+from zenml_pipelines.use_case.schema import COLUMNS
 
 
 def test_contract_is_the_one_of_the_feed():
-    assert [rule.name for rule in COLUMN_RULES] == list(COLUMNS[:-1])
+    assert [rule.name for rule in CONTRACT.columns] == list(COLUMNS[:-1])
     assert MARKER == MARKER_NAME
 
 
 def test_valid_training_data_passes(generated: pd.DataFrame):
-    validate_training_data(generated)
+    validate_training_data(generated, CONTRACT)
 
 
 def test_empty_training_data_fails(generated: pd.DataFrame):
     with pytest.raises(InvalidTrainingDataError, match="no rows"):
-        validate_training_data(generated.head(0))
+        validate_training_data(generated.head(0), CONTRACT)
 
 
 def test_all_broken_rules_are_listed_at_once(generated: pd.DataFrame):
@@ -45,13 +45,13 @@ def test_all_broken_rules_are_listed_at_once(generated: pd.DataFrame):
     broken.loc[5, "readmitted"] = "maybe"
     broken.loc[6, "encounter_id"] = broken.loc[7, "encounter_id"]
     with pytest.raises(InvalidTrainingDataError) as error:
-        validate_training_data(broken.drop(columns="insulin"))
+        validate_training_data(broken.drop(columns="insulin"), CONTRACT)
     for name in ("gender", "Robot", "time_in_hospital", "99", "readmitted", "encounter_id", "insulin"):
         assert name in str(error.value)
 
 
 def _batch(frame: pd.DataFrame) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pandas(frame, schema=arrow_schema(feature_schema()), preserve_index=False)
+    return pa.RecordBatch.from_pandas(frame, schema=arrow_schema(CONTRACT.columns), preserve_index=False)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def _batch(frame: pd.DataFrame) -> pa.RecordBatch:
 def test_row_rule(day_frame: pd.DataFrame, column, value, reason):
     frame = day_frame.head(5).astype(object)
     frame.loc[2, column] = value
-    bad = check_rows(_batch(frame), feature_schema(), SeenIds())
+    bad = check_rows(_batch(frame), CONTRACT, SeenIds())
     assert [c.reason for c in bad.get(2, [])] == ([reason] if reason else [])
     assert set(bad) <= {2}
 
@@ -84,7 +84,7 @@ def test_row_rule(day_frame: pd.DataFrame, column, value, reason):
 def test_row_with_two_faults_names_both(day_frame: pd.DataFrame):
     frame = day_frame.head(3).copy()
     frame.loc[1, ["gender", "time_in_hospital"]] = ["Robot", 77]
-    explained = "; ".join(c.text for c in check_rows(_batch(frame), feature_schema(), SeenIds())[1])
+    explained = "; ".join(c.text for c in check_rows(_batch(frame), CONTRACT, SeenIds())[1])
     assert "'Robot'" in explained
     assert "77" in explained
 
@@ -101,16 +101,16 @@ def test_seen_ids_agree_with_a_set(batches):
 
 
 def test_missing_and_mistyped_columns_are_named_together():
-    schema = feature_schema()
-    found = arrow_schema(schema).remove(2)
+    schema = CONTRACT
+    found = arrow_schema(schema.columns).remove(2)
     found = found.set(found.get_field_index("number_inpatient"), pa.field("number_inpatient", pa.float64()))
     with pytest.raises(SchemaBrokenError, match=r"race is missing; number_inpatient is double"):
         check_file_schema(found, schema, "part-000.parquet")
 
 
 def test_other_spellings_of_the_types_are_accepted():
-    schema = feature_schema()
-    found = arrow_schema(schema)
+    schema = CONTRACT
+    found = arrow_schema(schema.columns)
     found = found.set(found.get_field_index("gender"), pa.field("gender", pa.dictionary(pa.int8(), pa.string())))
     found = found.set(found.get_field_index("weight"), pa.field("weight", pa.null()))
     check_file_schema(found.append(pa.field("note", pa.string())), schema, "part-000.parquet")

@@ -10,7 +10,7 @@ from book import BLOCKS, PREPARATION, eventually
 from cryptography.fernet import Fernet, InvalidToken
 
 from zenml_mlops.airflow_api.api import AirflowApi
-from zenml_pipelines.partitions import PartitionStore
+from zenml_mlops.data.partitions import PartitionStore
 
 pytestmark = [pytest.mark.timeout(1800)]
 

@@ -128,8 +128,8 @@ def test_one_task_is_moved_and_nobody_downstream_notices(checkout, run):
 
     shutil.rmtree(checkout.parent / "state" / "totals")
     (checkout / "zenml_pipelines" / "orders.py").write_text(BLOCKS["zenml_pipelines/orders.py"])
-    entry = BLOCKS["zenml_pipelines/registry.py, one more entry of PIPELINES"]
-    insert(checkout / "zenml_pipelines" / "registry.py", "    for spec in (\n", f"{entry.rstrip()},\n")
+    entry = BLOCKS["zenml_pipelines/use_case/__init__.py, one more entry of pipelines"]
+    insert(checkout / "zenml_pipelines" / "use_case" / "__init__.py", "    pipelines=(\n", f"{entry.rstrip()},\n")
     insert(checkout / "configs" / "base.yaml", "\npipelines:\n", BLOCKS["configs/base.yaml, below pipelines"])
     run("-m", "zenml_mlops.cli.app", "deploy", "orders")
     folder = dag_of(checkout, "dags/orders.py, after")

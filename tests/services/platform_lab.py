@@ -58,7 +58,7 @@ OVERRIDES = {
     "pipelines": {
         "training": {
             "bootstrap": {"resamples": 20},
-            "hist_gradient_boosting": {"max_iter": 60},
+            "estimators": {"hist_gradient_boosting": {"max_iter": 60}},
             "examination": {"stability": {"folds": 2, "rows": 4000}},
         },
         # A day of a hundred rows becomes four shards where it is sharded.

@@ -8,7 +8,7 @@ import psycopg2
 import pytest
 from platform_lab import BUCKET, ENDED, FIRST, INFERENCE, LAST, SHARDED, TRAINING, WORKERS, wait
 
-from zenml_pipelines.partitions import PartitionStore, read_predictions, read_quarantine
+from zenml_mlops.data.partitions import PartitionStore, read_predictions, read_quarantine
 
 pytestmark = [pytest.mark.timeout(1200)]
 

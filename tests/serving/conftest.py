@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "pipelines"))
 from pipeline_workspace import ROWS, Workspace, settings
 from serving_lab import MODEL, open_workspace, to_row
 
-from zenml_pipelines.serving.config import ServingConfig, build_serving_config
+from zenml_mlops.serving.config import ServingConfig, build_serving_config
+from zenml_pipelines.use_case.contract import CONTRACT
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,7 +28,7 @@ def spared_collector() -> Iterator[None]:
     """
     own = SimpleNamespace(unfreeze=lambda: None, collect=gc.collect, freeze=gc.freeze)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zenml_pipelines.serving.switch.gc", own)
+        patch.setattr("zenml_mlops.serving.switch.gc", own)
         gc.freeze()
         yield
         gc.unfreeze()
@@ -35,7 +36,7 @@ def spared_collector() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def generated_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from zenml_pipelines.data.synthetic import generate
+    from zenml_pipelines.use_case.synthetic import generate
 
     path = tmp_path_factory.mktemp("generated") / "diabetic_data.csv"
     pd.concat(generate(ROWS, seed=11)).to_csv(path, index=False, na_rep="?")
@@ -47,16 +48,17 @@ def two_versions(tmp_path_factory: pytest.TempPathFactory, generated_csv: Path) 
     """Versions 1 and 2; the second has other trees, so that it answers differently."""
     workspace = open_workspace(tmp_path_factory.mktemp("serving"), generated_csv, MODEL)
     workspace.train()
-    trees = workspace.training.hist_gradient_boosting.model_copy(update={"max_iter": 25})
-    workspace.train(workspace.training.model_copy(update={"hist_gradient_boosting": trees}))
+    estimators = workspace.training.model_dump()["estimators"]
+    estimators["hist_gradient_boosting"] |= {"max_iter": 25}
+    workspace.train(workspace.training.model_copy(update={"estimators": estimators}))
     return workspace
 
 
 @pytest.fixture(scope="session")
 def put(two_versions: Workspace) -> Callable[[int], None]:
     """Puts a version into production, if it is not there."""
+    from zenml_mlops.inference.champion import NoChampionError, find_champion
     from zenml_mlops.promotion import promote
-    from zenml_pipelines.champion import NoChampionError, find_champion
 
     def put_version(number: int) -> None:
         try:
@@ -88,11 +90,11 @@ def config() -> ServingConfig:
 @pytest.fixture(scope="session")
 def encounters(generated_csv: Path) -> pd.DataFrame:
     """Encounters that can be readmitted, as a partition holds them."""
-    from zenml_pipelines.data.schema import read_rows
-    from zenml_pipelines.splitting import in_scope
+
+    from zenml_pipelines.use_case.schema import read_rows
 
     found = read_rows(generated_csv)
-    return found.loc[in_scope(found)].drop(columns="readmitted").reset_index(drop=True)
+    return found.loc[CONTRACT.in_scope(found)].drop(columns="readmitted").reset_index(drop=True)
 
 
 @pytest.fixture(scope="session")

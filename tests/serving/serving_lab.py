@@ -15,29 +15,30 @@ import pandas as pd
 from fastapi import FastAPI
 from pipeline_workspace import Workspace, settings
 
-from zenml_pipelines.config import TrainingConfig, build_batch_inference_config, build_training_config
-from zenml_pipelines.contract import feature_schema
-from zenml_pipelines.data.schema import ENCOUNTER_ID
-from zenml_pipelines.serving.config import ServingConfig
-from zenml_pipelines.serving.server import Tls, build_server, listen, run
+from zenml_mlops.inference.config import BatchInferenceConfig
+from zenml_mlops.serving.config import ServingConfig
+from zenml_mlops.serving.server import Tls, build_server, listen, run
+from zenml_pipelines.config import TrainingConfig
+from zenml_pipelines.use_case.contract import CONTRACT
+from zenml_pipelines.use_case.schema import ENCOUNTER_ID
 
 MODEL = "served_model"
 KEY = "0123456789abcdef0123456789abcdef"
-TAKEN = {rule.name for rule in feature_schema().columns if rule.feature} | {ENCOUNTER_ID}
+TAKEN = {rule.name for rule in CONTRACT.columns if rule.feature} | {ENCOUNTER_ID}
 
 
 def open_workspace(root: Path, csv: Path, model: str, trees: int = 10) -> Workspace:
     """Trains quickly, with the gates open: what is tested is not the model."""
     (root / "raw").mkdir(parents=True)
     shutil.copy(csv, root / "raw" / "diabetic_data.csv")
-    config = build_training_config(settings()).model_dump()
+    config = TrainingConfig.from_settings(settings()).model_dump()
     config["model_name"] = model
-    config["hist_gradient_boosting"] |= {"max_iter": trees}
+    config["estimators"]["hist_gradient_boosting"] |= {"max_iter": trees}
     config["bootstrap"] |= {"resamples": 20}
     config["examination"]["stability"] |= {"rows": 1000, "folds": 2}
     config["data_gates"] = {"open": {"metric": "rows", "judge": "value", "minimum": 1, "why": "Any data."}}
     config["gates"] = {"open": {"metric": "roc_auc", "judge": "value", "minimum": 0.0, "why": "Any model."}}
-    batch = build_batch_inference_config(settings()).model_copy(update={"model_name": model})
+    batch = BatchInferenceConfig.from_settings(settings()).model_copy(update={"model_name": model})
     return Workspace(root, TrainingConfig.model_validate(config), batch)
 
 

@@ -9,10 +9,10 @@ import threading
 
 import pytest
 
-from zenml_pipelines.champion import find_champion, load_model
-from zenml_pipelines.config import ConfigError
-from zenml_pipelines.serving.config import RateRules, build_serving_config
-from zenml_pipelines.serving.limits import (
+from zenml_mlops.configuration import ConfigError
+from zenml_mlops.inference.champion import find_champion, load_model
+from zenml_mlops.serving.config import RateRules, build_serving_config
+from zenml_mlops.serving.limits import (
     ApiKeys,
     KeyFormatError,
     OpenDoorError,
@@ -20,11 +20,12 @@ from zenml_pipelines.serving.limits import (
     check_reachable,
     is_loopback,
 )
-from zenml_pipelines.serving.metrics import Metrics
-from zenml_pipelines.serving.schema import Problem, RequestContract
-from zenml_pipelines.serving.scorer import OverloadedError, Scorer, ScoringError
-from zenml_pipelines.serving.served import Served
-from zenml_pipelines.serving.server import listen
+from zenml_mlops.serving.metrics import Metrics
+from zenml_mlops.serving.schema import Problem, RequestContract
+from zenml_mlops.serving.scorer import OverloadedError, Scorer, ScoringError
+from zenml_mlops.serving.served import Served
+from zenml_mlops.serving.server import listen
+from zenml_pipelines.use_case.features import GROUPING
 
 KEYS = ["a" * 32, "b" * 40]
 
@@ -113,7 +114,7 @@ def test_a_problem_has_no_place_for_a_value():
 def served(put, config):
     put(1)
     champion = find_champion(config.model_name, "production")
-    return Served.of(champion, load_model(champion), threshold=0.2, most_rows=config.most_rows)
+    return Served.of(champion, load_model(champion), GROUPING, threshold=0.2, most_rows=config.most_rows)
 
 
 def calls(metrics):
@@ -182,7 +183,7 @@ def test_rows_of_two_versions_are_never_in_one_call(served, put, config, rows):
     other = find_champion(config.model_name, "production")
     put(1)
     assert champion.version != other.version
-    second = Served.of(other, load_model(other), threshold=0.2, most_rows=config.most_rows)
+    second = Served.of(other, load_model(other), GROUPING, threshold=0.2, most_rows=config.most_rows)
     scorer = Scorer(1000, 4000, Metrics())
 
     async def mixed():
@@ -213,7 +214,7 @@ def test_a_client_that_went_away_costs_nothing(served, rows):
 
 
 def test_the_contract_takes_its_own_example():
-    from zenml_pipelines.contract import feature_schema
+    from zenml_pipelines.use_case.contract import CONTRACT
 
-    contract = RequestContract(feature_schema(), most_rows=1)
+    contract = RequestContract(CONTRACT, most_rows=1)
     assert contract.parse(json.dumps({"rows": [contract.example()]}).encode()) == [contract.example()]

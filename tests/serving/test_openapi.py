@@ -11,10 +11,10 @@ import pytest
 from fastapi.testclient import TestClient
 from serving_lab import KEY, on_socket
 
-from zenml_pipelines.contract import feature_schema
-from zenml_pipelines.data.schema import ENCOUNTER_ID, PATIENT_ID
-from zenml_pipelines.pipelines.deployment import deployment
-from zenml_pipelines.serving.limits import ApiKeys
+from zenml_mlops.serving.deployment import deployment
+from zenml_mlops.serving.limits import ApiKeys
+from zenml_pipelines.use_case.contract import CONTRACT
+from zenml_pipelines.use_case.schema import ENCOUNTER_ID, PATIENT_ID
 
 pytestmark = pytest.mark.trained
 
@@ -53,7 +53,7 @@ def test_the_document_holds_the_contract_of_the_version_that_answers(put, config
     assert request["properties"]["rows"]["maxItems"] == config.most_rows
     row = document["components"]["schemas"]["Encounter"]
     assert row["additionalProperties"] is False
-    rules = {rule.name: rule for rule in feature_schema().columns}
+    rules = {rule.name: rule for rule in CONTRACT.columns}
     assert set(row["properties"]) == {name for name, rule in rules.items() if rule.feature} | {ENCOUNTER_ID}
     assert PATIENT_ID not in row["properties"]
     assert row["properties"]["time_in_hospital"]["minimum"] == 1

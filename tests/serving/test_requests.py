@@ -14,15 +14,17 @@ import pytest
 from fastapi.testclient import TestClient
 from serving_lab import KEY, MODEL, ask, on_socket
 
-from zenml_pipelines.champion import find_champion, load_model
-from zenml_pipelines.contract import ColumnType, feature_schema
-from zenml_pipelines.data.schema import ENCOUNTER_ID, PATIENT_ID
-from zenml_pipelines.pipelines.deployment import deployment
-from zenml_pipelines.rows import SeenIds, arrow_schema, check_rows
-from zenml_pipelines.serving.categories import KnownCategories
-from zenml_pipelines.serving.limits import ApiKeys, TokenBuckets
-from zenml_pipelines.serving.records import LOGGER, JsonFormatter
-from zenml_pipelines.serving.schema import InvalidRequestError, RequestContract
+from zenml_mlops.data.contract import ColumnType
+from zenml_mlops.data.rows import SeenIds, arrow_schema, check_rows
+from zenml_mlops.inference.champion import find_champion, load_model
+from zenml_mlops.serving.categories import KnownCategories
+from zenml_mlops.serving.deployment import deployment
+from zenml_mlops.serving.limits import ApiKeys, TokenBuckets
+from zenml_mlops.serving.records import LOGGER, JsonFormatter
+from zenml_mlops.serving.schema import InvalidRequestError, RequestContract
+from zenml_pipelines.use_case.contract import CONTRACT
+from zenml_pipelines.use_case.features import GROUPING
+from zenml_pipelines.use_case.schema import ENCOUNTER_ID, PATIENT_ID
 
 pytestmark = pytest.mark.usefixtures("first")
 
@@ -119,7 +121,7 @@ def test_unknown_categories_are_those_of_the_models_own_features(encounters, row
         }
         for number in range(len(tried))
     ]
-    categories = KnownCategories.of(model)
+    categories = KnownCategories.of(model, CONTRACT, GROUPING)
     assert [set(found) for found in categories.unknown(tried)] == expected
     assert any(expected)
 
@@ -127,7 +129,7 @@ def test_unknown_categories_are_those_of_the_models_own_features(encounters, row
 def broken_rows(row):
     """Rows with one fault each."""
     yield {**row, "unknown_column": 1}
-    for rule in feature_schema().columns:
+    for rule in CONTRACT.columns:
         if rule.name not in row:
             continue
         if rule.required:
@@ -182,7 +184,7 @@ def test_what_is_no_request_is_refused(client, body):
 
 def test_the_service_refuses_what_batch_inference_puts_into_quarantine(encounters, rows):
     """Rows with values of the right type: the two sets of rules must agree on each."""
-    schema = feature_schema()
+    schema = CONTRACT
     contract = RequestContract(schema, most_rows=10)
     complete = {
         **rows[0],
@@ -194,7 +196,7 @@ def test_the_service_refuses_what_batch_inference_puts_into_quarantine(encounter
     tried = [{**complete, name: value} for name in complete for value in edge_values(name)]
     refused = 0
     for row in tried:
-        batch = pa.RecordBatch.from_pylist([{PATIENT_ID: 1, **row}], schema=arrow_schema(schema))
+        batch = pa.RecordBatch.from_pylist([{PATIENT_ID: 1, **row}], schema=arrow_schema(schema.columns))
         bad = bool(check_rows(batch, schema, SeenIds()))
         try:
             contract.parse(json.dumps({"rows": [row]}).encode())
@@ -207,7 +209,7 @@ def test_the_service_refuses_what_batch_inference_puts_into_quarantine(encounter
 
 
 def edge_values(name):
-    (rule,) = (rule for rule in feature_schema().columns if rule.name == name)
+    (rule,) = (rule for rule in CONTRACT.columns if rule.name == name)
     if rule.type is ColumnType.TEXT:
         return [None, "", "Bogus", *(rule.values or ())]
     edges = {1, 11, 13, 14, 18, 19, 20, 21, 2**63 - 1}

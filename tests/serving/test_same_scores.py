@@ -13,8 +13,8 @@ from fastapi.testclient import TestClient
 from pipeline_workspace import ARCHIVE, land
 from serving_lab import open_workspace, to_row
 
-from zenml_pipelines.data.schema import ENCOUNTER_ID
-from zenml_pipelines.pipelines.deployment import deployment
+from zenml_mlops.serving.deployment import deployment
+from zenml_pipelines.use_case.schema import ENCOUNTER_ID
 
 DAY = date(2026, 1, 5)
 BOTH = "both_ways_model"

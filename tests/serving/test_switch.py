@@ -14,12 +14,12 @@ import pytest
 from serving_lab import MODEL, ask, on_socket
 from zenml.client import Client
 
-from zenml_pipelines.champion import find_champion, load_model
-from zenml_pipelines.pipelines.deployment import StageSource, deployment
-from zenml_pipelines.scoring import score
-from zenml_pipelines.serving.metrics import Metrics
-from zenml_pipelines.serving.records import EventLog
-from zenml_pipelines.serving.switch import ModelSwitch, Standing
+from zenml_mlops.inference.champion import find_champion, load_model
+from zenml_mlops.inference.scoring import score
+from zenml_mlops.serving.deployment import StageSource, deployment
+from zenml_mlops.serving.metrics import Metrics
+from zenml_mlops.serving.records import EventLog
+from zenml_mlops.serving.switch import ModelSwitch, Standing
 
 pytestmark = pytest.mark.usefixtures("first")
 THREADS = 6
@@ -88,10 +88,10 @@ def test_no_request_fails_while_a_promotion_takes_effect(config, rows, put):
 def rows_frame(rows):
     import pyarrow as pa
 
-    from zenml_pipelines.contract import feature_schema
-    from zenml_pipelines.rows import arrow_schema
+    from zenml_mlops.data.rows import arrow_schema
+    from zenml_pipelines.use_case.contract import CONTRACT
 
-    return pa.RecordBatch.from_pylist(rows, schema=arrow_schema(feature_schema())).to_pandas()
+    return pa.RecordBatch.from_pylist(rows, schema=arrow_schema(CONTRACT.columns)).to_pandas()
 
 
 def test_a_version_that_cannot_be_loaded_leaves_the_old_one_in_place(config, rows, put, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from labs import stores, warm
 
 from zenml_airflow.settings.project import Settings, load_settings
-from zenml_pipelines.partitions import PartitionManifest, PartitionStore
+from zenml_mlops.data.partitions import PartitionManifest, PartitionStore
 
 ROOT = Path(__file__).resolve().parents[2]
 LAST_DAY = date(2026, 3, 31)

@@ -92,7 +92,7 @@ def foreign_imports(source):
     [
         ("import json\nfrom airflow.sdk import DAG\nfrom zenml_airflow.dags import load_settings", []),
         ("import pandas as pd, json", ["pandas"]),
-        ("def task():\n    from zenml_pipelines.batch import score", ["zenml_pipelines.batch"]),
+        ("def task():\n    from zenml_mlops.inference.batch import score", ["zenml_mlops.inference.batch"]),
         ("from . import helpers", ["."]),
         ("from .helpers import x", [".helpers"]),
         ("import airflow_helpers", ["airflow_helpers"]),

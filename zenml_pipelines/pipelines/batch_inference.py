@@ -5,16 +5,16 @@ from zenml import pipeline
 from governance.hooks.observers import observe_failure, observe_success
 from zenml_airflow import Provenance
 from zenml_mlops.enforcement.run_start import check_run_start
-from zenml_pipelines.about import about
-from zenml_pipelines.config import BatchInferenceConfig
-from zenml_pipelines.steps.batch_inference import (
+from zenml_mlops.inference.config import BatchInferenceConfig
+from zenml_mlops.inference.shadow_steps import score_shadow
+from zenml_mlops.inference.steps import (
     load_partition,
     publish_predictions,
     score_partition,
     summarize,
     validate_partition,
 )
-from zenml_pipelines.steps.shadow import score_shadow
+from zenml_pipelines.use_case.about import about
 
 
 @pipeline(

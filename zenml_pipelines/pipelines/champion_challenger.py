@@ -5,9 +5,9 @@ from zenml import pipeline
 from governance.hooks.observers import observe_failure, observe_success
 from zenml_airflow import Provenance
 from zenml_mlops.enforcement.run_start import check_run_start
-from zenml_pipelines.about import about
-from zenml_pipelines.config import ChampionChallengerConfig
-from zenml_pipelines.steps.champion_challenger import compare_models, gather_labelled, select_contestants
+from zenml_mlops.training.comparison_steps import compare_models, gather_labelled, select_contestants
+from zenml_mlops.training.config import ChampionChallengerConfig
+from zenml_pipelines.use_case.about import about
 
 
 @pipeline(

@@ -5,9 +5,9 @@ from zenml import pipeline
 from governance.hooks.observers import observe_failure, observe_success
 from zenml_airflow import Provenance
 from zenml_mlops.enforcement.run_start import check_run_start
-from zenml_pipelines.about import about
-from zenml_pipelines.config import MonitoringConfig
-from zenml_pipelines.steps.monitoring import publish_findings, watch_days
+from zenml_mlops.monitoring.config import MonitoringConfig
+from zenml_mlops.monitoring.steps import publish_findings, watch_days
+from zenml_pipelines.use_case.about import about
 
 
 @pipeline(

@@ -7,19 +7,19 @@ from zenml_airflow import Provenance
 from zenml_mlops.enforcement.run_start import check_run_start
 from zenml_mlops.gates.limits import GateLimits
 from zenml_mlops.gates.steps import data_gate, quality_gate
-from zenml_pipelines.about import DATA_TAG, about
-from zenml_pipelines.config import TrainingConfig
-from zenml_pipelines.steps.tracking import stack_has_tracker
-from zenml_pipelines.steps.training import (
+from zenml_mlops.training.steps import (
     evaluate_model,
     examine_data,
     examine_model,
     load_data,
     register_model,
     split_data,
-    train_model,
     write_card,
 )
+from zenml_mlops.training.tracking import stack_has_tracker
+from zenml_pipelines.config import TrainingConfig
+from zenml_pipelines.steps.training import train_model
+from zenml_pipelines.use_case.about import DATA_TAG, about
 
 
 @pipeline(

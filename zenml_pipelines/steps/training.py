@@ -1,328 +1,46 @@
-"""The steps of the ``training`` pipeline."""
+"""The step of the ``training`` pipeline that fits a model; the platform loads, splits, evaluates and registers."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
-import fsspec
 import pandas as pd
-from pydantic import AwareDatetime, BaseModel, ConfigDict
 from sklearn.pipeline import Pipeline
-from zenml import ArtifactConfig, get_step_context, log_metadata, step
+from zenml import ArtifactConfig, step
 from zenml.enums import ArtifactType
-from zenml.types import HTMLString, MarkdownString
 
-from zenml_airflow import Provenance, get_run_context
-from zenml_mlops.cards.card import (
-    CARD_ARTIFACT,
-    CARD_CONTENT_ARTIFACT,
-    CARD_TEXT_ARTIFACT,
-    CardContent,
-    card_content,
-    render_card,
-)
-from zenml_mlops.gates.curves import Curves, risk_curves
-from zenml_mlops.gates.data_checks import PROFILE_METADATA, DataProfile
-from zenml_mlops.gates.limits import Examination, GateReport, MetricReport
-from zenml_mlops.materializers import ParquetMaterializer
-from zenml_pipelines.champion import MODEL_ARTIFACT, SCHEMA_ARTIFACT, champion_profile, find_rival
-from zenml_pipelines.columns import FeatureSchema
-from zenml_pipelines.config import TrainingConfig
-from zenml_pipelines.contract import CASE, GROUP_ID, ROW_ID, feature_schema
-from zenml_pipelines.data.source import read_source
-from zenml_pipelines.data.split import training_rows
-from zenml_pipelines.evaluation import evaluate
-from zenml_pipelines.examination import examine_risk_model, examine_rows
-from zenml_pipelines.model import RiskModelMaterializer, build_model, fit_model
-from zenml_pipelines.monitoring.profile import PROFILE_ARTIFACT, Profile, profile_rows
-from zenml_pipelines.scoring import score
-from zenml_pipelines.splitting import labels, split_in_time
-from zenml_pipelines.steps.tracking import start_autologging, tracked_run_id
-
-_IO = {"airflow": {"retries": 2, "timeout_seconds": 900}}
-_COMPUTE = {"airflow": {"retries": 1, "timeout_seconds": 1800}}
-_DETERMINISTIC = {"airflow": {"retries": 0, "timeout_seconds": 900}}
-
-
-class DataReference(BaseModel):
-    """Which data a model was trained on.
-
-    Attributes:
-        location: Location of the source, as configured.
-        sha256: Digest of the source file.
-        rows: Rows that training may see, test part included.
-        last_row_id: Highest row id among them; everything later is held out.
-        modified_at: When the source file was written; ``None`` if its storage does not tell.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    location: str
-    sha256: str
-    rows: int
-    last_row_id: int
-    modified_at: AwareDatetime | None = None
-
-
-class TrainingSummary(BaseModel):
-    """What a training run registered: recorded with the model version."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-    model_name: str
-    model_version: int
-    estimator: str
-    data: DataReference
-    provenance: Provenance
-    metrics: MetricReport
-    zenml_run_id: str
-    mlflow_run_id: str | None
-
-
-@step(enable_cache=False, output_materializers={"rows": ParquetMaterializer}, extra=_IO)
-def load_data(
-    config: TrainingConfig,
-) -> tuple[
-    Annotated[pd.DataFrame, "rows"],
-    Annotated[DataReference, "data_reference"],
-    Annotated[TrainingConfig, "run_config"],
-]:
-    """Read the rows that training may see, and settle the configuration of this run.
-
-    The overrides of the run are applied here once and handed on as an artifact, so that no later step can
-    disagree about them. Rows reserved for the daily feed are cut off before anything is stored.
-
-    Raises:
-        ConfigError: If the run carries a parameter that training does not know.
-        DataError: If the source is missing or is not what it should be.
-    """
-    context = get_run_context()
-    settled = config.with_params(context.params)
-    location = context.resolve(config.raw_data)
-    source, digest = read_source(location)
-    rows = training_rows(source, settled.holdout_fraction)
-    reference = DataReference(
-        location=config.raw_data,
-        sha256=digest,
-        rows=len(rows),
-        last_row_id=int(rows[ROW_ID].max()),
-        modified_at=_modified_at(location),
-    )
-    return rows, reference, settled
-
-
-@step(enable_cache=False, extra=_DETERMINISTIC)
-def examine_data(
-    rows: pd.DataFrame, data_reference: DataReference, run_config: TrainingConfig
-) -> tuple[Annotated[Examination, "data_examination"], Annotated[DataProfile, "data_profile"]]:
-    """Check the rows against the contract and against the data of the version in production.
-
-    Returns:
-        What was found, for ``data_gate`` to judge, and the profile that the next training compares with.
-    """
-    reference, source = champion_profile(run_config.model_name, run_config.champion_stage.value)
-    examination, found = examine_rows(
-        rows,
-        reference,
-        source,
-        modified_at=data_reference.modified_at,
-        now=get_run_context().attempt_started_at,
-    )
-    return examination, found
-
-
-@step(
-    enable_cache=False,
-    output_materializers={"train": ParquetMaterializer, "test": ParquetMaterializer},
-    extra=_DETERMINISTIC,
-)
-def split_data(
-    rows: pd.DataFrame, data_report: GateReport, run_config: TrainingConfig
-) -> tuple[Annotated[pd.DataFrame, "train"], Annotated[pd.DataFrame, "test"]]:
-    """Split in time and by group; see :func:`zenml_pipelines.splitting.split_in_time` for the rule.
-
-    Raises:
-        SplitError: If a part is empty.
-        RuntimeError: If the data did not pass its gate.
-    """
-    if not data_report.passed:
-        raise RuntimeError("split_data got a data report with failures: place it after data_gate.")
-    train, test = split_in_time(rows, run_config.test_fraction)
-    # ZenML takes a step for one with several outputs only if it returns a tuple literal.
-    return train, test
+from zenml_mlops.data.contract import Contract
+from zenml_mlops.inference.champion import CONTRACT_ARTIFACT, MODEL_ARTIFACT
+from zenml_mlops.step_options import COMPUTE
+from zenml_mlops.training.config import TrainingConfig
+from zenml_mlops.training.fitting import fit_model
+from zenml_mlops.training.tracking import start_autologging, tracked_run_id
+from zenml_pipelines.model import RiskModelMaterializer, build_model
+from zenml_pipelines.use_case.contract import CONTRACT
 
 
 @step(
     enable_cache=False,
     output_materializers={MODEL_ARTIFACT: RiskModelMaterializer},
-    extra=_COMPUTE,
+    extra=COMPUTE,
 )
 def train_model(
     train: pd.DataFrame, run_config: TrainingConfig
 ) -> tuple[
     Annotated[Pipeline, ArtifactConfig(name=MODEL_ARTIFACT, artifact_type=ArtifactType.MODEL)],
-    Annotated[FeatureSchema, SCHEMA_ARTIFACT],
+    Annotated[Contract, CONTRACT_ARTIFACT],
     Annotated[str, "mlflow_run_id"],
 ]:
     """Fit one scikit-learn Pipeline, preprocessing included.
 
     Returns:
-        The model, the feature schema that its input must keep, and the MLflow run id, empty without a
+        The model, the contract that its input must keep, and the MLflow run id, empty without a
         tracker.
     """
     run_id = tracked_run_id()
-    schema = feature_schema()
     model = build_model(run_config)
     fit_model(
         model,
-        train[schema.features],
-        labels(train),
+        train[CONTRACT.features],
+        CONTRACT.events(train),
         before_estimator=None if run_id is None else start_autologging,
     )
-    return model, schema, run_id or ""
-
-
-@step(enable_cache=False, extra=_COMPUTE)
-def evaluate_model(
-    risk_model: Pipeline, test: pd.DataFrame, run_config: TrainingConfig
-) -> tuple[Annotated[MetricReport, "metrics"], Annotated[Curves, "curves"], Annotated[Profile, PROFILE_ARTIFACT]]:
-    """Measure the model on the later, unseen groups; intervals by resampling groups.
-
-    Returns:
-        The metrics, the curves that its card shows, and the profile that monitoring compares later days with.
-
-    Raises:
-        ValueError: If the test part holds one class only.
-    """
-    truth, risks = labels(test).to_numpy(), score(risk_model, test)
-    report = evaluate(
-        truth,
-        risks,
-        test[GROUP_ID].to_numpy(),
-        resamples=run_config.bootstrap.resamples,
-        confidence=run_config.bootstrap.confidence,
-        seed=run_config.seed,
-    )
-    if tracked_run_id() is not None:
-        import mlflow
-
-        mlflow.log_metrics({**report.flat(), "test_rows": report.rows})
-    curves = risk_curves(truth, risks)
-    profile = profile_rows([test], feature_schema(), [risks])
-    return report, curves, profile
-
-
-@step(enable_cache=False, extra=_COMPUTE)
-def examine_model(
-    risk_model: Pipeline, train: pd.DataFrame, test: pd.DataFrame, run_config: TrainingConfig
-) -> Annotated[Examination, "model_examination"]:
-    """Look for leaks, subgroup gaps, instability and slowness, and compare with the version in production.
-
-    Returns:
-        What was found, for ``quality_gate`` to judge.
-    """
-    rival, no_rival = find_rival(run_config.model_name, run_config.champion_stage.value)
-    return examine_risk_model(risk_model, train, test, run_config, rival=rival, no_rival=no_rival)
-
-
-@step(enable_cache=False, extra=_IO)
-def register_model(
-    metrics: MetricReport,
-    gate_report: GateReport,
-    data_profile: DataProfile,
-    data_reference: DataReference,
-    run_config: TrainingConfig,
-    mlflow_run_id: str,
-    provenance: Provenance,
-) -> Annotated[TrainingSummary, "training_summary"]:
-    """Record with the model version what it is made of. The stage is left alone: promotion sets it.
-
-    Raises:
-        RuntimeError: If the step does not belong to a model version, or the gate did not pass.
-    """
-    context = get_step_context()
-    version = context.model_version
-    if version is None:
-        raise RuntimeError(
-            "register_model runs without a model version: place it with `model=Model(...)`, as training does."
-        )
-    if not gate_report.passed:
-        raise RuntimeError("register_model got a gate report with failures: place it after quality_gate.")
-    summary = TrainingSummary(
-        model_name=run_config.model_name,
-        model_version=version.number,
-        estimator=run_config.estimator.value,
-        data=data_reference,
-        provenance=provenance,
-        metrics=metrics,
-        zenml_run_id=str(context.pipeline_run.id),
-        mlflow_run_id=mlflow_run_id or None,
-    )
-    recorded = summary.model_dump(mode="json", exclude_none=True)
-    values = {name: estimate.value for name, estimate in metrics.metrics.items()}
-    log_metadata(
-        metadata={
-            "training": recorded,
-            PROFILE_METADATA: data_profile.model_dump(mode="json"),
-            **values,
-        },
-        model_version_id=version.id,
-    )
-    log_metadata(metadata={"training": recorded}, run_id_name_or_prefix=context.pipeline_run.id)
-    return summary
-
-
-@step(enable_cache=False, extra=_IO)
-def write_card(
-    summary: TrainingSummary,
-    curves: Curves,
-    examination: Examination,
-    gate_report: GateReport,
-    run_config: TrainingConfig,
-) -> tuple[
-    Annotated[HTMLString, CARD_ARTIFACT],
-    Annotated[MarkdownString, CARD_TEXT_ARTIFACT],
-    Annotated[CardContent, CARD_CONTENT_ARTIFACT],
-]:
-    """Write the version's model card; ZenML shows it. Promotion demands that there is one.
-
-    Returns:
-        The card as HTML, as Markdown, and what both are made of: `mlops card` renders it again, with the
-        decisions that came later.
-    """
-    context = get_run_context()
-    airflow = None if context.dag_id == "cli" else f"{context.dag_id}/{context.dag_run_id}"
-    content = card_content(
-        model=summary.model_name,
-        version=summary.model_version,
-        made_at=context.attempt_started_at,
-        texts=run_config.card,
-        facts={
-            "data": summary.data.location,
-            "data sha256": summary.data.sha256,
-            "rows that training may see": summary.data.rows,
-            f"last {CASE}": summary.data.last_row_id,
-            "estimator": summary.estimator,
-            "commit": summary.provenance.commit,
-            "uncommitted changes": summary.provenance.dirty,
-            "ZenML run": summary.zenml_run_id,
-            "MLflow run": summary.mlflow_run_id,
-            "Airflow run": airflow,
-        },
-        threshold=run_config.decision_threshold,
-        metrics=summary.metrics,
-        curves=curves,
-        gates=gate_report,
-        examination=examination,
-    )
-    html, markdown = render_card(content)
-    return HTMLString(html), MarkdownString(markdown), content
-
-
-def _modified_at(location: str) -> datetime | None:
-    """When the source was written. Not every storage keeps that, so there may be no answer."""
-    system, path = fsspec.url_to_fs(location)
-    try:
-        moment: datetime = system.modified(path)
-    except NotImplementedError:
-        return None
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return model, CONTRACT, run_id or ""

@@ -65,12 +65,12 @@ class StorageSettings(_Section):
     """
 
     root: str | None = None
-    landing: str
-    predictions: str
-    quarantine: str
-    shadow: str
-    outcomes: str
-    monitoring: str
+    landing: str = "landing/rows"
+    predictions: str = "predictions"
+    quarantine: str = "quarantine"
+    shadow: str = "shadow"
+    outcomes: str = "landing/outcomes"
+    monitoring: str = "monitoring"
     audit: str | None = None
 
 
@@ -106,11 +106,11 @@ class ModelsPageSettings(_Section):
         patience_seconds: How long it waits for ZenML before it shows what is known without it.
     """
 
-    partitions: tuple[str, ...]
-    days: int = Field(gt=0, le=92)
-    most_models: int = Field(gt=0, le=100)
-    fresh_seconds: float = Field(ge=0)
-    patience_seconds: float = Field(gt=0, le=5)
+    partitions: tuple[str, ...] = ()
+    days: int = Field(default=30, gt=0, le=92)
+    most_models: int = Field(default=25, gt=0, le=100)
+    fresh_seconds: float = Field(default=10, ge=0)
+    patience_seconds: float = Field(default=0.5, gt=0, le=5)
 
 
 class AirflowSettings(_Section):
@@ -141,26 +141,26 @@ class AirflowSettings(_Section):
         schedules: Schedule by pipeline name.
     """
 
-    launcher: Launcher
+    launcher: Launcher = Launcher.IN_PROCESS
     launcher_options: dict[Launcher, dict[str, Any]] = Field(default_factory=dict)
-    granularity: Granularity
+    granularity: Granularity = Granularity.PER_STEP
     connection: str | None = None
     mlflow_url: str | None = None
-    manifests: str
-    start_paused: bool
-    owner: str
-    retries: int = Field(ge=0, le=10)
-    retry_delay_seconds: int = Field(ge=0)
-    timeout_seconds: int = Field(gt=0)
-    sensor_timeout_seconds: int = Field(gt=0)
-    sensor_poke_seconds: int = Field(gt=0)
+    manifests: str = "dags/manifests"
+    start_paused: bool = True
+    owner: str = "airflow"
+    retries: int = Field(default=2, ge=0, le=10)
+    retry_delay_seconds: int = Field(default=30, ge=0)
+    timeout_seconds: int = Field(default=1800, gt=0)
+    sensor_timeout_seconds: int = Field(default=43200, gt=0)
+    sensor_poke_seconds: int = Field(default=30, gt=0)
     image_lock_digest: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    sharded: bool
-    backfill_days: int = Field(gt=0, le=200)
-    preload: bool
-    promotion: PromotionSettings
-    models_page: ModelsPageSettings
-    schedules: dict[str, ScheduleSettings]
+    sharded: bool = False
+    backfill_days: int = Field(default=92, gt=0, le=200)
+    preload: bool = False
+    promotion: PromotionSettings = Field(default_factory=PromotionSettings)
+    models_page: ModelsPageSettings = Field(default_factory=ModelsPageSettings)
+    schedules: dict[str, ScheduleSettings] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _pages_show_what_is_scheduled(self) -> AirflowSettings:
@@ -197,10 +197,10 @@ class ServiceSettings(_Section):
             ``MLOPS_AIRFLOW_DATABASE`` alone as it may hold a password; a SQLite file by default.
     """
 
-    airflow_port: int = Field(gt=0, lt=65536)
-    mlflow_port: int = Field(gt=0, lt=65536)
-    parallelism: int = Field(gt=0)
-    parse_interval_seconds: int = Field(gt=0)
+    airflow_port: int = Field(default=8080, gt=0, lt=65536)
+    mlflow_port: int = Field(default=5000, gt=0, lt=65536)
+    parallelism: int = Field(default=4, gt=0)
+    parse_interval_seconds: int = Field(default=10, gt=0)
     airflow_database: SecretStr | None = None
 
 
@@ -228,18 +228,18 @@ class BundleSettings(_Section):
         most_bytes: Largest bundle that is let in.
     """
 
-    location: str
-    allowed_signers: str
+    location: str = "bundles"
+    allowed_signers: str = "configs/allowed_signers"
     models: tuple[str, ...] = ()
-    most_bytes: int = Field(gt=0)
+    most_bytes: int = Field(default=4 * 2**30, gt=0)
 
 
 class DemoSettings(_Section):
     """What ``mlops demo`` replays."""
 
     first_day: date
-    days: int = Field(gt=0)
-    max_active_runs: int = Field(gt=0)
+    days: int = Field(default=7, gt=0)
+    max_active_runs: int = Field(default=4, gt=0)
 
 
 class Settings(_Section):
@@ -248,6 +248,7 @@ class Settings(_Section):
     Attributes:
         environment: Name of the environment.
         use_case: What the DAGs and their assets are named after: lower-case letters, digits, underscores.
+        definition: ``module:attribute`` of the object that says what the use case is; a package above reads it.
         project_root: The checkout that holds ``configs/`` and ``dags/``.
         state_dir: Folder of everything that a local run writes.
         dags_dir: Folder of the DAG files that the local Airflow parses.
@@ -258,19 +259,20 @@ class Settings(_Section):
 
     environment: str
     use_case: str = Field(pattern="^[a-z][a-z0-9_]{0,39}$")
+    definition: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     project_root: Path
     state_dir: Path
     dags_dir: Path
-    timezone: str
-    storage: StorageSettings
-    airflow: AirflowSettings
-    services: ServiceSettings
-    monitoring: MonitoringSettings
-    bundles: BundleSettings
+    timezone: str = "UTC"
+    storage: StorageSettings = Field(default_factory=StorageSettings)
+    airflow: AirflowSettings = Field(default_factory=AirflowSettings)
+    services: ServiceSettings = Field(default_factory=ServiceSettings)
+    monitoring: MonitoringSettings = Field(default_factory=MonitoringSettings)
+    bundles: BundleSettings = Field(default_factory=BundleSettings)
     demo: DemoSettings
     data: dict[str, Any]
     pipelines: dict[str, dict[str, Any]]
-    serving: dict[str, Any]
+    serving: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("timezone")
     @classmethod

@@ -40,10 +40,10 @@ class ApprovalSettings(_Section):
         approvers: The role that is asked, by stage.
     """
 
-    ask: AskFor
-    timeout_seconds: int = Field(gt=0)
-    roles: dict[str, dict[str, str]]
-    approvers: dict[str, str]
+    ask: AskFor = AskFor.POLICY
+    timeout_seconds: int = Field(default=172800, gt=0)
+    roles: dict[str, dict[str, str]] = Field(default_factory=dict)
+    approvers: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _somebody_is_asked(self) -> ApprovalSettings:
@@ -75,6 +75,8 @@ class PromotionSettings(_Section):
         approval: Who is asked.
     """
 
-    start_paused: bool
-    accept: tuple[ComparisonVerdict, ...] = Field(min_length=1)
-    approval: ApprovalSettings
+    start_paused: bool = True
+    accept: tuple[ComparisonVerdict, ...] = Field(
+        default=(ComparisonVerdict.BETTER, ComparisonVerdict.NOT_WORSE, ComparisonVerdict.NO_CHAMPION), min_length=1
+    )
+    approval: ApprovalSettings = Field(default_factory=ApprovalSettings)

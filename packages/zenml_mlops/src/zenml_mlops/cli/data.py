@@ -14,8 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
-    from zenml_pipelines.data.config import DataConfig
-    from zenml_pipelines.data.feed import FedPartition
+    from zenml_mlops.data.config import DataConfig
+    from zenml_mlops.data.feed import FedPartition
+    from zenml_mlops.data.use_case import UseCase
 
 data_app = typer.Typer(
     no_args_is_help=True,
@@ -35,8 +36,8 @@ def fetch(
             "`auto` takes what is already there, else the public source, else synthetic data, and says which."
         ),
     ] = "auto",
-    rows: Annotated[int | None, typer.Option(min=1, help="Synthetic rows to generate (default 100000).")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the synthetic rows (default 42).")] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="Synthetic rows; the use case has a default.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Their seed; the use case has a default.")] = None,
     environment: Environment = "local",
 ) -> None:
     """Bring the source data into the raw folder.
@@ -57,15 +58,15 @@ def fetch(
     if source not in {"synthetic", "auto"} and (rows is not None or seed is not None):
         raise typer.BadParameter(f"--rows and --seed shape synthetic data; --source {source} has none.")
     with _sentences() as console:
-        from zenml_pipelines.data import synthetic
-        from zenml_pipelines.data.fetch import fetch as fetch_source
+        from zenml_mlops.data.fetch import fetch as fetch_source
 
-        settings, config = _settings(environment)
+        settings, config, use_case = _settings(environment)
         fetch_source(
             source if "://" in source else _expanded(source),
             settings.state_dir / config.raw,
-            rows=synthetic.DEFAULT_ROWS if rows is None else rows,
-            seed=synthetic.DEFAULT_SEED if seed is None else seed,
+            use_case,
+            rows=rows,
+            seed=seed,
             console=console,
         )
 
@@ -96,9 +97,9 @@ def feed(
     `mlops data feed --from 2026-01-05 --to 2026-01-11 --force`: after fetching another source
     """
     with _sentences() as console:
-        from zenml_pipelines.data.feed import feed as feed_days
+        from zenml_mlops.data.feed import feed as feed_days
 
-        settings, config = _settings(environment)
+        settings, config, use_case = _settings(environment)
         days = (first_day.date(), (last_day or first_day).date())
         with _counted(console, "Feeding", *days) as advance:
             fed = feed_days(
@@ -106,6 +107,7 @@ def feed(
                 raw_dir=settings.state_dir / config.raw,
                 landing=settings.resolve(settings.storage.landing),
                 config=config,
+                use_case=use_case,
                 force=force,
                 on_day=advance,
             )
@@ -133,9 +135,9 @@ def outcomes(
     `mlops data outcomes --from 2026-01-05 --to 2026-01-11`: a week
     """
     with _sentences() as console:
-        from zenml_pipelines.data.outcomes import feed_outcomes
+        from zenml_mlops.data.outcomes import feed_outcomes
 
-        settings, config = _settings(environment)
+        settings, config, use_case = _settings(environment)
         days = (first_day.date(), (last_day or first_day).date())
         with _counted(console, "Delivering", *days) as advance:
             fed = feed_outcomes(
@@ -143,6 +145,7 @@ def outcomes(
                 raw_dir=settings.state_dir / config.raw,
                 outcomes=settings.resolve(settings.storage.outcomes),
                 config=config,
+                use_case=use_case,
                 on_day=advance,
             )
         for partition in fed:
@@ -157,13 +160,14 @@ def _counted(console: Console, what: str, first: date, last: date) -> Iterator[C
         yield lambda _: progress.advance(task)
 
 
-def _settings(environment: str) -> tuple[Settings, DataConfig]:
+def _settings(environment: str) -> tuple[Settings, DataConfig, UseCase]:
     """Read the environment's settings and type their data section; a mistake there raises ``ValueError``."""
     from zenml_airflow.settings.project import load_settings
-    from zenml_pipelines.data.config import DataConfig
+    from zenml_mlops.data.config import DataConfig
+    from zenml_mlops.data.use_case import load_use_case
 
     settings = load_settings(environment)
-    return settings, DataConfig.model_validate(settings.data)
+    return settings, DataConfig.model_validate(settings.data), load_use_case(settings.definition)
 
 
 def _expanded(source: str) -> str:
@@ -187,7 +191,7 @@ def _sentences() -> Iterator[Console]:
     from pydantic import ValidationError
 
     from zenml_airflow.settings.project import SettingsError
-    from zenml_pipelines.data.errors import DataError
+    from zenml_mlops.data.errors import DataError
 
     console = Console(stderr=True)
     try:

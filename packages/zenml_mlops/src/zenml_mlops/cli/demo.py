@@ -79,15 +79,17 @@ def _dag_id(settings: Settings, pipeline: str) -> str:
 
 def _prepare(settings: Settings, source: str, days: int, console: Console) -> dict[date, int]:
     """Fetch the data, deploy, start the services, feed the days; return the rows fed by day."""
-    from zenml_pipelines.data.config import DataConfig
-    from zenml_pipelines.data.feed import feed
-    from zenml_pipelines.data.fetch import fetch
+    from zenml_mlops.data.config import DataConfig
+    from zenml_mlops.data.feed import feed
+    from zenml_mlops.data.fetch import fetch
+    from zenml_mlops.data.use_case import load_use_case
 
     services.check_ports(settings)
+    use_case = load_use_case(settings.definition)
     config = DataConfig.model_validate(settings.data)
     raw = settings.state_dir / config.raw
     _title(console, "Data")
-    fetch(source, raw, console=console)
+    fetch(source, raw, use_case, console=console)
     first = settings.demo.first_day
     fed = feed(
         first,
@@ -95,6 +97,7 @@ def _prepare(settings: Settings, source: str, days: int, console: Console) -> di
         raw_dir=raw,
         landing=settings.resolve(settings.storage.landing),
         config=config,
+        use_case=use_case,
         force=True,
     )
     console.print(f"fed {len(fed)} days from {first}: {sum(part.rows for part in fed)} rows")
@@ -115,15 +118,15 @@ def _train(api: AirflowApi, settings: Settings, console: Console) -> None:
 
 
 def _promote(settings: Settings, console: Console) -> None:
+    from zenml_mlops.inference.config import BatchInferenceConfig
     from zenml_mlops.promotion import latest_candidate, promote
-    from zenml_pipelines.registry import get_pipeline
 
     _title(console, "Promote")
-    config: Any = get_pipeline("batch_inference").build_config(settings.model_dump())
-    version = latest_candidate(config.model_name)
+    scoring = BatchInferenceConfig.from_settings(settings.model_dump())
+    version = latest_candidate(scoring.model_name)
     if version is None:
         raise DisagreementError("Training succeeded, yet ZenML has no version whose gates passed.")
-    console.print(str(promote(config.model_name, version, config.stage, environment=settings.environment)))
+    console.print(str(promote(scoring.model_name, version, scoring.stage, environment=settings.environment)))
 
 
 def _backfill(api: AirflowApi, settings: Settings, first: date, last: date, console: Console) -> None:
@@ -185,8 +188,8 @@ def _reconcile_day(
 ) -> tuple[DayReport | None, list[str]]:
     from zenml.client import Client
 
-    from zenml_pipelines.contract import ROW_ID
-    from zenml_pipelines.partitions import PartitionStore, read_predictions, read_quarantine
+    from zenml_mlops.data.partitions import PartitionStore, read_predictions, read_quarantine
+    from zenml_mlops.data.use_case import load_use_case
 
     if run is None or run["state"] != "success":
         return None, [f"Airflow's run is {run['state'] if run else 'missing'}"]
@@ -194,7 +197,8 @@ def _reconcile_day(
     manifest = PartitionStore(predictions).manifest(day)
     zenml_run = Client().get_pipeline_run(manifest["zenml_run_id"], hydrate=True)
     recorded = cast("dict[str, Any]", zenml_run.run_metadata.get("batch_summary", {}))
-    scored_ids = set(read_predictions(predictions, day)[ROW_ID])
+    row_id = load_use_case(settings.definition).contract.row_id
+    scored_ids = set(read_predictions(predictions, day)[row_id])
     quarantined = len(read_quarantine(settings.resolve(settings.storage.quarantine), day))
     steps = zenml_run.snapshot.step_configurations if zenml_run.snapshot else {}
     facts: dict[str, tuple[object, object]] = {

@@ -151,7 +151,7 @@ def contest_of(model: str, number: int) -> Any | None:
     """What ``champion_challenger`` found about a version; ``None`` if it has not looked at it."""
     from zenml.client import Client
 
-    from zenml_pipelines.comparison import COMPARISON_METADATA, Comparison
+    from zenml_mlops.training.comparison import COMPARISON_METADATA, Comparison
 
     recorded = Client().get_model_version(model, number).run_metadata.get(COMPARISON_METADATA)
     if not isinstance(recorded, dict):

@@ -16,7 +16,7 @@ from zenml_mlops.cli.sentences import sentences
 if TYPE_CHECKING:
     from datetime import date as Day
 
-    from zenml_pipelines.partitions import PartitionStore
+    from zenml_mlops.data.partitions import PartitionStore
 
 report_app = typer.Typer(
     no_args_is_help=True,
@@ -46,7 +46,7 @@ def show_report(
     For example: `mlops report show`, `mlops report show --date 2026-01-05 --json`
     """
     with sentences():
-        from zenml_pipelines.monitoring.findings import read_findings
+        from zenml_mlops.monitoring.findings import read_findings
 
         store = _store(environment)
         found = read_findings(store, _day(store, date))
@@ -90,7 +90,7 @@ def open_report(
     """
     with sentences():
         from zenml_airflow.settings.project import load_settings
-        from zenml_pipelines.monitoring.findings import DAY_PAGE, TREND_PAGE, page_path
+        from zenml_mlops.monitoring.findings import DAY_PAGE, TREND_PAGE, page_path
 
         settings, store = load_settings(environment), _store(environment)
         day = _day(store, date)
@@ -113,14 +113,14 @@ def open_report(
 
 def _store(environment: str) -> PartitionStore:
     from zenml_airflow.settings.project import load_settings
-    from zenml_pipelines.partitions import PartitionStore
+    from zenml_mlops.data.partitions import PartitionStore
 
     settings = load_settings(environment)
     return PartitionStore(settings.resolve(settings.storage.monitoring))
 
 
 def _day(store: PartitionStore, given: datetime | None) -> Day:
-    from zenml_pipelines.partitions import PartitionError
+    from zenml_mlops.data.partitions import PartitionError
 
     if given is not None:
         return given.date()

@@ -63,9 +63,10 @@ def run(
             console.print(f"run [bold]{finished.name}[/bold]: {finished.status.value}")
             return
         settings = enter(environment)
-        from zenml_pipelines.registry import get_pipeline
+        from zenml_mlops.data.use_case import load_use_case
 
-        start_in_airflow(settings, get_pipeline(pipeline).name, day, params, wait=wait, dag=dag)
+        known = load_use_case(settings.definition).pipeline(pipeline)
+        start_in_airflow(settings, known.name, day, params, wait=wait, dag=dag)
 
 
 def start_in_airflow(

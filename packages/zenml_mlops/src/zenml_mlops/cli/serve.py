@@ -15,10 +15,10 @@ from zenml_mlops.cli.sentences import sentences
 from zenml_mlops.interrupts import terminable
 
 if TYPE_CHECKING:
-    from zenml_pipelines.serving.config import ServingConfig
-    from zenml_pipelines.serving.limits import ApiKeys
-    from zenml_pipelines.serving.served import Served
-    from zenml_pipelines.serving.server import Tls
+    from zenml_mlops.serving.config import ServingConfig
+    from zenml_mlops.serving.limits import ApiKeys
+    from zenml_mlops.serving.served import Served
+    from zenml_mlops.serving.server import Tls
 
 KEY_ENV = "MLOPS_SERVING_API_KEY"
 console = Console(soft_wrap=True)
@@ -60,8 +60,8 @@ def serve(
         if as_json and not check:
             raise ValueError("--json has an effect with --check only: the service itself logs JSON anyway.")
         settings = enter(environment)
-        from zenml_pipelines.serving.config import build_serving_config
-        from zenml_pipelines.serving.limits import check_reachable
+        from zenml_mlops.serving.config import build_serving_config
+        from zenml_mlops.serving.limits import check_reachable
 
         config = build_serving_config(settings.model_dump(), host=host, port=port)
         keys = _keys(api_key_file)
@@ -74,10 +74,10 @@ def serve(
 
 
 def _serve(config: ServingConfig, keys: ApiKeys, tls: Tls | None) -> None:
-    from zenml_pipelines.pipelines.deployment import deployment
-    from zenml_pipelines.serving.limits import is_loopback
-    from zenml_pipelines.serving.records import EventLog, log_to_stdout
-    from zenml_pipelines.serving.server import build_server, listen, run
+    from zenml_mlops.serving.deployment import deployment
+    from zenml_mlops.serving.limits import is_loopback
+    from zenml_mlops.serving.records import EventLog, log_to_stdout
+    from zenml_mlops.serving.server import build_server, listen, run
 
     # Before a model is loaded for an address that somebody else has.
     with listen(config) as listener:
@@ -99,7 +99,7 @@ def _serve(config: ServingConfig, keys: ApiKeys, tls: Tls | None) -> None:
 
 
 def _check(config: ServingConfig, keys: ApiKeys, tls: Tls | None, *, as_json: bool) -> None:
-    from zenml_pipelines.pipelines.deployment import deployment
+    from zenml_mlops.serving.deployment import deployment
 
     if tls is not None:
         tls.check()
@@ -130,7 +130,7 @@ def _described(config: ServingConfig, served: Served, keys: ApiKeys, tls: Tls | 
 
 
 def _keys(file: Path | None) -> ApiKeys:
-    from zenml_pipelines.serving.limits import ApiKeys
+    from zenml_mlops.serving.limits import ApiKeys
 
     if file is not None:
         return ApiKeys.parse(file.read_text(encoding="utf-8"))
@@ -140,7 +140,7 @@ def _keys(file: Path | None) -> ApiKeys:
 
 
 def _tls(certificate: Path | None, private_key: Path | None, client_ca: Path | None) -> Tls | None:
-    from zenml_pipelines.serving.server import Tls
+    from zenml_mlops.serving.server import Tls
 
     if certificate is not None and private_key is not None:
         return Tls(certificate, private_key, client_ca)

@@ -161,10 +161,10 @@ def _rows(
     settings: Settings, pipeline: str | None, commit: str | None, state: State, limit: int
 ) -> list[dict[str, Any]]:
     from zenml_airflow.deploy.snapshots import deployed_snapshots, deployment_of
-    from zenml_pipelines.registry import get_pipeline
+    from zenml_mlops.data.use_case import load_use_case
 
     if pipeline is not None:
-        get_pipeline(pipeline)
+        load_use_case(settings.definition).pipeline(pipeline)
     in_use = set(_deployed(settings).values())
     rows: list[dict[str, Any]] = []
     for snapshot in deployed_snapshots(settings.environment, pipeline):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from zenml_mlops.data.use_case import load_use_case
 from zenml_mlops.policy.describe import DEPLOYMENT_KEY, describe_pipeline, describe_stack
 from zenml_mlops.policy.engine import Assessment, judge
 from zenml_mlops.policy.facts import DeploymentFacts, Subject, subject_name
@@ -13,8 +14,8 @@ from zenml_mlops.policy.waivers import expired, load_waivers
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
+    from zenml_mlops.data.use_case import PipelineSpec
     from zenml_mlops.environment.process import DeploymentContext
-    from zenml_pipelines.registry import PipelineSpec
 
 
 def judge_deployment(context: DeploymentContext, spec: PipelineSpec) -> Assessment:
@@ -78,7 +79,6 @@ def check_environment(settings: Settings, *, today: date | None = None) -> tuple
     """
     from zenml_airflow.runtime.active_stack import active_stack
     from zenml_mlops.environment.process import apply_stack, checked_stack, deployment_context, stack_id
-    from zenml_pipelines.registry import PIPELINES
 
     day = today or datetime.now(UTC).date()
     loaded = checked_stack(settings)
@@ -86,7 +86,7 @@ def check_environment(settings: Settings, *, today: date | None = None) -> tuple
     context = deployment_context(settings, loaded.file)
     with active_stack(stack_id(settings, scheduled=True, file=loaded.file)):
         subjects = [active_stack_subject(settings)]
-        for spec in PIPELINES.values():
+        for spec in load_use_case(settings.definition).pipelines:
             subjects += deployment_subjects(context, spec)
     dags, problems = dag_subjects(settings)
     subjects += dags

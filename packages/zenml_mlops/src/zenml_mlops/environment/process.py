@@ -22,6 +22,7 @@ from zenml_airflow.settings.project import (
     load_settings,
 )
 from zenml_mlops.audit.log import AUDIT_LOG_ENV
+from zenml_mlops.data.use_case import load_use_case
 from zenml_mlops.hooks.events import METRICS_DIR_ENV, STATSD_ENV
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
     from zenml.pipelines.pipeline_definition import Pipeline
 
     from zenml_airflow.contracts.provenance import Provenance
+    from zenml_mlops.data.use_case import PipelineSpec
     from zenml_mlops.stacks.load import LoadedStack
     from zenml_mlops.stacks.schema import StackFile
-    from zenml_pipelines.registry import PipelineSpec
 
 HOST = "127.0.0.1"
 """The only address that a local service listens on."""
@@ -309,7 +310,7 @@ def load_pipeline(context: DeploymentContext, spec: PipelineSpec) -> Pipeline:
 
 def pipeline_arguments(context: DeploymentContext, spec: PipelineSpec) -> dict[str, Any]:
     """The arguments that a pipeline is compiled or run with."""
-    return {"config": spec.build_config(context.settings.model_dump()), "provenance": context.made}
+    return {"config": spec.config_class.from_settings(context.settings.model_dump()), "provenance": context.made}
 
 
 def deploy_all(settings: Settings, progress: Callable[[str], None], names: list[str] | None = None) -> None:
@@ -325,9 +326,9 @@ def deploy_all(settings: Settings, progress: Callable[[str], None], names: list[
     from zenml_mlops.audit import Outcome, record
     from zenml_mlops.environment.policies import decide, deployment_extra, judge_deployment
     from zenml_mlops.environment.stack_changes import check_before_deployment
-    from zenml_pipelines.registry import PIPELINES, get_pipeline
 
-    specs = [get_pipeline(name) for name in names or PIPELINES]
+    use_case = load_use_case(settings.definition)
+    specs = [use_case.pipeline(name) for name in names] if names else list(use_case.pipelines)
     loaded = check_before_deployment(settings, progress)
     for change in apply_stack(settings, loaded):
         progress(f"stack: {change}")
@@ -390,9 +391,8 @@ def run_inline(settings: Settings, name: str, day: date | None, params: dict[str
     from zenml_airflow.runtime.active_stack import active_stack
     from zenml_airflow.runtime.records import context_tags, record_context
     from zenml_mlops.environment.policies import decide, judge_deployment
-    from zenml_pipelines.registry import get_pipeline
 
-    spec = get_pipeline(name)
+    spec = load_use_case(settings.definition).pipeline(name)
     source_utils.set_custom_source_root(str(settings.project_root))
     told = cli_context(
         day or datetime.now(ZoneInfo(settings.timezone)).date(),

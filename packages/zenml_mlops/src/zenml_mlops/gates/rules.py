@@ -8,6 +8,15 @@ CONTEST_METRICS = ("average_precision", "roc_auc", "brier")
 """Metrics on which a challenger may be compared with the champion."""
 
 
+class BootstrapConfig(BaseModel):
+    """How intervals are made: number of resamples and coverage (0 to 1)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    resamples: int = Field(ge=20)
+    confidence: float = Field(gt=0, lt=1)
+
+
 class SubgroupRules(BaseModel):
     """Whose results are compared, and from which size on they are judged.
 

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from zenml_mlops.lineage import Lineage
+from zenml_mlops.data.partitions import PartitionStore
+from zenml_mlops.lineage import Lineage, forward
+from zenml_mlops.lineage.partitions import Stores, TraceError
 from zenml_mlops.lineage.records import versions_of_run, versions_trained_on
+from zenml_mlops.lineage.shadows import AffectedShadow, affected_shadows
 from zenml_mlops.lineage.tracing import stores_of, version_name
-from zenml_pipelines.partitions import PartitionStore
-from zenml_pipelines.tracing import forward
-from zenml_pipelines.tracing.partitions import Stores, TraceError
-from zenml_pipelines.tracing.shadows import AffectedShadow, affected_shadows
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings

@@ -6,14 +6,15 @@ import re
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from zenml_mlops.lineage import Kind, Lineage, Node, Report, State
+from zenml_mlops.data.contract import Contract
+from zenml_mlops.data.partitions import file_sha256
+from zenml_mlops.data.use_case import load_use_case
+from zenml_mlops.inference.config import BatchInferenceConfig
+from zenml_mlops.lineage import Kind, Lineage, Node, Report, State, backward, forward
+from zenml_mlops.lineage.backward import Evidence, FoundRow
 from zenml_mlops.lineage.nodes import facts
+from zenml_mlops.lineage.partitions import Stores, TraceError
 from zenml_mlops.lineage.records import versions_of_run
-from zenml_pipelines.contract import CASE, ROW_ID
-from zenml_pipelines.partitions import file_sha256
-from zenml_pipelines.tracing import backward, forward
-from zenml_pipelines.tracing.backward import Evidence, FoundRow
-from zenml_pipelines.tracing.partitions import Stores, TraceError
 
 if TYPE_CHECKING:
     from zenml.models import PipelineRunResponse
@@ -38,6 +39,7 @@ def stores_of(settings: Settings) -> Stores:
         settings.resolve(storage.quarantine),
         settings.resolve(storage.landing),
         storage.landing,
+        load_use_case(settings.definition).contract,
     )
 
 
@@ -50,8 +52,9 @@ def trace_case(
         TraceError: If there is none.
         PartitionError: If a file of predictions that had to be read is gone.
     """
-    asked = {CASE: str(case_id), **({"date": day.isoformat()} if day else {})}
-    found = backward.find_case(stores_of(settings), case_id, day, replaced=replaced)
+    stores = stores_of(settings)
+    asked = {stores.contract.case: str(case_id), **({"date": day.isoformat()} if day else {})}
+    found = backward.find_case(stores, case_id, day, replaced=replaced)
     return _report(settings, asked, case_id, found, verify=verify)
 
 
@@ -114,7 +117,7 @@ def _report(
     settings: Settings, asked: dict[str, str], case_id: int, found: list[FoundRow], *, verify: bool
 ) -> Report:
     def training_row(run: PipelineRunResponse | None, data: dict[str, Any]) -> Node:
-        return _training_row(run, data, case_id)
+        return _training_row(stores.contract, run, data, case_id)
 
     stores = stores_of(settings)
     lineage = Lineage(_data_check(settings, verify=verify), training_row)
@@ -124,16 +127,16 @@ def _report(
 def _row_tree(stores: Stores, lineage: Lineage, case_id: int, found: FoundRow) -> Node:
     kind = Kind.PREDICTION if found.scored else Kind.REFUSED_ROW
     what = "prediction" if found.scored else "quarantined row"
-    values = {name: value for name, value in found.values.items() if name != ROW_ID}
+    values = {name: value for name, value in found.values.items() if name != stores.contract.row_id}
     manifest, run = found.partition.manifest, str(found.values["zenml_run_id"])
     changed = found.evidence is not Evidence.CONFIRMED
     version = lineage.version(manifest.model_name, manifest.model_version, str(manifest.model_version_id))
     return Node(
         kind=kind,
-        title=f"{what} of {CASE} {case_id}, {found.partition.day}",
+        title=f"{what} of {stores.contract.case} {case_id}, {found.partition.day}",
         state=State.CHANGED if changed else State.RECORDED,
         note=f"{found.file.path} was changed after it was published" if changed else None,
-        facts=facts(**{ROW_ID: case_id}, file=found.file.path, row=found.row, **values),
+        facts=facts(**{stores.contract.row_id: case_id}, file=found.file.path, row=found.row, **values),
         children=(
             _source_node(stores, found),
             _partition_node(found),
@@ -181,16 +184,18 @@ def _partition_node(found: FoundRow) -> Node:
     )
 
 
-def _training_row(run: PipelineRunResponse | None, data: dict[str, Any], case_id: int) -> Node:
-    from zenml_pipelines.tracing.training import part_of
+def _training_row(contract: Contract, run: PipelineRunResponse | None, data: dict[str, Any], case_id: int) -> Node:
+    from zenml_mlops.lineage.training_data import part_of
 
-    what = f"{CASE} {case_id}"
+    what = f"{contract.case} {case_id}"
     last = data.get("last_row_id")
     if run is None and (last is None or case_id <= int(last)):
         note = "The training run is not here, so nobody can tell whether the row was among its data."
         return Node(kind=Kind.TRAINING_ROW, title=what, state=State.MISSING, note=note)
     try:
-        part = part_of(run, case_id, None if last is None else int(last)) if run is not None else None
+        part = None
+        if run is not None:
+            part = part_of(run, contract.row_id, case_id, None if last is None else int(last))
     except (FileNotFoundError, RuntimeError) as error:
         return Node(kind=Kind.TRAINING_ROW, title=what, state=State.MISSING, note=f"{error}")
     if part is None:
@@ -226,12 +231,10 @@ def version_name(settings: Settings, named: str) -> tuple[str, int]:
     Raises:
         TraceError: If the name has another form.
     """
-    from zenml_pipelines.registry import get_pipeline
-
     match = _VERSION.match(named)
     if match is None:
         raise TraceError(f"--model-version wants MODEL/NUMBER or NUMBER, found {named!r}.")
     if match["model"] is not None:
         return match["model"], int(match["number"])
-    config: Any = get_pipeline("batch_inference").build_config(settings.model_dump())
-    return config.model_name, int(match["number"])
+    scoring = BatchInferenceConfig.from_settings(settings.model_dump())
+    return scoring.model_name, int(match["number"])

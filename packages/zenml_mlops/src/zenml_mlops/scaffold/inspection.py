@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-MISSING = ("", "NA", "NaN", "nan", "NULL", "null", "?")
-"""What stands for a missing value, as it is in the project that is made."""
-
 NUMBERED_ID = "row_id"
 """Name of the id where the table has none."""
 
@@ -177,12 +174,9 @@ def inspect(
 
 
 def _reserved() -> set[str]:
-    from zenml_pipelines.batch import PREDICTION_SCHEMA, quarantine_schema
-    from zenml_pipelines.columns import FeatureSchema
-    from zenml_pipelines.contract import ROW_ID
+    from zenml_mlops.inference.batch import prediction_schema, quarantine_schema
 
-    published = {*PREDICTION_SCHEMA.names, *quarantine_schema(FeatureSchema(columns=())).names} - {ROW_ID}
-    return published | {"date", "day"}
+    return {*prediction_schema("date").names, *quarantine_schema(()).names, "day"}
 
 
 def _labels(values: pd.Series, target: str, event: str | None) -> tuple[tuple[str, ...], str]:

@@ -19,7 +19,7 @@ _LATENCY = "Somebody waits for a single prediction; generous, because training s
 def proposed(
     table: Table, *, name: str, title: str, outcome: str, owner: str, subgroups: list[str], label_delay: int
 ) -> dict[str, Any]:
-    """New values of ``configs/base.yaml`` by path."""
+    """Values of ``configs/base.yaml`` that a table suggests, by path."""
     held_out = round(table.rows * _HOLDOUT)
     tested = round((table.rows - held_out) * _TEST)
     events = max(10, min(200, int(tested * min(table.event_share, 1 - table.event_share) / 4)))
@@ -34,10 +34,9 @@ def proposed(
     training, gates = "pipelines.training", "pipelines.training.gates"
     data_gates = "pipelines.training.data_gates"
     values: dict[str, Any] = {
-        "use_case": name,
         "data.feed.per_day": max(1, held_out // DAYS),
         f"{training}.model_name": name,
-        f"{training}.hist_gradient_boosting.min_samples_leaf": max(5, min(100, table.rows // 60)),
+        f"{training}.estimators.hist_gradient_boosting.min_samples_leaf": max(5, min(100, table.rows // 60)),
         f"{training}.min_category_frequency": max(5, min(100, table.rows // 200)),
         f"{training}.examination.subgroups.columns": subgroups,
         f"{training}.examination.subgroups.min_rows": max(20, min(500, tested // 8)),

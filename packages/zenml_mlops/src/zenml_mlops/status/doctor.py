@@ -179,12 +179,12 @@ def connections(settings: Settings) -> _Said:
 def bundle(settings: Settings) -> _Said:
     """The DAG files have the manifests that they read, and these were deployed from this configuration."""
     from zenml_airflow.manifest.manifest import ManifestError, manifest_path, read_manifest
-    from zenml_pipelines.registry import PIPELINES
+    from zenml_mlops.data.use_case import load_use_case
 
     if not any(settings.dags_dir.glob("*.py")):
         yield Level.PROBLEM, f"there is no DAG file in {settings.dags_dir}", "Check out the repository as a whole."
         return
-    for name in PIPELINES:
+    for name in (spec.name for spec in load_use_case(settings.definition).pipelines):
         try:
             manifest = read_manifest(manifest_path(settings.manifests_dir, name), name)
         except ManifestError as error:

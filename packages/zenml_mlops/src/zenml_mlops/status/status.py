@@ -73,12 +73,13 @@ def environments(sources: Sources) -> Sequence[Row]:
     from zenml_airflow.manifest.manifest import ManifestError, manifest_path, read_manifest
     from zenml_airflow.settings.project import environments as known
     from zenml_airflow.settings.project import load_settings
-    from zenml_pipelines.registry import PIPELINES
+    from zenml_mlops.data.use_case import load_use_case
 
     rows: list[Row] = []
     for name in known(sources.settings.project_root):
         settings, manifests = load_settings(name), []
-        for pipeline in PIPELINES:
+        pipelines = [spec.name for spec in load_use_case(settings.definition).pipelines]
+        for pipeline in pipelines:
             try:
                 manifest = read_manifest(manifest_path(settings.manifests_dir, pipeline), pipeline)
             except ManifestError:
@@ -90,7 +91,7 @@ def environments(sources: Sources) -> Sequence[Row]:
             {
                 "environment": name,
                 "here": name == sources.settings.environment,
-                "deployed": f"{len(manifests)} of {len(PIPELINES)}",
+                "deployed": f"{len(manifests)} of {len(pipelines)}",
                 "commit": ", ".join(sorted(commits)),
                 "zenml": settings.airflow.connection or "local store",
             }
@@ -154,7 +155,7 @@ def partitions(sources: Sources) -> Sequence[Row]:
 
 
 def _partition(sources: Sources, pipeline: str, day: date) -> Row:
-    from zenml_pipelines.partitions import PartitionError, PartitionStore
+    from zenml_mlops.data.partitions import PartitionError, PartitionStore
 
     settings = sources.settings
     try:
@@ -186,8 +187,8 @@ def _run_of(sources: Sources, pipeline: str, day: date) -> str:
 
 def alerts(sources: Sources) -> Sequence[Row]:
     """The alerts that are open on the last day that monitoring looked at."""
-    from zenml_pipelines.monitoring.findings import read_findings
-    from zenml_pipelines.partitions import PartitionStore
+    from zenml_mlops.data.partitions import PartitionStore
+    from zenml_mlops.monitoring.findings import read_findings
 
     settings = sources.settings
     store = PartitionStore(settings.resolve(settings.storage.monitoring))

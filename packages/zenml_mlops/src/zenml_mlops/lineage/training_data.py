@@ -1,0 +1,47 @@
+"""Whether a model knew a case when it was trained, and in which part of the data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zenml.models import PipelineRunResponse
+
+_PARTS = (("split_data", "train"), ("split_data", "test"), ("load_data", "rows"))
+
+
+def part_of(
+    run: PipelineRunResponse, row_id: str, case_id: int, last_row_id: int | None
+) -> tuple[str, int] | None:
+    """The part of a training run's data that a case was in, and its row there.
+
+    Args:
+        run: The training run.
+        row_id: Name of the column that names a row.
+        case_id: The case.
+        last_row_id: The highest id that the run was given, if it is recorded; above it nothing is read.
+
+    Returns:
+        ``train``, ``test``, or ``rows`` for one that was loaded and is in neither, with the row's number;
+        ``None`` if it was not among the data.
+
+    Raises:
+        FileNotFoundError: If an artifact of the run is gone.
+        CorruptArtifactError: If an artifact was changed.
+    """
+    if last_row_id is not None and case_id > last_row_id:
+        return None
+    for step, output in _PARTS:
+        row = _row(run, step, output, row_id, case_id)
+        if row is not None:
+            return output, row
+    return None
+
+
+def _row(run: PipelineRunResponse, step: str, output: str, row_id: str, case_id: int) -> int | None:
+    try:
+        artifact: Any = run.steps[step].outputs[output][0]
+    except KeyError:
+        raise FileNotFoundError(f"the run has no output {output} of a step {step}") from None
+    ids = artifact.load()[row_id].to_numpy()
+    found = (ids == case_id).nonzero()[0]
+    return int(found[0]) if len(found) else None

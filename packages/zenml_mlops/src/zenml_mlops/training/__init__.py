@@ -1,0 +1,1 @@
+"""Split, evaluation, examination and comparison of models, and the ZenML steps that record them."""

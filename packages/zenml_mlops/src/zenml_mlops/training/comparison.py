@@ -1,0 +1,277 @@
+"""Champion and challenger on the same rows: paired bootstrap of the differences, and what follows from them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from zenml_mlops.data.contract import Contract
+from zenml_mlops.gates.resampling import group_weights, interval, weighted_auc
+from zenml_mlops.gates.rules import BootstrapConfig, ContestRules, SubgroupRules
+from zenml_mlops.training.evaluation import resampled_metrics
+
+Array = npt.NDArray[Any]
+
+COMPARISON_METADATA: Final = "comparison"
+"""Key of the comparison in the metadata of its run and of the challenging version."""
+
+LESS_IS_BETTER: Final = frozenset({"brier"})
+
+
+class Verdict(StrEnum):
+    """What a comparison says of the challenger."""
+
+    BETTER = "better"
+    NOT_WORSE = "not worse"
+    WORSE = "worse"
+    UNDECIDED = "undecided"
+    NO_CHAMPION = "no champion"
+
+
+class Difference(BaseModel):
+    """One metric of both models on the same rows.
+
+    Attributes:
+        metric: Name of the metric.
+        subject: The group of people or the stretch of time; ``None`` if all rows.
+        rows: Number of rows.
+        positives: Number of rows with the event.
+        challenger: Value of the challenger.
+        champion: Value of the champion.
+        gain: Difference in the metric's unit; above zero where the challenger is better.
+        lower: Lower end of the gain's interval; ``None`` where it is reported only.
+        upper: Upper end.
+        margin: How far below zero the gain may lie for the challenger to count as not worse.
+        verdict: What follows from this difference alone; ``None`` where it is reported only.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    metric: str
+    subject: str | None = None
+    rows: int
+    positives: int
+    challenger: float
+    champion: float
+    gain: float
+    lower: float | None = None
+    upper: float | None = None
+    margin: float | None = None
+    verdict: Verdict | None = None
+
+    def __str__(self) -> str:
+        of = self.metric if self.subject is None else f"{self.metric} of {self.subject}"
+        ends = "" if self.lower is None else f", interval [{self.lower:+.4f}, {self.upper:+.4f}]"
+        return f"{of}: {self.challenger:.4f} against {self.champion:.4f}, gain {self.gain:+.4f}{ends}"
+
+
+class Comparison(BaseModel):
+    """How a challenger does against the champion.
+
+    Attributes:
+        challenger: Number of the challenging version.
+        champion: Number of the version in the stage; ``None`` without one.
+        verdict: The verdict.
+        reason: What it rests on, in a sentence.
+        rows: Rows that neither trained on.
+        positives: Those with the event.
+        first: First of these rows.
+        last: Last of these rows.
+        confidence: Coverage of the intervals, 0 to 1.
+        differences: The metrics on all rows.
+        groups: The AUC by group of people.
+        slices: The AUC by stretch of time, in order.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    challenger: int
+    champion: int | None = None
+    verdict: Verdict
+    reason: str
+    rows: int = 0
+    positives: int = 0
+    first: int | None = None
+    last: int | None = None
+    confidence: float | None = None
+    differences: tuple[Difference, ...] = ()
+    groups: tuple[Difference, ...] = ()
+    slices: tuple[Difference, ...] = ()
+
+
+class Contest(BaseModel):
+    """Who is compared, as numbers of versions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    challenger: int
+    champion: int
+
+
+def compare(
+    contest: Contest,
+    frame: pd.DataFrame,
+    labels: Array,
+    risks: tuple[Array, Array],
+    *,
+    contract: Contract,
+    bootstrap: BootstrapConfig,
+    subgroups: SubgroupRules,
+    rules: ContestRules,
+    seed: int,
+) -> Comparison:
+    """Compare two models on labelled rows that neither trained on.
+
+    A resample draws units of rows, and both models are measured on the same resample: what makes a row easy or
+    hard for both cancels out, so the interval of the difference is narrower than the two models' own ones.
+
+    Args:
+        contest: The versions.
+        frame: n rows in time order, with the columns of the groups.
+        labels: n labels, 0 or 1.
+        risks: n probabilities of the challenger, and n of the champion.
+        contract: What the rows are: their ids tell time, and rows of one group belong together.
+        bootstrap: How intervals are made.
+        subgroups: The groups.
+        rules: What counts as better or worse.
+        seed: Seed of the draw.
+    """
+    positives = int(labels.sum())
+    known: dict[str, Any] = {**contest.model_dump(), "rows": len(frame), "positives": positives}
+    if positives < rules.min_positives or positives == len(labels):
+        return Comparison(
+            **known,
+            verdict=Verdict.UNDECIDED,
+            reason=f"{len(frame)} rows with {positives} events are new to both, {rules.min_positives} are needed.",
+        )
+    weights = group_weights(frame[contract.group_id].to_numpy(), bootstrap.resamples, seed)
+    both = [resampled_metrics(labels, found, _with_all(weights), tuple(rules.margins)) for found in risks]
+    differences = tuple(
+        _difference(name, (both[0][name], both[1][name]), labels, margin, bootstrap.confidence)
+        for name, margin in rules.margins.items()
+    )
+    order = frame[contract.row_id]
+    groups = _by_group(frame, labels, risks, weights, subgroups, rules, bootstrap.confidence)
+    verdict, reason = _decide(differences, groups, rules)
+    return Comparison(
+        **known,
+        verdict=verdict,
+        reason=reason,
+        first=int(order.iloc[0]),
+        last=int(order.iloc[-1]),
+        confidence=bootstrap.confidence,
+        differences=differences,
+        groups=groups,
+        slices=_by_time(order, contract.case, labels, risks, rules.slices),
+    )
+
+
+def _with_all(weights: Array) -> Array:
+    """The resamples with all rows, each once, before them."""
+    return np.vstack([np.ones((1, weights.shape[1]), dtype=weights.dtype), weights])
+
+
+def _difference(
+    name: str,
+    both: tuple[Array, Array],
+    labels: Array,
+    margin: float,
+    confidence: float,
+    subject: str | None = None,
+    *,
+    judged: bool = True,
+) -> Difference:
+    """The difference of one metric; the first number of each array is that on all rows, the others resamples."""
+    gains = (both[1] - both[0]) if name in LESS_IS_BETTER else (both[0] - both[1])
+    lower, upper = interval(gains[1:], confidence) if judged else (None, None)
+    return Difference(
+        metric=name,
+        subject=subject,
+        rows=len(labels),
+        positives=int(labels.sum()),
+        challenger=float(both[0][0]),
+        champion=float(both[1][0]),
+        gain=float(gains[0]),
+        lower=lower,
+        upper=upper,
+        margin=margin if judged else None,
+        verdict=None if lower is None or upper is None else judge_gain(lower, upper, margin),
+    )
+
+
+def judge_gain(lower: float, upper: float, margin: float) -> Verdict:
+    """What the interval of a gain says: surely better, at most the margin worse, surely worse, or nothing."""
+    if lower > 0:
+        return Verdict.BETTER
+    if lower >= -margin:
+        return Verdict.NOT_WORSE
+    return Verdict.WORSE if upper < 0 else Verdict.UNDECIDED
+
+
+def _decide(
+    differences: tuple[Difference, ...], groups: tuple[Difference, ...], rules: ContestRules
+) -> tuple[Verdict, str]:
+    """The worst speaks for all; a group that is too small to tell stops nobody, one that is surely worse does."""
+    for verdict, found in (
+        (Verdict.WORSE, [d for d in (*differences, *groups) if d.verdict is Verdict.WORSE]),
+        (Verdict.UNDECIDED, [d for d in differences if d.verdict is Verdict.UNDECIDED]),
+    ):
+        if found:
+            return verdict, "; ".join(f"{d} (margin {d.margin:g})" for d in found)
+    primary = next(d for d in differences if d.metric == rules.primary)
+    if primary.verdict is Verdict.BETTER:
+        return Verdict.BETTER, str(primary)
+    return Verdict.NOT_WORSE, f"{primary} (margin {primary.margin:g}), and no other metric is worse"
+
+
+def _by_group(
+    frame: pd.DataFrame,
+    labels: Array,
+    risks: tuple[Array, Array],
+    weights: Array,
+    subgroups: SubgroupRules,
+    rules: ContestRules,
+    confidence: float,
+) -> tuple[Difference, ...]:
+    found = []
+    for column in subgroups.columns:
+        values = frame[column].astype("object").where(frame[column].notna(), "missing").astype(str)
+        for group in sorted(values.unique()):
+            inside = (values == group).to_numpy()
+            events = int(labels[inside].sum())
+            if not 0 < events < inside.sum():
+                continue
+            judged = inside.sum() >= subgroups.min_rows and events >= subgroups.min_positives
+            drawn = _with_all(weights[:, inside])
+            areas = tuple(weighted_auc(labels[inside], each[inside], drawn) for each in risks)
+            found.append(
+                _difference(
+                    "roc_auc",
+                    (areas[0], areas[1]),
+                    labels[inside],
+                    rules.group_margin,
+                    confidence,
+                    f"{column}={group}",
+                    judged=bool(judged),
+                )
+            )
+    return tuple(found)
+
+
+def _by_time(
+    order: pd.Series, case: str, labels: Array, risks: tuple[Array, Array], slices: int
+) -> tuple[Difference, ...]:
+    found = []
+    for part in np.array_split(np.arange(len(labels)), slices):
+        if len(part) == 0 or labels[part].min() == labels[part].max():
+            continue
+        once = np.ones((1, len(part)))
+        areas = tuple(weighted_auc(labels[part], each[part], once) for each in risks)
+        name = f"{case}s {int(order.iloc[part[0]])} to {int(order.iloc[part[-1]])}"
+        found.append(_difference("roc_auc", (areas[0], areas[1]), labels[part], 0.0, 0.0, name, judged=False))
+    return tuple(found)
