@@ -1,4 +1,4 @@
-"""A project of another use case runs its own checks, tests and main job."""
+"""A project on wheels of the platform: its own checks, tests and main job, and what an upgrade leaves of it."""
 
 import os
 import shutil
@@ -11,24 +11,70 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scaffold"))
 
 from tables import breast_cancer
-from test_new import ROOT, git, new
+from test_new import ROOT, SCAFFOLD, commit, git, new, upgrade
+
+UV = shutil.which("uv") or str(ROOT / ".venv-uv" / "bin" / "uv")
+FOREIGN = ("AIRFLOW", "MLOPS_", "ZENML_", "VIRTUAL_ENV", "UV_")
+ENV = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+
+
+def wheels(folder, version):
+    """The platform's wheels, as of another version."""
+    source = folder / f"source-{version}"
+    for name in ("zenml_airflow", "zenml_mlops"):
+        shutil.copytree(ROOT / "packages" / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        project = source / name / "pyproject.toml"
+        text = project.read_text().replace('version = "0.1.0"', f'version = "{version}"')
+        project.write_text(
+            text.replace("[zenml]==0.1.0", f"[zenml]=={version}")
+            .replace("[tool.uv.sources]\n", "")
+            .replace("airflow-provider-zenml = {workspace = true}\n", "")
+        )
+        made = folder / f"wheels-{version}"
+        subprocess.run([UV, "build", "--quiet", "--wheel", "--out-dir", made, source / name], check=True, env=ENV)
+    return made
+
+
+def make(folder, *targets):
+    run = subprocess.run(["make", *targets], cwd=folder, env=ENV, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout[-8000:] + run.stderr[-3000:]
+    return run.stdout
 
 
 @pytest.mark.timeout(1800)
-def test_breast_cancer_runs_its_tests_and_its_main_job(tmp_path):
+def test_breast_cancer_runs_its_tests_and_its_main_job_and_takes_the_next_platform(tmp_path):
     data = tmp_path / "tumours.csv"
     data.write_text(breast_cancer())
+    platform = tmp_path / "platform"
+    platform.mkdir()
+    git(platform, "init", "--quiet", "--initial-branch", "main")
+    template = platform / SCAFFOLD.relative_to(ROOT)
+    shutil.copytree(SCAFFOLD, template, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "copier.yml", platform)
+    commit(platform)
+    git(platform, "tag", "v0.1.0")
+    (template / "template" / "SECURITY.md").write_text("Write to the owner.\n")
+    commit(platform)
+    git(platform, "tag", "v0.2.0")
+
     folder = tmp_path / "made"
-    new(folder, data, "--name", "breast_cancer", "--target", "diagnosis", "--event", "malignant")
-    if (ROOT / ".mypy_cache").is_dir():
-        # Most files are those of this project: what mypy knows of them it need not find out again.
-        shutil.copytree(ROOT / ".mypy_cache", folder / ".mypy_cache")
-    foreign = ("AIRFLOW", "MLOPS_", "ZENML_", "VIRTUAL_ENV")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    # The platform's tests are those of this project; here its own ones count, the main job among them.
-    for command in (["make", "check"], ["make", "docs"], ["make", "test", "TESTS=tests/use_case"]):
-        run = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
-        assert run.returncode == 0, run.stdout[-8000:] + run.stderr[-3000:]
-    assert "passed" in run.stdout
-    assert "skipped" not in run.stdout.splitlines()[-1]
+    named = ("--name", "breast_cancer", "--target", "diagnosis", "--event", "malignant")
+    new(folder, data, *named, "--platform", wheels(tmp_path, "0.1.0"), "--template", platform)
+    make(folder, "check")
+    said = make(folder, "test")
+    assert " passed" in said
+    assert "skipped" not in said.splitlines()[-1]
     assert git(folder, "status", "--short") == []
+
+    features = folder / "zenml_pipelines" / "use_case" / "features.py"
+    features.write_text(features.read_text() + "\n# Ours.\n")
+    commit(folder)
+    upgrade(folder, "--platform", wheels(tmp_path, "0.2.0"))
+    assert " passed" in make(folder, "test-fast")
+    assert (folder / "SECURITY.md").is_file()
+    assert "# Ours." in features.read_text()
+    asked = "from importlib.metadata import version; print(version('zenml-airflow-mlops'))"
+    python = folder / ".venv" / "bin" / "python"
+    assert (
+        subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout.strip() == "0.2.0"
+    )

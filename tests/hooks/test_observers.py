@@ -13,12 +13,13 @@ from zenml import ArtifactConfig, Model, log_metadata, pipeline, step
 from zenml.client import Client
 from zenml.enums import ArtifactType, StackComponentType
 
-from governance.hooks.observers import HOOK_FAILURES, observe_failure, observe_success
+from governance.hooks.observers import observe_failure, observe_success
 from zenml_mlops.audit import AUDIT_LOG_ENV, open_log
 from zenml_mlops.gates.limits import Estimate, GateFailedError, GateLimits, Judge, Limit, MetricReport
 from zenml_mlops.gates.steps import quality_gate
 from zenml_mlops.hooks.events import METRICS_DIR_ENV, STATSD_ENV
 from zenml_mlops.materializers import ParquetMaterializer
+from zenml_mlops.observers.observing import HOOK_FAILURES
 
 pytestmark = pytest.mark.trained
 

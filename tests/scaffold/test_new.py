@@ -1,6 +1,7 @@
-"""A project of another use case: what it holds, what it leaves alone, and that it runs."""
+"""A project of another use case: what it holds, what it depends on, and how it takes a newer template."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,28 @@ import yaml
 from labs import warm
 from tables import customers
 
-from zenml_mlops.scaffold.documents import edited
-from zenml_mlops.scaffold.project import PLATFORM_TESTS, TEMPLATES
+from zenml_mlops.data.contract import Contract
+from zenml_mlops.scaffold.project import ANSWERS, SCAFFOLD
 
 ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = SCAFFOLD / "template"
 WORDS = ("diabet", "readmi", "hospice", "patient_nbr", "encounter_id")
 HOSTILE = 'a"); import os  # {{ x }}'
+SAME = {
+    "dags/zenml_maintenance.py": "dags/zenml_maintenance.py",
+    "governance/waivers.yaml": "governance/waivers.yaml",
+    "stacks/local.yaml": "stacks/local.yaml",
+    "zenml_pipelines/model.py": "zenml_pipelines/model.py",
+    **{
+        f"dags/{{{{ name }}}}_{one}.py": f"dags/readmission_{one}.py"
+        for one in ("training", "batch_inference", "monitoring", "promotion")
+    },
+    **{
+        f"governance/policies/{one.name}": f"governance/policies/{one.name}"
+        for one in (ROOT / "governance" / "policies").glob("*.yaml")
+    },
+}
+"""Files of the template by the file of the reference project that each of them is."""
 
 
 def new(folder, data, *options, code=0):
@@ -24,13 +41,21 @@ def new(folder, data, *options, code=0):
     return run.stdout + run.stderr
 
 
+def upgrade(folder, *options, code=0):
+    run = warm.run(["-m", "zenml_mlops.cli.app", "upgrade", *options], cwd=folder)
+    assert run.returncode == code, run.stdout + run.stderr
+    return " ".join((run.stdout + run.stderr).split())
+
+
 def git(folder, *command):
-    run = subprocess.run(["git", "-C", str(folder), *command], capture_output=True, text=True, check=True)
+    author = ("-c", "user.name=somebody", "-c", "user.email=somebody@localhost")
+    run = subprocess.run(["git", "-C", str(folder), *author, *command], capture_output=True, text=True, check=True)
     return run.stdout.splitlines()
 
 
-def tracked():
-    return git(ROOT, "ls-files", "--cached", "--others", "--exclude-standard")
+def commit(folder, message="A change"):
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", message)
 
 
 @pytest.fixture(scope="module")
@@ -38,51 +63,46 @@ def churn(tmp_path_factory):
     folder = tmp_path_factory.mktemp("new")
     data = folder / "customers.csv"
     data.write_text(customers().replace("plan", HOSTILE.replace(",", "").replace('"', "'"), 1))
-    named = ("--name", "churn", "--target", "churned", "--event", "yes", "--json")
+    named = ("--name", "churn", "--target", "churned", "--event", "yes", "--json", "--platform", "0.1.0")
     said = new(folder / "made", data, *named, "--id", "customer", "--group", "household")
     return folder / "made", json.loads(said[said.index("{") :])
 
 
-def test_nothing_but_pipelines_and_configuration_is_another(churn):
+def test_it_is_small_and_holds_nothing_of_the_platform(churn):
     folder, said = churn
-    own = {"README.md", ".gitignore", *said["made"]}
-    left_out = ("benchmarks/", "notebooks/", "tests/", "zenml_pipelines/", "dags/readmission_", ".ci/run")
-    for name in tracked():
-        if name not in own and not name.startswith(left_out) and (ROOT / name).is_file():
-            assert (folder / name).read_bytes() == (ROOT / name).read_bytes(), name
-    for path in sorted((ROOT / "dags").glob("readmission_*.py")):
-        renamed = folder / "dags" / path.name.replace("readmission", "churn")
-        assert renamed.read_bytes() == path.read_bytes()
-    changed = {name for name in said["made"] if not name.startswith(("zenml_pipelines/", "configs/", "tests/"))}
-    assert changed - {"README.md"} == {
-        name for name in said["made"] if name.startswith((".github/workflows/", "dags/churn_"))
-    }
-    generic = {path.name for path in (folder / "zenml_pipelines").glob("*.py")} - {"about.py", "contract.py"}
-    for name in generic - {"features.py"}:
-        assert (folder / "zenml_pipelines" / name).read_bytes() == (ROOT / "zenml_pipelines" / name).read_bytes()
+    names = [name for name in git(folder, "ls-files") if name != "uv.lock"]
+    assert set(names) == set(said["made"]) - {"uv.lock"}
+    assert len(names) < 30
+    assert sum(len((folder / name).read_text().splitlines()) for name in names) < 1500
+    assert not [name for name in names if "zenml_airflow" in name or "zenml_mlops" in name]
+    assert "zenml-airflow-mlops[local,new,serving]==0.1.0" in (folder / "pyproject.toml").read_text()
 
 
-def test_no_word_of_the_example_is_left_in_code_and_configuration(churn):
-    folder, _ = churn
+def test_the_reference_project_is_one_of_this_template():
+    for made, reference in SAME.items():
+        assert (TEMPLATE / made).read_text() == (ROOT / reference).read_text(), reference
+
+
+def test_no_word_of_the_example_is_left(churn):
+    folder, said = churn
     found = []
-    for path in [*folder.glob("zenml_pipelines/**/*.py"), *folder.glob("dags/*.py")]:
-        for number, line in enumerate(path.read_text().splitlines(), 1):
+    for name in said["made"]:
+        if name == "uv.lock" or name.startswith("governance/policies/"):
+            continue
+        for number, line in enumerate((folder / name).read_text().splitlines(), 1):
             if any(word in line.lower() for word in WORDS):
-                found.append(f"{path.relative_to(folder)}:{number}: {line.strip()}")
+                found.append(f"{name}:{number}: {line.strip()}")
     assert found == []
     base = yaml.safe_load((folder / "configs" / "base.yaml").read_text())
     assert base["use_case"] == base["pipelines"]["training"]["model_name"] == "churn"
-    assert "readmission" not in json.dumps(base, default=str)
 
 
-def test_its_workflow_runs_the_suites_that_it_has(churn):
+def test_it_says_what_it_was_made_from_and_names_no_place_of_this_machine(churn):
     folder, _ = churn
-    workflow = yaml.safe_load((folder / ".github" / "workflows" / "ci.yml").read_text())
-    suites = workflow["jobs"]["suite"]["strategy"]["matrix"]["suite"]
-    script = (folder / ".ci" / "run").read_text()
-    assert [f"make {name}" for name in ("check", *suites)] == [
-        s for s in script.splitlines() if s.startswith("make ")
-    ]
+    answers = yaml.safe_load((folder / ANSWERS).read_text())
+    assert (answers["_commit"], answers["name"], answers["platform"]) == ("v0.1.0", "churn", {"version": "0.1.0"})
+    texts = [(folder / name).read_text() for name in git(folder, "ls-files")]
+    assert not [text for text in texts if str(ROOT) in text or str(folder) in text]
 
 
 def test_it_is_a_clean_repository_without_the_data(churn):
@@ -95,13 +115,82 @@ def test_it_is_a_clean_repository_without_the_data(churn):
 
 def test_it_passes_its_own_linters_and_a_name_in_the_table_is_never_code(churn):
     folder, _ = churn
-    assert HOSTILE.replace('"', "'") in (folder / "zenml_pipelines" / "contract.py").read_text()
+    contract = Contract.load(folder / "zenml_pipelines" / "use_case" / "contract.yaml")
+    assert HOSTILE.replace('"', "'") in [rule.name for rule in contract.columns]
+    code = "".join(path.read_text() for path in folder.rglob("*.py"))
+    assert "import os  #" not in code
     for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."]):
         tool = Path(sys.executable).with_name(command[0])
         run = subprocess.run([tool, *command[1:]], cwd=folder, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stdout
-    kept = {path.name for path in (folder / "tests").iterdir() if path.is_dir()}
-    assert kept == {*PLATFORM_TESTS, "use_case"}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A repository of the platform with two tags; the second has another retry, and a file more."""
+    folder = tmp_path_factory.mktemp("platform")
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    place = folder / SCAFFOLD.relative_to(ROOT)
+    shutil.copytree(SCAFFOLD, place, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "copier.yml", folder)
+    commit(folder)
+    git(folder, "tag", "v0.1.0")
+    makefile = place / "template" / "Makefile"
+    makefile.write_text(makefile.read_text().replace("SOURCE ?= auto", "SOURCE ?= synthetic"))
+    (place / "template" / "SECURITY.md").write_text("Write to the owner.\n")
+    commit(folder)
+    git(folder, "tag", "v0.2.0")
+    return folder
+
+
+@pytest.fixture
+def edited(tmp_path, template):
+    """A project of the first tag in which somebody has worked."""
+    data = tmp_path / "customers.csv"
+    data.write_text(customers())
+    named = ("--name", "churn", "--target", "churned", "--platform", f"{template}@v0.1.0", "--template", template)
+    folder = tmp_path / "made"
+    new(folder, data, *named)
+    features = folder / "zenml_pipelines" / "use_case" / "features.py"
+    features.write_text(features.read_text() + "\n# Ours.\n")
+    (folder / "zenml_pipelines" / "ours.py").write_text('"""Ours."""\n')
+    commit(folder)
+    return folder
+
+
+def test_an_upgrade_merges_what_the_template_changed_and_keeps_what_is_ours(edited, template):
+    assert "Merged" in upgrade(edited, "--platform", f"{template}@v0.2.0")
+    assert "SOURCE ?= synthetic" in (edited / "Makefile").read_text()
+    assert (edited / "SECURITY.md").is_file()
+    assert "# Ours." in (edited / "zenml_pipelines" / "use_case" / "features.py").read_text()
+    assert (edited / "zenml_pipelines" / "ours.py").is_file()
+    assert 'tag = "v0.2.0"' in (edited / "pyproject.toml").read_text()
+    assert yaml.safe_load((edited / ANSWERS).read_text())["_commit"] == "v0.2.0"
+    commit(edited)
+    before = git(edited, "log", "--format=%H")
+    assert "Merged" in upgrade(edited)
+    assert (git(edited, "status", "--short"), git(edited, "log", "--format=%H")) == ([], before)
+
+
+def test_lines_that_both_changed_are_named(edited, template):
+    makefile = edited / "Makefile"
+    makefile.write_text(makefile.read_text().replace("SOURCE ?= auto", "SOURCE ?= data/churn.csv"))
+    commit(edited)
+    said = upgrade(edited, "--platform", f"{template}@v0.2.0", code=1)
+    assert "solve the conflicts in: Makefile" in said
+    text = makefile.read_text()
+    assert text.index("<<<<<<<") < text.index("SOURCE ?= data/churn.csv") < text.index("SOURCE ?= synthetic")
+    assert "# Ours." in (edited / "zenml_pipelines" / "use_case" / "features.py").read_text()
+
+
+def test_an_upgrade_that_cannot_be_is_one_sentence_and_changes_nothing(edited, tmp_path):
+    head = git(edited, "log", "--format=%H")
+    assert "cannot be taken" in upgrade(edited, "--platform", "9.9.9", code=1)
+    (edited / "README.md").write_text("changed")
+    assert "uncommitted changes" in upgrade(edited, code=1)
+    git(edited, "checkout", "--quiet", ".")
+    assert (git(edited, "status", "--short"), git(edited, "log", "--format=%H")) == ([], head)
+    assert f"has no {ANSWERS}" in upgrade(tmp_path, code=1)
 
 
 @pytest.mark.parametrize(
@@ -130,19 +219,3 @@ def test_a_folder_in_use_stays_as_it_is(tmp_path):
     said = new(tmp_path / "made", data, "--name", "churn", "--target", "churned", code=1)
     assert "exists already" in said
     assert (tmp_path / "made" / "mine.txt").read_text() == "mine"
-    inside = ROOT / "build" / "made"
-    assert "lies in this checkout" in new(inside, data, "--name", "churn", "--target", "churned", code=1)
-    assert not inside.exists()
-
-
-def test_a_document_keeps_its_comments():
-    text = "a:  # first\n  b: 1   # one\n  list:\n    - x\n    - y\nc: {d: 'old'} # flow\n"
-    new_text = edited(text, {"a.b": 2, "a.list": ["z"], "c.d": "new: {x}"})
-    assert yaml.safe_load(new_text) == {"a": {"b": 2, "list": ["z"]}, "c": {"d": "new: {x}"}}
-    assert [part in new_text for part in ("# first", "# one", "# flow")] == [True] * 3
-    with pytest.raises(KeyError, match=r"no a\.q"):
-        edited(text, {"a.q": 1})
-
-
-def test_every_template_is_used():
-    assert {path.suffix for path in TEMPLATES.rglob("*") if path.is_file()} == {".j2"}

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from zenml_mlops.data.use_case import PipelineSpec, UseCase
+from zenml_mlops.data.use_case import PipelineSpec, TableSpec, UseCase
 from zenml_pipelines.use_case.contract import CONTRACT
 from zenml_pipelines.use_case.schema import CSV_NAME
 
 READMISSION: Final = UseCase(
     contract=CONTRACT,
-    source_file=CSV_NAME,
+    table=TableSpec(file=CSV_NAME),
     source="zenml_pipelines.use_case.source:SOURCE",
     grouping="zenml_pipelines.use_case.features:GROUPING",
     pipelines=(

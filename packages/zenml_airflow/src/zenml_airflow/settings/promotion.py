@@ -77,6 +77,7 @@ class PromotionSettings(_Section):
 
     start_paused: bool = True
     accept: tuple[ComparisonVerdict, ...] = Field(
-        default=(ComparisonVerdict.BETTER, ComparisonVerdict.NOT_WORSE, ComparisonVerdict.NO_CHAMPION), min_length=1
+        default=(ComparisonVerdict.BETTER, ComparisonVerdict.NOT_WORSE, ComparisonVerdict.NO_CHAMPION),
+        min_length=1,
     )
     approval: ApprovalSettings = Field(default_factory=ApprovalSettings)

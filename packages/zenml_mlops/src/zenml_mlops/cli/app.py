@@ -23,7 +23,7 @@ from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.lineage import impact, trace
 from zenml_mlops.cli.models import models_app, promote, rollback
 from zenml_mlops.cli.models_compare import candidate, compare, current
-from zenml_mlops.cli.new import new
+from zenml_mlops.cli.new import new, upgrade
 from zenml_mlops.cli.policy import policy_app
 from zenml_mlops.cli.report import report_app
 from zenml_mlops.cli.run import run
@@ -65,6 +65,7 @@ app.command()(status)
 app.command()(impact)
 app.command()(serve)
 app.command()(new)
+app.command()(upgrade)
 
 
 class CardForm(StrEnum):

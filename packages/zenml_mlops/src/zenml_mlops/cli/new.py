@@ -1,4 +1,4 @@
-"""``mlops new``: a project of another use case."""
+"""``mlops new`` and ``mlops upgrade``: a project of another use case, and a newer platform for one."""
 
 from __future__ import annotations
 
@@ -51,20 +51,31 @@ def new(
     owner: Annotated[str, typer.Option(help="Team that owns the model.")] = "data-science",
     classification: Annotated[str, typer.Option(help="Of the data; a word for the policies.")] = "internal",
     label_delay: Annotated[int, typer.Option(min=0, help="Days after which the outcome of a row is known.")] = 30,
+    platform: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION|WHEELS|GIT@TAG",
+            help="Where the project installs the platform from: a released version, a folder of wheels, a Git "
+            "repository at a tag. By default the version that runs, or the checkout in which it runs.",
+        ),
+    ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(metavar="GIT", help="Repository of the platform; the installed template by default."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make a project of another use case from a table; it trains and runs on Airflow as it stands.
 
-    The platform is copied as it is. `zenml_pipelines/` gets a contract, features, a reader and made-up rows from
-    the table, `configs/` limits by what was measured on it, each with its reason. Run it in a Git checkout of
-    this project; nothing in the checkout changes.
+    The project depends on the platform and holds none of it: `zenml_pipelines/` has a contract from the table,
+    features and pipelines, `configs/` limits by what was measured on the table, each with its reason.
+    `mlops upgrade` takes it to a newer platform.
 
     For example: `mlops new ../churn --name churn --data customers.csv --target churned --event yes --id customer`
     """
     with sentences():
-        from zenml_airflow.settings.project import project_root
         from zenml_mlops.scaffold.inspection import inspect
-        from zenml_mlops.scaffold.project import ProjectError, UseCase, check_target, create
+        from zenml_mlops.scaffold.project import NewProject, Platform, ProjectError, check_target, create
 
         if not _NAME.fullmatch(name):
             raise ProjectError(
@@ -73,7 +84,10 @@ def new(
         for option, value in (("--owner", owner), ("--classification", classification)):
             if not _WORD.fullmatch(value):
                 raise ProjectError(f"{option} is {value!r}; it takes lower-case letters, digits and dashes.")
-        check_target(project_root(), folder.expanduser())
+        made_in = folder.expanduser()
+        checkout = _checkout()
+        check_target(made_in)
+        installed_from = Platform.named(platform, checkout, made_in)
         with errors.status("Looking at the table"):
             table = inspect(
                 data.expanduser(), target, event=event, row_id=row_id, group=group, drop=tuple(drop or ())
@@ -84,7 +98,7 @@ def new(
             raise ProjectError(f"--subgroup names {unknown}; the table has {[one.name for one in table.columns]}.")
         if not as_json:
             _show(table)
-        case = UseCase(
+        project = NewProject(
             name=name,
             title=title or name.replace("_", " ").capitalize(),
             outcome=f"{target} is {table.event}",
@@ -93,18 +107,61 @@ def new(
             subgroups=chosen,
             label_delay=label_delay,
             table=table,
+            platform=installed_from,
         )
         with errors.status("Making the project"):
-            made = create(project_root(), folder.expanduser(), data.expanduser(), case)
+            lock = checkout / "uv.lock" if checkout else None
+            made = create(made_in, data.expanduser(), project, template=template, lock=lock)
     if as_json:
         from zenml_mlops.cli.json_output import print_json
 
         print_json({"folder": str(folder), "table": asdict(table), "made": made})
         return
-    console.print(f"\n{len(made)} files are new or changed, the platform's are copies. Next:\n")
+    console.print(f"\n{len(made)} files. Next:\n")
     console.print(f"  cd {folder}", markup=False, highlight=False)
     console.print(f"  make demo SOURCE=data/{name}.csv", markup=False, highlight=False)
     console.print("\nREADME.md says what is yours and what to look at first.")
+
+
+def upgrade(
+    platform: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION|WHEELS|GIT@TAG",
+            help="The platform to change to; else only the template is looked at.",
+        ),
+    ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option(metavar="GIT", help="Repository of the platform; the one that is recorded by default."),
+    ] = None,
+    folder: Annotated[Path, typer.Option("--project", help="The project.")] = Path(),
+) -> None:
+    """Take this project to a newer platform: its version, and what the template changed since, as a merge.
+
+    Your changes stay. Where both sides changed the same lines, the file gets conflict markers, as of `git merge`.
+
+    For example: `mlops upgrade --platform 0.2.0`, then look at `git diff`, `make test`, and commit
+    """
+    with sentences():
+        from zenml_mlops.scaffold.project import Platform
+        from zenml_mlops.scaffold.project import upgrade as upgrade_project
+
+        target = None if platform is None else Platform.named(platform, None, folder)
+        with errors.status("Merging"):
+            conflicts = upgrade_project(folder, template=template, platform=target)
+    if conflicts:
+        console.print("Both sides changed the same lines; solve the conflicts in:", style="bold yellow")
+        for name in conflicts:
+            console.print(f"  {name}", markup=False, highlight=False)
+        raise typer.Exit(1)
+    console.print("Merged. Look at `git diff`, run `make test`, and commit.", highlight=False)
+
+
+def _checkout() -> Path | None:
+    """The checkout of the platform that the working directory lies in."""
+    here = Path.cwd()
+    return next((above for above in (here, *here.parents) if (above / "packages" / "zenml_mlops").is_dir()), None)
 
 
 def _show(table: Table) -> None:

@@ -10,43 +10,17 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
-from zenml_mlops.configuration import Section
 from zenml_mlops.data.contract import ColumnType, Contract
 from zenml_mlops.data.errors import DataError
 from zenml_mlops.data.files import temporary_file
 from zenml_mlops.data.source import Accepted, Source
+from zenml_mlops.data.use_case import MAX_ROWS, TableSpec
 
 MISSING: Final = ("", "NA", "NaN", "nan", "NULL", "null", "?")
 """Texts of a table that stand for no value."""
 
-MAX_ROWS: Final = 20_000_000
 _DTYPES: Final = {ColumnType.INTEGER: "int64", ColumnType.NUMBER: "float64", ColumnType.TEXT: "object"}
-
-
-class TableSpec(Section):
-    """How the table is read, and what made-up rows are like. Nothing can be learned from those about anything.
-
-    Attributes:
-        file: Name of the table.
-        numbered: Whether the row id is the position in the file, because no column is.
-        rows: Number of made-up rows, unless somebody asks for another one.
-        seed: Their seed.
-        event_share: Share of them with the event, 0 to 1.
-        strength: Weight of the score that decides the label, beside standard logistic noise.
-        ranges: Smallest and largest made-up number, by column.
-        values: Made-up texts, by column.
-    """
-
-    file: str = Field(min_length=1)
-    numbered: bool = False
-    rows: int = Field(default=10_000, gt=0, le=MAX_ROWS)
-    seed: int = Field(default=42, ge=0)
-    event_share: float = Field(gt=0, lt=1)
-    strength: float = Field(default=1.0, ge=0)
-    ranges: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    values: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 def table_source(contract: Contract, table: TableSpec) -> Source:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from pydantic import Field
+
+from zenml_mlops.configuration import Section
 from zenml_mlops.data.contract import Contract
 
 if TYPE_CHECKING:
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
 
     from zenml_mlops.configuration import PipelineConfig
     from zenml_mlops.data.source import Source
+
+MAX_ROWS: Final = 20_000_000
+"""Made-up rows, at most."""
 
 
 class UnknownPipelineError(KeyError):
@@ -73,22 +79,46 @@ class Grouping:
         return self.group(values) if self.group is not None and column in self.columns else values
 
 
+class TableSpec(Section):
+    """How the table is read, and what made-up rows are like. Nothing can be learned from those about anything.
+
+    Attributes:
+        file: Name of the table.
+        numbered: Whether the row id is the position in the file, because no column is.
+        rows: Number of made-up rows, unless somebody asks for another one.
+        seed: Their seed.
+        event_share: Share of them with the event, 0 to 1.
+        strength: Weight of the score that decides the label, beside standard logistic noise.
+        ranges: Smallest and largest made-up number, by column.
+        values: Made-up texts, by column.
+    """
+
+    file: str = Field(min_length=1)
+    numbered: bool = False
+    rows: int = Field(default=10_000, gt=0, le=MAX_ROWS)
+    seed: int = Field(default=42, ge=0)
+    event_share: float = Field(default=0.5, gt=0, lt=1)
+    strength: float = Field(default=1.0, ge=0)
+    ranges: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    values: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class UseCase:
     """A use case. The settings name it, as ``definition``; every pipeline's configuration carries that name.
 
     Attributes:
         contract: What its rows are.
-        source_file: Name of the file of labelled rows, in the folder of the fetched files.
-        source: ``module:attribute`` of the :class:`~zenml_mlops.data.source.Source` of these rows.
         pipelines: Its pipelines.
+        table: The table of its labelled rows.
+        source: ``module:attribute`` of their :class:`~zenml_mlops.data.source.Source`, where a table is not all.
         grouping: ``module:attribute`` of its :class:`Grouping`, if some columns are grouped.
     """
 
     contract: Contract
-    source_file: str
-    source: str
     pipelines: tuple[PipelineSpec, ...]
+    table: TableSpec
+    source: str | None = None
     grouping: str | None = None
 
     def pipeline(self, name: str) -> PipelineSpec:
@@ -104,7 +134,16 @@ class UseCase:
 
     def load_source(self) -> Source:
         """Import the source of the labelled rows."""
-        return imported(self.source)  # type: ignore[no-any-return]
+        if self.source is not None:
+            return imported(self.source)  # type: ignore[no-any-return]
+        from zenml_mlops.data.tables import table_source
+
+        return table_source(self.contract, self.table)
+
+    @property
+    def source_file(self) -> str:
+        """Name of the file of labelled rows, in the folder of the fetched files."""
+        return self.table.file
 
     def load_grouping(self) -> Grouping:
         """Import the grouping."""

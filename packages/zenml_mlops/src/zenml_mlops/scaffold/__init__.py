@@ -1,1 +1,1 @@
-"""A new project of another use case: ``zenml_pipelines/`` and ``configs/`` from a table, the rest as it is."""
+"""A new project of another use case: a contract and limits from a table, all else depends on the platform."""

@@ -121,6 +121,8 @@ def inspect(
     """
     import pandas as pd
 
+    from zenml_mlops.data.tables import MISSING
+
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=list(MISSING))
     except FileNotFoundError:

@@ -1,71 +1,80 @@
-"""Copy the platform and put another use case into it."""
+"""A project of another use case, made from the template by Copier; and what a newer template brings to one."""
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
 
-import jinja2
 import yaml
 
-from zenml_mlops.scaffold.documents import edited
-from zenml_mlops.scaffold.inspection import MISSING, Table
+from zenml_mlops.scaffold.inspection import Column, Table
 from zenml_mlops.scaffold.proposals import last_day, proposed
 
-TEMPLATES = Path(__file__).parent / "templates"
-
-PLATFORM_TESTS = (
-    "bridge",
-    "conformance",
-    "gitops",
-    "hooks",
-    "labs",
-    "launchers",
-    "provider",
-    "stacks",
-    "startup",
-    "walls",
-)
-"""Folders of tests that know no use case."""
-
-LEFT_OUT = ("benchmarks/", "notebooks/", "tests/", "README.md", ".ci/run")
-KEPT = ("tests/conftest.py", "benchmarks/results.")
-USE_CASE_MODULES = (
-    *("about.py", "contract.py", "features.py"),
-    *(f"data/{name}.py" for name in ("archive", "calibration", "labels", "schema", "synthetic")),
-    "data/calibration.json",
-)
-"""Of ``zenml_pipelines/``: what is made anew, or has no place in another use case."""
-
-CI = """#!/usr/bin/env bash
-# What CI runs: the checks, then every test.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-make check
-make docs
-make test
-make test-conformance
-"""
-SUITES = ["docs", "test", "test-conformance"]
+SCAFFOLD = Path(__file__).parent
+ANSWERS = ".copier-answers.yml"
 
 
 class ProjectError(ValueError):
-    """A project that cannot be made. The message says what to change."""
+    """A project that cannot be made or upgraded. The message says what to change."""
 
 
 @dataclass(frozen=True)
-class UseCase:
+class Platform:
+    """Where a project installs the platform from: the package index, unless one of the others is named.
+
+    Attributes:
+        version: Version of the two packages.
+        wheels: Folder or index page of their wheels.
+        git: Their Git repository.
+        tag: A tag of it.
+        checkout: A checkout of it, for trying a platform that is being changed.
+    """
+
+    version: str = field(default_factory=lambda: version("zenml-airflow-mlops"))
+    wheels: str | None = None
+    git: str | None = None
+    tag: str | None = None
+    checkout: str | None = None
+
+    @classmethod
+    def named(cls, text: str | None, checkout: Path | None, target: Path) -> Platform:
+        """What ``--platform`` says: ``GIT@TAG``, a folder of wheels, or a version.
+
+        Args:
+            text: The option.
+            checkout: The checkout of the platform in which the command runs, if it runs in one.
+            target: Folder of the project.
+        """
+        if text is None:
+            return cls() if checkout is None else cls(checkout=os.path.relpath(checkout, target))
+        folder = Path(text).expanduser()
+        if folder.is_dir():
+            wheels = sorted(folder.glob("zenml_airflow_mlops-*.whl"))
+            if not wheels:
+                raise ProjectError(f"--platform names {text}, which has no wheel of zenml-airflow-mlops.")
+            return cls(version=wheels[-1].name.split("-")[1], wheels=os.path.relpath(folder, target))
+        url, at, tag = text.rpartition("@")
+        if at and ("/" in url or ":" in url):
+            return cls(version=tag.removeprefix("v"), git=url, tag=tag)
+        if not text[:1].isdigit():
+            raise ProjectError(f"--platform is {text!r}: name a version, a folder of wheels, or GIT@TAG.")
+        return cls(version=text)
+
+
+@dataclass(frozen=True)
+class NewProject:
     """What a new project is about.
 
     Attributes:
@@ -77,6 +86,7 @@ class UseCase:
         subgroups: Columns whose values are compared for fairness.
         label_delay: Days after which an outcome is known.
         table: The first table.
+        platform: Where the platform is installed from.
     """
 
     name: str
@@ -87,49 +97,185 @@ class UseCase:
     subgroups: tuple[str, ...]
     label_delay: int
     table: Table
+    platform: Platform
+
+    def answers(self) -> dict[str, Any]:
+        """What the template asks, as plain data."""
+        table = self.table
+        values = proposed(
+            table,
+            name=self.name,
+            title=self.title,
+            outcome=self.outcome,
+            owner=self.owner,
+            subgroups=list(self.subgroups),
+            label_delay=self.label_delay,
+        )
+        return {
+            **{key: getattr(self, key) for key in ("name", "title", "outcome", "owner", "classification")},
+            "platform": {key: value for key, value in asdict(self.platform).items() if value is not None},
+            "contract": _contract(table),
+            "source": _source(table, self.name),
+            "proposed": {**values, "last_day": last_day(table), "summary": _summary(table)},
+        }
 
 
-def create(root: Path, target: Path, data: Path, case: UseCase) -> list[str]:
+def create(target: Path, data: Path, project: NewProject, *, template: str | None, lock: Path | None) -> list[str]:
     """Make the project; ``target`` appears whole or not at all.
 
     Args:
-        root: A Git checkout of this project.
         target: Folder of the new one: absent or empty.
         data: The table; its copy in ``data/`` is ignored by Git.
-        case: What it is about.
+        project: What it is about.
+        template: A Git repository of the platform, at the platform's tag; the installed template by default.
+        lock: A lock whose versions are taken where they fit, where uv can lock.
 
     Returns:
-        The files that differ from those of this project, or are new.
+        Its files.
 
     Raises:
-        ProjectError: If the folder is in use, or ``root`` is no Git checkout.
+        ProjectError: If the folder is in use.
     """
-    check_target(root, target)
+    from copier import run_copy
+
+    check_target(target)
     with _whole(target) as folder:
-        _copy(root, folder)
-        made = [*_rename(folder, case.name), *_render(folder, case), *_configure(folder, case)]
-        (folder / ".ci").mkdir(exist_ok=True)
-        (folder / ".ci" / "run").write_text(CI, encoding="utf-8")
-        (folder / ".ci" / "run").chmod(0o755)
-        ignored = folder / ".gitignore"
-        ignored.write_text(f"{ignored.read_text(encoding='utf-8')}/data/\n", encoding="utf-8")
+        run_copy(
+            template or str(SCAFFOLD),
+            folder,
+            data=project.answers(),
+            vcs_ref=(project.platform.tag or f"v{project.platform.version}") if template else None,
+            defaults=True,
+            quiet=True,
+        )
+        if template is None:
+            _forget_place(folder, project.platform)
+        _format(folder)
         (folder / "data").mkdir()
-        shutil.copyfile(data, folder / "data" / f"{case.name}.csv")
-        _format(folder, made)
-        _commit(folder, case)
-    return made
+        shutil.copyfile(data, folder / "data" / f"{project.name}.csv")
+        _git(folder, "init", "--quiet", "--initial-branch", "main")
+    # Here, since the platform may lie at a path that is relative to the project.
+    _lock(target, lock)
+    _commit(target, project.name)
+    return _git(target, "ls-files")
 
 
-def check_target(root: Path, target: Path) -> None:
+def upgrade(folder: Path, *, template: str | None, platform: Platform | None) -> list[str]:
+    """Bring what changed in the template since the project was made or last upgraded: a three-way merge.
+
+    Args:
+        folder: The project, a Git checkout without uncommitted changes.
+        template: A Git repository of the platform; the one that the project was made from by default.
+        platform: The platform to change to; its version names the tag of the template.
+
+    Returns:
+        Files in which both sides changed the same lines; they hold conflict markers.
+
+    Raises:
+        ProjectError: If ``mlops new`` did not make it, it has uncommitted changes, or no template is known.
+    """
+    from copier import run_update
+    from copier.errors import CopierError
+
+    path = folder / ANSWERS
+    if not path.is_file():
+        raise ProjectError(f"{folder} has no {ANSWERS}: `mlops upgrade` renews a project that `mlops new` made.")
+    if _git(folder, "status", "--porcelain"):
+        raise ProjectError("There are uncommitted changes: commit them first, so that nothing of yours is lost.")
+    answers = yaml.safe_load(path.read_text(encoding="utf-8"))
+    known = template or answers.get("_src_path")
+    if known is None:
+        raise ProjectError(
+            "The project was made from an installed template: name a Git repository of the platform as --template."
+        )
+    new = answers["platform"] if platform is None else _named(platform)
+    tag = new.get("tag") or f"v{new['version']}"
+    if known != answers.get("_src_path"):
+        _record(path, _src_path=known)
+        _git(folder, "commit", "--quiet", "--all", "--message", f"Name the template {known}", "--no-verify")
+    try:
+        run_update(folder, data={"platform": new}, vcs_ref=tag, defaults=True, overwrite=True, quiet=True)
+    except (CopierError, ValueError) as error:
+        raise ProjectError(f"The template {known} at {tag} cannot be taken: {error}") from error
+    return _git(folder, "diff", "--name-only", "--diff-filter=U")
+
+
+def check_target(target: Path) -> None:
     """Check that a project can be made in a folder.
 
     Raises:
-        ProjectError: If it is in use, or lies in the checkout.
+        ProjectError: If it is in use.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ProjectError(f"{target} exists already: name a folder that is not there yet, or an empty one.")
-    if target.resolve().is_relative_to(root.resolve()):
-        raise ProjectError(f"{target} lies in this checkout: name a folder outside of it.")
+
+
+def _named(platform: Platform) -> dict[str, Any]:
+    return {key: value for key, value in asdict(platform).items() if value is not None}
+
+
+def _contract(table: Table) -> dict[str, Any]:
+    return {
+        "case": "row",
+        "group": "row" if table.group == table.row_id else table.group,
+        "row_id": table.row_id,
+        "group_id": table.group,
+        "label": table.target,
+        "labels": list(table.labels),
+        "event": table.event,
+        "columns": [
+            {"name": table.row_id, "type": "integer", "minimum": 0, "feature": False},
+            *(_rule(column, table) for column in table.columns if column.name != table.row_id),
+        ],
+    }
+
+
+def _rule(column: Column, table: Table) -> dict[str, Any]:
+    rule: dict[str, Any] = {"name": column.name, "type": column.type}
+    if column.minimum is not None and column.name != table.group:
+        rule |= {"minimum": column.minimum, "maximum": column.maximum}
+    if not column.required or column.type == "text":
+        rule["required"] = False
+    if not column.feature or column.name == table.group:
+        rule["feature"] = False
+    return rule
+
+
+def _source(table: Table, name: str) -> dict[str, Any]:
+    numbers = [column for column in table.features if column.type != "text"]
+    texts = [column for column in table.columns if column.type == "text"]
+    return {
+        "file": f"{name}.csv",
+        "numbered": table.numbered,
+        "rows": max(1000, min(100_000, table.rows)),
+        "event_share": round(table.event_share, 4),
+        "strength": round(_strength(table.auc), 2),
+        "ranges": {one.name: [float(f"{one.low:.6g}"), float(f"{one.high:.6g}")] for one in numbers},
+        "values": {one.name: list(one.values or ("a", "b")) for one in texts},
+    }
+
+
+def _summary(table: Table) -> str:
+    column, alone = table.best_column
+    return (
+        f"The first table has {table.rows:,} rows, {table.event_share:.1%} of them with the event; a quick model "
+        f"ranked them with AUC {table.auc:.3f}, and `{column}` alone with {alone:.3f}."
+    )
+
+
+def _forget_place(folder: Path, platform: Platform) -> None:
+    """The installed template lies somewhere on this machine; by its version it is found anywhere."""
+    path = folder / ANSWERS
+    _record(path, _src_path=None, _commit=platform.tag or f"v{platform.version}")
+
+
+def _record(path: Path, **changed: str | None) -> None:
+    """Change answers; ``None`` takes one away."""
+    lines = [
+        line for line in path.read_text(encoding="utf-8").splitlines() if line.partition(":")[0] not in changed
+    ]
+    new = [f"{key}: {json.dumps(value)}" for key, value in changed.items() if value is not None]
+    path.write_text("\n".join([lines[0], *new, *lines[1:]]) + "\n", encoding="utf-8")
 
 
 @contextmanager
@@ -144,115 +290,47 @@ def _whole(target: Path) -> Iterator[Path]:
         folder.rename(target)
 
 
-def _copy(root: Path, folder: Path) -> None:
-    listed = subprocess.run(
-        ["git", "-C", str(root), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if listed.returncode:
-        raise ProjectError(f"{root} is no Git checkout of this project: run the command in one.")
-    left_out = {f"zenml_pipelines/{name}" for name in USE_CASE_MODULES}
-    kept = (*KEPT, *(f"tests/{name}/" for name in PLATFORM_TESTS))
-    for name in filter(None, listed.stdout.split("\0")):
-        # What was deleted and not committed yet is no part of the checkout.
-        wanted = not name.startswith(LEFT_OUT) or name.startswith(kept)
-        if wanted and name not in left_out and (root / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(root / name, folder / name)
-            (folder / name).chmod((root / name).stat().st_mode | stat.S_IWUSR)
-
-
-def _rename(folder: Path, name: str) -> list[str]:
-    """Name the DAG files after the use case, and what the workflows call; no line of a DAG file changes."""
-    base = yaml.safe_load((folder / "configs" / "base.yaml").read_text(encoding="utf-8"))
-    old, model = base["use_case"], base["pipelines"]["training"]["model_name"]
-    renamed = []
-    for path in sorted((folder / "dags").glob(f"{old}_*.py")):
-        renamed.append(path.rename(path.with_name(path.name.replace(f"{old}_", f"{name}_", 1))))
-    for path in sorted((folder / ".github" / "workflows").glob("*.yml")):
-        before = path.read_text(encoding="utf-8")
-        after = before.replace(model, name).replace(f"{old}_", f"{name}_")
-        if path.name == "ci.yml":
-            after = edited(after, {"jobs.suite.strategy.matrix.suite": SUITES})
-        if after != before:
-            path.write_text(after, encoding="utf-8")
-            renamed.append(path)
-    return [path.relative_to(folder).as_posix() for path in renamed]
-
-
-def _render(folder: Path, case: UseCase) -> list[str]:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        # What is made is Python, YAML and Markdown.
-        autoescape=False,  # noqa: S701
-    )
-    environment.filters["literal"] = _literal
-    known: dict[str, Any] = {
-        **vars(case),
-        "missing": MISSING,
-        "strength": _strength(case.table.auc),
-        "synthetic_rows": max(1000, min(100_000, case.table.rows)),
-    }
-    made = []
-    for template in sorted(TEMPLATES.rglob("*.j2")):
-        name = template.relative_to(TEMPLATES).with_suffix("")
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        text = environment.get_template(template.relative_to(TEMPLATES).as_posix()).render(known)
-        (folder / name).write_text(text, encoding="utf-8")
-        made.append(name.as_posix())
-    return made
-
-
-def _configure(folder: Path, case: UseCase) -> list[str]:
-    values = proposed(
-        case.table,
-        name=case.name,
-        title=case.title,
-        outcome=case.outcome,
-        owner=case.owner,
-        subgroups=list(case.subgroups),
-        label_delay=case.label_delay,
-    )
-    ends = {f"airflow.schedules.{name}.end_date": last_day(case.table) for name in ("training", "batch_inference")}
-    changed = {"base": values, "local": ends, "compose": ends}
-    for name, found in changed.items():
-        path = folder / "configs" / f"{name}.yaml"
-        path.write_text(edited(path.read_text(encoding="utf-8"), found), encoding="utf-8")
-    return [f"configs/{name}.yaml" for name in changed]
-
-
-def _format(folder: Path, names: list[str]) -> None:
+def _format(folder: Path) -> None:
     """Format what was made, where the formatter is installed: the new project checks itself with it."""
     ruff = Path(sys.executable).with_name("ruff")
-    files = [name for name in names if name.endswith(".py")]
     if ruff.is_file():
         for command in (["format"], ["check", "--fix", "--exit-zero"]):
-            subprocess.run([ruff, *command, "--quiet", *files], cwd=folder, check=True)
+            subprocess.run([ruff, *command, "--quiet", "."], cwd=folder, check=True)
 
 
-def _commit(folder: Path, case: UseCase) -> None:
+def _lock(folder: Path, known: Path | None) -> None:
+    """Write ``uv.lock``, where there is uv and it reaches the packages; else ``make setup`` does.
+
+    Args:
+        folder: The project.
+        known: A lock whose versions are taken where they fit.
+    """
+    path = folder / "uv.lock"
+    uv = shutil.which("uv") or next((str(found) for found in Path.cwd().glob(".venv-uv/bin/uv")), None)
+    if uv is None:
+        return
+    if known is not None:
+        shutil.copyfile(known, path)
+    if subprocess.run([uv, "lock", "--quiet"], cwd=folder, capture_output=True, check=False).returncode:
+        path.unlink(missing_ok=True)
+
+
+def _commit(folder: Path, name: str) -> None:
     """The first commit: manifests name the commit that they were made from."""
     author = ("-c", "user.name=mlops new", "-c", "user.email=mlops@localhost")
     known = subprocess.run(["git", "config", "user.email"], capture_output=True, check=False, cwd=folder)
-    for command in (
-        ("init", "--quiet", "--initial-branch", "main"),
-        ("add", "--all"),
-        (*(() if known.returncode == 0 else author), "commit", "--quiet", "--message", f"Begin {case.name}"),
-    ):
-        # A hook of the caller's must not see, nor its environment redirect, the new repository.
-        env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-        subprocess.run(["git", *command], cwd=folder, check=True, env=env)
+    _git(folder, "add", "--all")
+    named = () if known.returncode == 0 else author
+    _git(folder, *named, "commit", "--quiet", "--message", f"Begin {name}")
 
 
-def _literal(value: Any) -> str:
-    """A Python literal: what a name or text in a table holds is never code."""
-    if isinstance(value, tuple | list):
-        return f"({', '.join(map(repr, value))}{',' if len(value) == 1 else ''})"
-    return repr(value)
+def _git(folder: Path, *command: str) -> list[str]:
+    # A hook of the caller's must not see, nor its environment redirect, the repository.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    run = subprocess.run(["git", *command], cwd=folder, env=env, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise ProjectError(f"git {command[0]} failed in {folder}: {run.stderr.strip()}")
+    return run.stdout.splitlines()
 
 
 def _strength(auc: float) -> float:

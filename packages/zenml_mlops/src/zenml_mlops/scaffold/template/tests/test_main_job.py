@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from zenml_pipelines.use_case.schema import CSV_NAME
+from zenml_pipelines.use_case import TABLE
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 MLOPS = Path(sys.executable).with_name("mlops")
 
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1800)]
@@ -27,7 +27,7 @@ def mlops(env, *words):
 
 
 def test_the_demo_trains_promotes_and_backfills_a_week(tmp_path):
-    table = ROOT / "data" / CSV_NAME
+    table = ROOT / "data" / TABLE.file
     env = {**os.environ, "MLOPS_STATE_DIR": str(tmp_path), "ZENML_CONFIG_PATH": str(tmp_path / "zenml")}
     env |= {"MLOPS_AIRFLOW_PORT": free_port(), "MLOPS_MLFLOW_PORT": free_port()}
     source = str(table) if table.is_file() else "synthetic"

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from zenml_mlops.data.contract import Contract
-from zenml_mlops.data.tables import TableSpec
-from zenml_mlops.data.use_case import PipelineSpec, UseCase
+from zenml_mlops.data.use_case import PipelineSpec, TableSpec, UseCase
 
 _HERE = Path(__file__).parent
 
@@ -21,8 +20,7 @@ def _pipeline(name: str, config: str) -> PipelineSpec:
 
 USE_CASE: Final = UseCase(
     contract=CONTRACT,
-    source_file=TABLE.file,
-    source="zenml_pipelines.use_case.source:SOURCE",
+    table=TABLE,
     pipelines=(
         _pipeline("training", "training.config:TrainingConfig"),
         _pipeline("batch_inference", "inference.config:BatchInferenceConfig"),

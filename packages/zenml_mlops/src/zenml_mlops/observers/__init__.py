@@ -1,0 +1,1 @@
+"""What is told of each step that ends: the audit log, the experiment tracker, metrics."""
