@@ -106,13 +106,15 @@ def policies_page() -> str:
 def configuration_page() -> str:
     """The configuration of each pipeline, and of the parts that it is made of."""
     from zenml_airflow import Provenance
-    from zenml_mlops.training import config
+    from zenml_mlops.inference.config import BatchInferenceConfig
+    from zenml_mlops.monitoring.config import MonitoringConfig
+    from zenml_mlops.training.config import ChampionChallengerConfig, TrainingConfig
 
     roots: list[type[BaseModel]] = [
-        config.TrainingConfig,
-        config.BatchInferenceConfig,
-        config.ChampionChallengerConfig,
-        config.MonitoringConfig,
+        TrainingConfig,
+        BatchInferenceConfig,
+        ChampionChallengerConfig,
+        MonitoringConfig,
         Provenance,
     ]
     return _page(

@@ -14,7 +14,7 @@ from zenml_airflow.runtime.zenml_files import YAML_UTILS
 
 yaml_utils = importlib.import_module(YAML_UTILS)
 PLAY = Path(__file__).parent / "play_zenml_files.py"
-SECONDS = 0.3
+SECONDS = 0.5
 
 
 def readings(folder, *imports):

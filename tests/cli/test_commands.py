@@ -18,6 +18,7 @@ NO_JSON = {
     "mlops data outcomes": "what it did stands in the outcomes' markers",
     "mlops data fetch": "what it did stands in the raw folder's manifest",
     "mlops demo": "a tour for people",
+    "mlops upgrade": "what it changed stands in git diff",
     "mlops deploy": "its result is the manifests, which are JSON",
     "mlops down": "the exit code says it",
     "mlops env": "lines for a shell",

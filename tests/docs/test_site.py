@@ -17,7 +17,7 @@ from zenml_mlops.inference.config import BatchInferenceConfig
 from zenml_mlops.monitoring.config import MonitoringConfig
 from zenml_mlops.policy.rules.registry import rules
 from zenml_mlops.policy.schema import load_policies
-from zenml_pipelines.config import TrainingConfig
+from zenml_mlops.training.config import TrainingConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"

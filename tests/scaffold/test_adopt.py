@@ -155,4 +155,4 @@ def test_the_first_command_makes_a_project(checkout, run):
     command = re.search(r"^mlops (new .*)$", PAGE, re.M)[1]
     said = run("-m", "zenml_mlops.cli.app", *shlex.split(command))
     assert "make demo SOURCE=data/churn.csv" in said
-    assert (checkout.parent / "churn" / "zenml_pipelines" / "contract.py").is_file()
+    assert (checkout.parent / "churn" / "zenml_pipelines" / "use_case" / "contract.yaml").is_file()

@@ -31,6 +31,9 @@ try:
 except ImportError:
     from yaml import SafeLoader  # type: ignore[assignment]
 
+USE_CASE_ENV = "MLOPS_USE_CASE"
+"""Variable that names the use case of a process; that of ``configs/base.yaml`` by default."""
+
 ENVIRONMENT_ENV = "MLOPS_ENV"
 PROJECT_ROOT_ENV = "MLOPS_PROJECT_ROOT"
 STATE_DIR_ENV = "MLOPS_STATE_DIR"
@@ -40,6 +43,7 @@ PORT_ENVS = {"airflow_port": "MLOPS_AIRFLOW_PORT", "mlflow_port": "MLOPS_MLFLOW_
 SERVICE_ENVS = {**PORT_ENVS, "airflow_database": "MLOPS_AIRFLOW_DATABASE"}
 DEFAULT_ENVIRONMENT = "local"
 _SHARED = "base"
+_USE_CASES = "use_cases"
 
 
 class SettingsError(ValueError):
@@ -322,9 +326,13 @@ class Settings(_Section):
                 mode="json", include={"launcher", "retries", "retry_delay_seconds", "timeout_seconds"}
             ),
             "data": self.data,
-            "pipeline": self.pipelines.get(pipeline, {}),
+            "pipeline": self.section(pipeline),
         }
         return hashlib.sha256(json.dumps(deployed, sort_keys=True, default=str).encode()).hexdigest()
+
+    def section(self, pipeline: str) -> dict[str, Any]:
+        """The configuration of a pipeline; one of a further use case is named ``<use case>_<section>``."""
+        return self.pipelines.get(pipeline) or self.pipelines.get(pipeline.removeprefix(f"{self.use_case}_"), {})
 
     def schedule(self, pipeline: str) -> ScheduleSettings:
         """Return the schedule of a pipeline.
@@ -411,12 +419,29 @@ def settings_files(root: Path, environment: str) -> tuple[Path, Path]:
     return folder / f"{_SHARED}.yaml", folder / f"{environment}.yaml"
 
 
-def load_settings(environment: str | None = None, *, dag_file: str | Path | None = None) -> Settings:
+def further_use_cases(root: Path) -> list[str]:
+    """Names of the use cases that a checkout has beside the one of ``configs/base.yaml``."""
+    return sorted(path.stem for path in (root / "configs" / _USE_CASES).glob("*.yaml"))
+
+
+def every_use_case(settings: Settings) -> list[Settings]:
+    """The settings of the environment for each use case of the checkout, that of ``configs/base.yaml`` first."""
+    root = settings.project_root
+    own = load_settings(settings.environment, use_case="")
+    return [own, *(load_settings(settings.environment, use_case=name) for name in further_use_cases(root))]
+
+
+def load_settings(
+    environment: str | None = None, *, dag_file: str | Path | None = None, use_case: str | None = None
+) -> Settings:
     """Read the settings of an environment.
 
     Args:
         environment: Name of the environment; by default the one that the process was started for.
-        dag_file: The DAG file that asks, see :func:`project_root`.
+        dag_file: The DAG file that asks, see :func:`project_root`. It is of the further use case whose name its
+            own begins with, as ``loans_training.py`` is of ``loans``.
+        use_case: Name of a further use case; empty for that of ``configs/base.yaml``. By default that of the DAG
+            file, or the one that the process was started for.
 
     Raises:
         SettingsError: If a file is missing, is not YAML, or breaks the schema; all problems at once.
@@ -425,6 +450,10 @@ def load_settings(environment: str | None = None, *, dag_file: str | Path | None
     name = environment or os.environ.get(ENVIRONMENT_ENV) or DEFAULT_ENVIRONMENT
     shared, path = settings_files(root, name)
     merged = _merge(_read_yaml(shared), _read_yaml(path))
+    if use_case is None:
+        use_case = _use_case_of(Path(dag_file), root) if dag_file else os.environ.get(USE_CASE_ENV, "")
+    if use_case and use_case != merged.get("use_case"):
+        merged = _of_use_case(merged, use_case, root)
     named = {key: os.environ[variable] for key, variable in SERVICE_ENVS.items() if os.environ.get(variable)}
     merged = _merge(merged, {"services": named})
     dags = os.environ.get(DAGS_DIR_ENV)
@@ -438,6 +467,34 @@ def load_settings(environment: str | None = None, *, dag_file: str | Path | None
         return Settings.model_validate({**merged, **computed})
     except ValidationError as error:
         raise SettingsError(f"configs/base.yaml with configs/{name}.yaml: {describe(error, 'file')}") from error
+
+
+def _use_case_of(dag_file: Path, root: Path) -> str:
+    named = [name for name in further_use_cases(root) if dag_file.name.startswith(f"{name}_")]
+    return max(named, key=len, default="")
+
+
+def _of_use_case(merged: dict[str, Any], use_case: str, root: Path) -> dict[str, Any]:
+    """The settings of a further use case: its own data, pipelines and storage, all else as the environment has it.
+
+    Raises:
+        SettingsError: If there is none of that name.
+    """
+    path = root / "configs" / _USE_CASES / f"{use_case}.yaml"
+    if not path.is_file():
+        raise SettingsError(
+            f"No use case {use_case!r}: known are {[merged.get('use_case'), *further_use_cases(root)]}. A further "
+            f"one is described by a file in configs/{_USE_CASES}/."
+        )
+    own = _read_yaml(path)
+    own.setdefault("use_case", use_case)
+    # Nothing of another's limits or places may be taken over by leaving it out.
+    for name in ("definition", "data", "pipelines"):
+        merged.pop(name, None)
+    storage = merged.get("storage", {})
+    places = {name: f"{use_case}/{name}" for name in StorageSettings.model_fields if name not in ("root", "audit")}
+    kept = {name: storage[name] for name in ("root", "audit") if name in storage}
+    return _merge({**merged, "storage": {**kept, **places}}, own)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

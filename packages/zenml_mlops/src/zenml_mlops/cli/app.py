@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from enum import StrEnum
@@ -12,6 +13,7 @@ import typer
 from rich.console import Console
 
 from zenml_airflow.runtime.preload import collect_rarely
+from zenml_airflow.settings.project import USE_CASE_ENV
 from zenml_mlops.cli.audit import audit_app
 from zenml_mlops.cli.backfill import backfill
 from zenml_mlops.cli.bundle import export, import_
@@ -41,6 +43,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="ZenML pipelines on Airflow: deploy, run, promote and operate them.",
 )
+
+
+@app.callback()
+def choose(
+    use_case: Annotated[
+        str | None,
+        typer.Option(
+            "--use-case", metavar="NAME", help="Use case, as in configs/use_cases/NAME.yaml, if there are several."
+        ),
+    ] = None,
+) -> None:
+    """Say which use case of the project the command is about."""
+    if use_case is not None:
+        os.environ[USE_CASE_ENV] = use_case
+
+
 app.add_typer(data_app, name="data")
 app.add_typer(stack_app, name="stack")
 app.add_typer(config_app, name="config")

@@ -139,10 +139,12 @@ def _stack(settings: Settings) -> Iterator[None]:
 
 def _rules(settings: Settings, model: str | None) -> Rules:
     """What the environment asks of bundles; a named model must be one that it takes."""
+    from zenml_airflow.settings.project import every_use_case
     from zenml_mlops.bundles import Rules
     from zenml_mlops.environment.process import BUNDLE_PACKAGES
 
-    named = {str(config["model_name"]) for config in settings.pipelines.values() if "model_name" in config}
+    sections = [config for own in every_use_case(settings) for config in own.pipelines.values()]
+    named = {str(config["model_name"]) for config in sections if "model_name" in config}
     taken = set(settings.bundles.models) or named
     if model is not None and model not in taken:
         raise ValueError(

@@ -23,7 +23,10 @@ _WORD = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
 def new(
-    folder: Annotated[Path, typer.Argument(help="Folder of the new project: absent or empty.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Folder of the new project, absent or empty; or a project, for a further use case."),
+    ],
     name: Annotated[
         str, typer.Option(help="What DAGs, assets and the model are named after: `churn`, `loan_default`.")
     ],
@@ -75,7 +78,15 @@ def new(
     """
     with sentences():
         from zenml_mlops.scaffold.inspection import inspect
-        from zenml_mlops.scaffold.project import NewProject, Platform, ProjectError, check_target, create
+        from zenml_mlops.scaffold.project import (
+            ANSWERS,
+            NewProject,
+            Platform,
+            ProjectError,
+            add,
+            check_target,
+            create,
+        )
 
         if not _NAME.fullmatch(name):
             raise ProjectError(
@@ -86,7 +97,9 @@ def new(
                 raise ProjectError(f"{option} is {value!r}; it takes lower-case letters, digits and dashes.")
         made_in = folder.expanduser()
         checkout = _checkout()
-        check_target(made_in)
+        further = (made_in / ANSWERS).is_file()
+        if not further:
+            check_target(made_in)
         installed_from = Platform.named(platform, checkout, made_in)
         with errors.status("Looking at the table"):
             table = inspect(
@@ -110,12 +123,19 @@ def new(
             platform=installed_from,
         )
         with errors.status("Making the project"):
-            lock = checkout / "uv.lock" if checkout else None
-            made = create(made_in, data.expanduser(), project, template=template, lock=lock)
+            if further:
+                made = add(made_in, data.expanduser(), project)
+            else:
+                lock = checkout / "uv.lock" if checkout else None
+                made = create(made_in, data.expanduser(), project, template=template, lock=lock)
     if as_json:
         from zenml_mlops.cli.json_output import print_json
 
         print_json({"folder": str(folder), "table": asdict(table), "made": made})
+        return
+    if further:
+        console.print(f"\n{len(made)} new files. Look at them, commit them, and deploy:\n")
+        console.print(f"  mlops --use-case {name} demo --source data/{name}.csv", markup=False, highlight=False)
         return
     console.print(f"\n{len(made)} files. Next:\n")
     console.print(f"  cd {folder}", markup=False, highlight=False)

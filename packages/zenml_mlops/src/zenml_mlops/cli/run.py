@@ -63,9 +63,9 @@ def run(
             console.print(f"run [bold]{finished.name}[/bold]: {finished.status.value}")
             return
         settings = enter(environment)
-        from zenml_mlops.data.use_case import load_use_case
+        from zenml_mlops.environment.process import find_pipeline, pipelines
 
-        known = load_use_case(settings.definition).pipeline(pipeline)
+        _, known = find_pipeline(pipelines(settings), pipeline)
         start_in_airflow(settings, known.name, day, params, wait=wait, dag=dag)
 
 

@@ -161,10 +161,10 @@ def _rows(
     settings: Settings, pipeline: str | None, commit: str | None, state: State, limit: int
 ) -> list[dict[str, Any]]:
     from zenml_airflow.deploy.snapshots import deployed_snapshots, deployment_of
-    from zenml_mlops.data.use_case import load_use_case
+    from zenml_mlops.environment.process import find_pipeline, pipelines
 
     if pipeline is not None:
-        load_use_case(settings.definition).pipeline(pipeline)
+        find_pipeline(pipelines(settings), pipeline)
     in_use = set(_deployed(settings).values())
     rows: list[dict[str, Any]] = []
     for snapshot in deployed_snapshots(settings.environment, pipeline):
@@ -208,8 +208,9 @@ def _deployed(settings: Settings) -> dict[str, str]:
 
 def _find(settings: Settings, name: str) -> PipelineSnapshotResponse:
     from zenml_airflow.deploy.snapshots import SnapshotError, get_snapshot
+    from zenml_mlops.environment.process import pipelines
 
-    if name not in settings.pipelines:
+    if name not in pipelines(settings):
         return get_snapshot(name)
     deployed = _deployed(settings).get(name)
     if deployed is None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from zenml_mlops.data.use_case import load_use_case
 from zenml_mlops.policy.describe import DEPLOYMENT_KEY, describe_pipeline, describe_stack
 from zenml_mlops.policy.engine import Assessment, judge
 from zenml_mlops.policy.facts import DeploymentFacts, Subject, subject_name
@@ -78,7 +78,7 @@ def check_environment(settings: Settings, *, today: date | None = None) -> tuple
         cannot be parsed.
     """
     from zenml_airflow.runtime.active_stack import active_stack
-    from zenml_mlops.environment.process import apply_stack, checked_stack, deployment_context, stack_id
+    from zenml_mlops.environment.process import apply_stack, checked_stack, deployment_context, pipelines, stack_id
 
     day = today or datetime.now(UTC).date()
     loaded = checked_stack(settings)
@@ -86,8 +86,8 @@ def check_environment(settings: Settings, *, today: date | None = None) -> tuple
     context = deployment_context(settings, loaded.file)
     with active_stack(stack_id(settings, scheduled=True, file=loaded.file)):
         subjects = [active_stack_subject(settings)]
-        for spec in load_use_case(settings.definition).pipelines:
-            subjects += deployment_subjects(context, spec)
+        for own, spec in pipelines(settings).values():
+            subjects += deployment_subjects(replace(context, settings=own), spec)
     dags, problems = dag_subjects(settings)
     subjects += dags
     policies = load_policies()

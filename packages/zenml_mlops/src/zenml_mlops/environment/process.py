@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,11 @@ from zenml_airflow.settings.project import (
     PROJECT_ROOT_ENV,
     STATE_DIR_ENV,
     Settings,
+    every_use_case,
     load_settings,
 )
 from zenml_mlops.audit.log import AUDIT_LOG_ENV
-from zenml_mlops.data.use_case import load_use_case
+from zenml_mlops.data.use_case import UnknownPipelineError, load_use_case
 from zenml_mlops.hooks.events import METRICS_DIR_ENV, STATSD_ENV
 
 if TYPE_CHECKING:
@@ -243,7 +244,7 @@ def _create_experiments(settings: Settings, uri: str) -> None:
     folder = settings.state_dir / "mlflow"
     folder.mkdir(parents=True, exist_ok=True)
     client = MlflowClient(tracking_uri=uri)
-    for pipeline in settings.pipelines:
+    for pipeline in pipelines(settings):
         if client.get_experiment_by_name(pipeline) is None:
             client.create_experiment(pipeline, artifact_location=(folder / "artifacts" / pipeline).as_uri())
 
@@ -313,6 +314,36 @@ def pipeline_arguments(context: DeploymentContext, spec: PipelineSpec) -> dict[s
     return {"config": spec.config_class.from_settings(context.settings.model_dump()), "provenance": context.made}
 
 
+def pipelines(settings: Settings) -> dict[str, tuple[Settings, PipelineSpec]]:
+    """The pipelines of the environment's use cases by name, each with the settings of its own.
+
+    Raises:
+        ValueError: If two have the same name: ZenML and the manifests know a pipeline by it.
+    """
+    found: dict[str, tuple[Settings, PipelineSpec]] = {}
+    for own in every_use_case(settings):
+        for spec in load_use_case(own.definition).pipelines:
+            if spec.name in found:
+                raise ValueError(
+                    f"Two use cases have a pipeline {spec.name!r}, {found[spec.name][0].use_case!r} and "
+                    f"{own.use_case!r}: name one {own.use_case}_{spec.name}."
+                )
+            found[spec.name] = (own, spec)
+    return found
+
+
+def find_pipeline(known: Mapping[str, tuple[Settings, PipelineSpec]], name: str) -> tuple[Settings, PipelineSpec]:
+    """A pipeline by name.
+
+    Raises:
+        UnknownPipelineError: If there is none; the message lists the known ones.
+    """
+    try:
+        return known[name]
+    except KeyError:
+        raise UnknownPipelineError(f"No pipeline {name!r}. Known: {sorted(known)}.") from None
+
+
 def deploy_all(settings: Settings, progress: Callable[[str], None], names: list[str] | None = None) -> None:
     """Apply the environment's stacks, then compile the named pipelines, or all of them.
 
@@ -327,33 +358,36 @@ def deploy_all(settings: Settings, progress: Callable[[str], None], names: list[
     from zenml_mlops.environment.policies import decide, deployment_extra, judge_deployment
     from zenml_mlops.environment.stack_changes import check_before_deployment
 
-    use_case = load_use_case(settings.definition)
-    specs = [use_case.pipeline(name) for name in names] if names else list(use_case.pipelines)
+    known = pipelines(settings)
+    chosen = [find_pipeline(known, name) for name in names] if names else list(known.values())
     loaded = check_before_deployment(settings, progress)
     for change in apply_stack(settings, loaded):
         progress(f"stack: {change}")
     context = deployment_context(settings, loaded.file)
     with active_stack(stack_id(settings, scheduled=True, file=loaded.file)):
         # All of them before the first: a refused pipeline must not leave the others half deployed.
-        judged = [(spec, judge_deployment(context, spec)) for spec in specs]
-        for spec, assessment in judged:
+        judged = [
+            (found, spec, judge_deployment(found, spec))
+            for found, spec in ((replace(context, settings=own), spec) for own, spec in chosen)
+        ]
+        for found, spec, assessment in judged:
             for verdict in assessment.warnings:
                 progress(f"policy {verdict.policy} ({verdict.mode}, {verdict.subject}): {verdict.message}")
-            decide("deploy", context, spec, assessment)
-        for spec, assessment in judged:
+            decide("deploy", found, spec, assessment)
+        for _, spec, assessment in judged:
             assessment.enforce(f"Deploying {spec.name!r} to {settings.environment!r}")
-        for spec, assessment in judged:
+        for found, spec, assessment in judged:
             manifest, path = deploy_pipeline(
-                load_pipeline(context, spec),
-                pipeline_arguments(context, spec),
-                settings=settings,
+                load_pipeline(found, spec),
+                pipeline_arguments(found, spec),
+                settings=found.settings,
                 packages=CODE_PACKAGES,
                 made=context.made,
                 policies=tuple(
                     PolicyVerdict(policy=v.policy, mode=v.mode.value, passed=v.passed, message=v.message)
                     for v in assessment.verdicts
                 ),
-                extra=deployment_extra(context, spec.name),
+                extra=deployment_extra(found, spec.name),
             )
             record(
                 "deploy",
@@ -392,7 +426,7 @@ def run_inline(settings: Settings, name: str, day: date | None, params: dict[str
     from zenml_airflow.runtime.records import context_tags, record_context
     from zenml_mlops.environment.policies import decide, judge_deployment
 
-    spec = load_use_case(settings.definition).pipeline(name)
+    settings, spec = find_pipeline(pipelines(settings), name)
     source_utils.set_custom_source_root(str(settings.project_root))
     told = cli_context(
         day or datetime.now(ZoneInfo(settings.timezone)).date(),

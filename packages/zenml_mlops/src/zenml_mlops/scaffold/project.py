@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -158,6 +159,75 @@ def create(target: Path, data: Path, project: NewProject, *, template: str | Non
     _lock(target, lock)
     _commit(target, project.name)
     return _git(target, "ls-files")
+
+
+def add(folder: Path, data: Path, project: NewProject) -> list[str]:
+    """Put a further use case into a project: pipelines, models, tables and DAGs with names of its own.
+
+    Args:
+        folder: The project.
+        data: The table; its copy in ``data/`` is ignored by Git.
+        project: What the use case is about.
+
+    Returns:
+        The new files.
+
+    Raises:
+        ProjectError: If the project has one of that name, or has uncommitted changes.
+    """
+    from copier import run_copy
+
+    name = project.name
+    package = folder / "zenml_pipelines" / name
+    if package.exists() or any((folder / "dags").glob(f"{name}_*.py")):
+        raise ProjectError(f"The project has a use case {name!r} already.")
+    if _git(folder, "status", "--porcelain"):
+        raise ProjectError("There are uncommitted changes: commit them first, so that what is new can be seen.")
+    with tempfile.TemporaryDirectory() as place:
+        made = Path(place)
+        run_copy(str(SCAFFOLD), made, data=project.answers(), defaults=True, quiet=True)
+        new = {
+            **{
+                path: package / path.relative_to(made / "zenml_pipelines")
+                for path in (made / "zenml_pipelines").rglob("*.*")
+            },
+            **{path: folder / "dags" / path.name for path in (made / "dags").glob(f"{name}_*.py")},
+            made / "configs" / "base.yaml": folder / "configs" / "use_cases" / f"{name}.yaml",
+        }
+        for source, target in new.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(_further(source.read_text(encoding="utf-8"), name), encoding="utf-8")
+    _format(folder)
+    (folder / "data").mkdir(exist_ok=True)
+    shutil.copyfile(data, folder / "data" / f"{name}.csv")
+    return sorted(target.relative_to(folder).as_posix() for target in new.values())
+
+
+def _further(text: str, name: str) -> str:
+    """What the template says of the one use case of a project, said of a further one."""
+    for pattern, other in (
+        (r"\bzenml_pipelines\.", f"zenml_pipelines.{name}."),
+        (r'@pipeline\(name="', f'@pipeline(name="{name}_'),
+        (r"PipelineSpec\(name=name", f'PipelineSpec(name=f"{name}_{{name}}"'),
+        (r'ZenMLTaskGroup\("', f'ZenMLTaskGroup("{name}_'),
+        (r"(?m)^  raw: raw ", f"  raw: raw/{name} "),
+    ):
+        text = re.sub(pattern, other, text)
+    # Where it runs is the environment's; its tables and raw data lie in folders of its own.
+    return (
+        _without(text, "timezone", "airflow", "storage") if text.startswith("# What every environment") else text
+    )
+
+
+def _without(document: str, *sections: str) -> str:
+    """A YAML document without some of its sections."""
+    kept, keep = [], True
+    for line in document.splitlines(keepends=True):
+        if line[:1].isalpha():
+            keep = line.partition(":")[0] not in sections
+        if keep:
+            kept.append(line)
+    return "".join(kept)
 
 
 def upgrade(folder: Path, *, template: str | None, platform: Platform | None) -> list[str]:

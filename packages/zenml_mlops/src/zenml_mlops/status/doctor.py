@@ -179,12 +179,12 @@ def connections(settings: Settings) -> _Said:
 def bundle(settings: Settings) -> _Said:
     """The DAG files have the manifests that they read, and these were deployed from this configuration."""
     from zenml_airflow.manifest.manifest import ManifestError, manifest_path, read_manifest
-    from zenml_mlops.data.use_case import load_use_case
+    from zenml_mlops.environment.process import pipelines
 
     if not any(settings.dags_dir.glob("*.py")):
         yield Level.PROBLEM, f"there is no DAG file in {settings.dags_dir}", "Check out the repository as a whole."
         return
-    for name in (spec.name for spec in load_use_case(settings.definition).pipelines):
+    for name, (own, _) in pipelines(settings).items():
         try:
             manifest = read_manifest(manifest_path(settings.manifests_dir, name), name)
         except ManifestError as error:
@@ -193,7 +193,7 @@ def bundle(settings: Settings) -> _Said:
         if manifest.environment != settings.environment:
             text = f"the manifest of {name} is of {manifest.environment!r}"
             yield Level.WARNING, text, f"Deploy it with `mlops deploy {name} --env {settings.environment}`."
-        elif manifest.config_digest != settings.deployed_digest(name):
+        elif manifest.config_digest != own.deployed_digest(name):
             text = f"the configuration of {name} was changed after it was deployed"
             yield Level.WARNING, text, f"Deploy it with `mlops deploy {name}`."
         else:

@@ -73,12 +73,12 @@ def environments(sources: Sources) -> Sequence[Row]:
     from zenml_airflow.manifest.manifest import ManifestError, manifest_path, read_manifest
     from zenml_airflow.settings.project import environments as known
     from zenml_airflow.settings.project import load_settings
-    from zenml_mlops.data.use_case import load_use_case
+    from zenml_mlops.environment.process import pipelines as pipelines_of
 
     rows: list[Row] = []
     for name in known(sources.settings.project_root):
         settings, manifests = load_settings(name), []
-        pipelines = [spec.name for spec in load_use_case(settings.definition).pipelines]
+        pipelines = pipelines_of(settings)
         for pipeline in pipelines:
             try:
                 manifest = read_manifest(manifest_path(settings.manifests_dir, pipeline), pipeline)
