@@ -213,10 +213,11 @@ def _further(text: str, name: str) -> str:
         (r"(?m)^  raw: raw ", f"  raw: raw/{name} "),
     ):
         text = re.sub(pattern, other, text)
+    if not text.startswith("# What every environment"):
+        return text
     # Where it runs is the environment's; its tables and raw data lie in folders of its own.
-    return (
-        _without(text, "timezone", "airflow", "storage") if text.startswith("# What every environment") else text
-    )
+    head = f"# The use case {name}: its tables lie below {name}/, where this file names no other place.\n"
+    return head + _without(text.partition("\n")[2], "timezone", "airflow", "storage")
 
 
 def _without(document: str, *sections: str) -> str:
