@@ -1,4 +1,4 @@
-"""Two use cases in one project: their own pipelines, models, tables and DAGs, on one Airflow and one ZenML store."""
+"""Two use cases in one project: their own pipelines, models, tables and DAGs, on one Airflow and one ZenML."""
 
 import json
 import os

@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from zenml_mlops.cli.sentences import errors, sentences
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
@@ -57,7 +59,7 @@ def fetch(
     """
     if source not in {"synthetic", "auto"} and (rows is not None or seed is not None):
         raise typer.BadParameter(f"--rows and --seed shape synthetic data; --source {source} has none.")
-    with _sentences() as console:
+    with sentences():
         from zenml_mlops.data.fetch import fetch as fetch_source
 
         settings, config, use_case = _settings(environment)
@@ -67,7 +69,7 @@ def fetch(
             use_case,
             rows=rows,
             seed=seed,
-            console=console,
+            console=errors,
         )
 
 
@@ -96,12 +98,12 @@ def feed(
 
     `mlops data feed --from 2026-01-05 --to 2026-01-11 --force`: after fetching another source
     """
-    with _sentences() as console:
+    with sentences():
         from zenml_mlops.data.feed import feed as feed_days
 
         settings, config, use_case = _settings(environment)
         days = (first_day.date(), (last_day or first_day).date())
-        with _counted(console, "Feeding", *days) as advance:
+        with _counted(errors, "Feeding", *days) as advance:
             fed = feed_days(
                 *days,
                 raw_dir=settings.state_dir / config.raw,
@@ -112,7 +114,7 @@ def feed(
                 on_day=advance,
             )
         for partition in fed:
-            console.print(f"{partition.day}  {partition.rows:>6,} rows  {partition.status}")
+            errors.print(f"{partition.day}  {partition.rows:>6,} rows  {partition.status}")
 
 
 @data_app.command()
@@ -134,12 +136,12 @@ def outcomes(
 
     `mlops data outcomes --from 2026-01-05 --to 2026-01-11`: a week
     """
-    with _sentences() as console:
+    with sentences():
         from zenml_mlops.data.outcomes import feed_outcomes
 
         settings, config, use_case = _settings(environment)
         days = (first_day.date(), (last_day or first_day).date())
-        with _counted(console, "Delivering", *days) as advance:
+        with _counted(errors, "Delivering", *days) as advance:
             fed = feed_outcomes(
                 *days,
                 raw_dir=settings.state_dir / config.raw,
@@ -149,7 +151,7 @@ def outcomes(
                 on_day=advance,
             )
         for partition in fed:
-            console.print(f"{partition.day}  {partition.rows:>6,} outcomes  {partition.status}")
+            errors.print(f"{partition.day}  {partition.rows:>6,} outcomes  {partition.status}")
 
 
 @contextmanager
@@ -167,7 +169,11 @@ def _settings(environment: str) -> tuple[Settings, DataConfig, UseCase]:
     from zenml_mlops.data.use_case import load_use_case
 
     settings = load_settings(environment)
-    return settings, DataConfig.model_validate(settings.data), load_use_case(settings.definition)
+    return (
+        settings,
+        DataConfig.checked(settings.data, "The data section in configs/ is wrong"),
+        load_use_case(settings.definition),
+    )
 
 
 def _expanded(source: str) -> str:
@@ -179,34 +185,7 @@ def _bar(console: Console) -> Progress:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        console=console,
+        console=errors,
         transient=True,
         disable=not console.is_terminal,
     )
-
-
-@contextmanager
-def _sentences() -> Iterator[Console]:
-    """Report on stderr, and turn the errors that a user can act on into one sentence and exit code 1."""
-    from pydantic import ValidationError
-
-    from zenml_airflow.settings.project import SettingsError
-    from zenml_mlops.data.errors import DataError
-
-    console = Console(stderr=True)
-    try:
-        yield console
-    except ValidationError as error:
-        problems = "; ".join(
-            f"data.{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()
-        )
-        fail(console, f"The data section in configs/ is wrong: {problems}.", error)
-    except (DataError, SettingsError) as error:
-        fail(console, str(error), error)
-
-
-def fail(console: Console, sentence: str, cause: Exception) -> NoReturn:
-    """Print one sentence and end with exit code 1; the sentence may hold brackets, so it is no markup."""
-    console.print("Error:", style="bold red", end=" ")
-    console.print(sentence, markup=False, highlight=False, soft_wrap=True)
-    raise typer.Exit(1) from cause

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import typer
 from rich.console import Console
-
-from zenml_mlops.cli.data import fail
 
 errors = Console(stderr=True)
 
@@ -31,3 +30,10 @@ def sentences() -> Iterator[None]:
         if os.environ.get("MLOPS_DEBUG") == "1":
             raise
         fail(errors, str(error), error)
+
+
+def fail(console: Console, sentence: str, cause: Exception) -> NoReturn:
+    """Print one sentence and end with exit code 1; the sentence may hold brackets, so it is no markup."""
+    console.print("Error:", style="bold red", end=" ")
+    console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(1) from cause

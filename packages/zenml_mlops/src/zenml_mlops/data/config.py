@@ -6,10 +6,12 @@ from datetime import date
 from pathlib import PurePosixPath
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from zenml_mlops.configuration import Section
 
 
-class FeedConfig(BaseModel):
+class FeedConfig(Section):
     """How held-out rows are spread over calendar days.
 
     Attributes:
@@ -18,14 +20,12 @@ class FeedConfig(BaseModel):
         seed: Seed of the daily volumes.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     start_date: date
     per_day: Annotated[int, Field(ge=1, le=1_000_000)]
     seed: Annotated[int, Field(ge=0)]
 
 
-class DataConfig(BaseModel):
+class DataConfig(Section):
     """The source data and its replay.
 
     Attributes:
@@ -33,8 +33,6 @@ class DataConfig(BaseModel):
         holdout_fraction: Latest share of rows, by row id, that no training run sees.
         feed: How the held-out rows are replayed.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     raw: str = Field(min_length=1)
     holdout_fraction: Annotated[float, Field(gt=0.0, lt=1.0)]

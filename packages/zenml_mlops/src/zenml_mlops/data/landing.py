@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from zenml_airflow.contracts.problems import describe
 from zenml_mlops.data.contract import Contract
 from zenml_mlops.data.partitions import file_sha256
 from zenml_mlops.data.rows import SchemaBrokenError, arrow_schema, check_file_schema
@@ -175,10 +176,9 @@ def _marker(fs: fsspec.AbstractFileSystem, folder: str, place: str) -> Marker:
     try:
         return Marker.model_validate_json(payload)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
         raise IncompletePartitionError(
             f"The marker {place}/{MARKER} must be JSON with 'rows' and the sha256 of each of 'files' "
-            f"({problems}): the "
+            f"({describe(error, 'marker')}): the "
             "producer must deliver the day again."
         ) from error
 
