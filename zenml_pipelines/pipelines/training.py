@@ -3,10 +3,10 @@
 from zenml import Model, pipeline
 
 from governance.hooks.observers import observe_failure, observe_success
+from governance.steps.data_validation import data_validation
+from governance.steps.model_validation import model_validation
 from zenml_airflow import Provenance
 from zenml_mlops.enforcement.run_start import check_run_start
-from zenml_mlops.gates.limits import GateLimits
-from zenml_mlops.gates.steps import data_gate, quality_gate
 from zenml_mlops.training.steps import (
     evaluate_model,
     examine_data,
@@ -52,7 +52,7 @@ def training(config: TrainingConfig, provenance: Provenance | None = None) -> No
     tracker = True if stack_has_tracker() else None
     rows, data_reference, run_config = load_data(config=config)
     found, data_profile = examine_data(rows, data_reference, run_config)
-    data_report = data_gate(found, gate=GateLimits(limits=config.data_gates))
+    data_report = data_validation(found, config)
     train, test = split_data(rows, data_report, run_config)
     risk_model, _, mlflow_run_id = train_model.with_options(model=model, experiment_tracker=tracker)(
         train, run_config
@@ -61,9 +61,7 @@ def training(config: TrainingConfig, provenance: Provenance | None = None) -> No
         risk_model, test, run_config
     )
     examination = examine_model.with_options(model=model)(risk_model, train, test, run_config)
-    report = quality_gate.with_options(model=model)(
-        metrics, gate=GateLimits(limits=config.gates), examination=examination, data_report=data_report
-    )
+    report = model_validation(metrics, examination, data_report, model=model, config=config)
     summary = register_model.with_options(model=model)(
         metrics,
         report,

@@ -26,6 +26,7 @@ from zenml_mlops.cli.lineage import impact, trace
 from zenml_mlops.cli.models import models_app, promote, rollback
 from zenml_mlops.cli.models_compare import candidate, compare, current
 from zenml_mlops.cli.new import new, upgrade
+from zenml_mlops.cli.options import AsJson, Environment
 from zenml_mlops.cli.policy import policy_app
 from zenml_mlops.cli.report import report_app
 from zenml_mlops.cli.run import run
@@ -92,8 +93,6 @@ class CardForm(StrEnum):
     MARKDOWN = "md"
     HTML = "html"
 
-
-Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
 
 console = Console(soft_wrap=True)
 
@@ -226,7 +225,7 @@ def password(environment: Environment = "local") -> None:
 @app.command()
 def reconcile(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be closed.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     environment: Environment = "local",
 ) -> None:
     """Close ZenML runs that are still open although their Airflow run has ended.

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
+from zenml_mlops.cli.options import Environment, day_option
 from zenml_mlops.cli.sentences import errors, sentences
 
 if TYPE_CHECKING:
@@ -26,13 +27,8 @@ audit_app = typer.Typer(
     rich_markup_mode="markdown",
     help="The audit log: every decision on pipelines and models, each entry bound to the one before it.",
 )
-Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
-First = Annotated[
-    datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], help="First day, UTC; all by default.")
-]
-Last = Annotated[
-    datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, UTC; all by default.")
-]
+First = Annotated[datetime | None, day_option("--from", help="First day, UTC; all by default.")]
+Last = Annotated[datetime | None, day_option("--to", help="Last day, UTC; all by default.")]
 console = Console(soft_wrap=True)
 
 

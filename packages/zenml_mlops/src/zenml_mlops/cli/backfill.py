@@ -13,6 +13,7 @@ import typer
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
+from zenml_mlops.cli.options import Environment, day_option
 from zenml_mlops.cli.sentences import errors, sentences
 
 if TYPE_CHECKING:
@@ -138,8 +139,8 @@ def follow_days(
 
 def backfill(
     dag: Annotated[str, typer.Argument(help="DAG, such as readmission_batch_inference.")],
-    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
-    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, included.")],
+    first: Annotated[datetime, day_option("--from", help="First day.")],
+    last: Annotated[datetime, day_option("--to", help="Last day, included.")],
     reprocess: Annotated[
         Reprocess, typer.Option("--reprocess", help="Which days that have run are run again.")
     ] = Reprocess.NONE,
@@ -151,7 +152,7 @@ def backfill(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON; the days' progress goes to stderr.")
     ] = False,
-    environment: Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")] = "local",
+    environment: Environment = "local",
 ) -> None:
     """Run a DAG for a range of past days with Airflow's own backfill.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from zenml_mlops.cli.options import AsJson, Environment, Reason
 from zenml_mlops.cli.sentences import sentences
 
 if TYPE_CHECKING:
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
     from zenml_mlops.bundles import Rules
 
-Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why, for those who ask later.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 console = Console(soft_wrap=True)
 # Apart from what a machine reads.
 progress = Console(stderr=True, soft_wrap=True)

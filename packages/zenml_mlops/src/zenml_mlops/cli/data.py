@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from zenml_mlops.cli.options import Environment, day_option
 from zenml_mlops.cli.sentences import errors, sentences
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ data_app = typer.Typer(
     rich_markup_mode="markdown",
     help="Source data: fetch it once, then replay its latest rows as daily partitions.",
 )
-
-Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
 
 
 @data_app.command()
@@ -75,10 +74,10 @@ def fetch(
 
 @data_app.command()
 def feed(
-    first_day: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day, inclusive.")],
+    first_day: Annotated[datetime, day_option("--from", help="First day, inclusive.")],
     last_day: Annotated[
         datetime | None,
-        typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, inclusive; the first day if left out."),
+        day_option("--to", help="Last day, inclusive; the first day if left out."),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace complete partitions that hold other data.")
@@ -119,12 +118,10 @@ def feed(
 
 @data_app.command()
 def outcomes(
-    first_day: Annotated[
-        datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day of the cases, inclusive.")
-    ],
+    first_day: Annotated[datetime, day_option("--from", help="First day of the cases, inclusive.")],
     last_day: Annotated[
         datetime | None,
-        typer.Option("--to", formats=["%Y-%m-%d"], help="Last day, inclusive; the first day if left out."),
+        day_option("--to", help="Last day, inclusive; the first day if left out."),
     ] = None,
     environment: Environment = "local",
 ) -> None:

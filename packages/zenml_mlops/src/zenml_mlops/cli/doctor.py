@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
+from zenml_mlops.cli.options import AsJson, Environment
 from zenml_mlops.cli.sentences import sentences
 
 console = Console(soft_wrap=True)
@@ -17,8 +16,8 @@ _COLORS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    environment: Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")] = "local",
+    as_json: AsJson = False,
+    environment: Environment = "local",
 ) -> None:
     """Check versions, disk, clock, ports, connections, deployed pipelines, stores and the audit log.
 

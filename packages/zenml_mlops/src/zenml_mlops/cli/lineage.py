@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from zenml_mlops.cli.options import AsJson, Environment, day_option
 from zenml_mlops.cli.sentences import sentences
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from zenml_mlops.lineage import Node, Report
     from zenml_mlops.lineage.impact import Impact
 
-Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 All = Annotated[bool, typer.Option("--all", help="Also what was published once and replaced since.")]
 Version = Annotated[
     str | None, typer.Option("--model-version", metavar="[MODEL/]N", help="A model version, such as 3.")
@@ -36,9 +35,7 @@ _SHOWN_FACTS = 5
 
 def trace(
     case_id: Annotated[int | None, typer.Argument(metavar="[ID]", help="Id of a row that was scored.")] = None,
-    date: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only its predictions of this day.")
-    ] = None,
+    date: Annotated[datetime | None, day_option(help="Only its predictions of this day.")] = None,
     prediction: Annotated[
         str | None, typer.Option(metavar="RUN/ID", help="One prediction: ZenML run id or day, and the row's id.")
     ] = None,

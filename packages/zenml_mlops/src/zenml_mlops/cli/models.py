@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
+from zenml_mlops.cli.options import AsJson, Environment, Reason
 from zenml_mlops.cli.sentences import sentences
 
 if TYPE_CHECKING:
@@ -22,12 +23,9 @@ models_app = typer.Typer(
     rich_markup_mode="markdown",
     help="The models: their versions, stages and history; approve, reject, archive and withdraw versions.",
 )
-Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
 ModelName = Annotated[str, typer.Argument(help="Model, such as readmission_risk.")]
 Number = Annotated[int, typer.Argument(help="Number of the version.")]
 Stage = Annotated[str, typer.Option("--to", help="Stage: staging or production.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why, for those who ask later.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and what is against it.")]
 console = Console(soft_wrap=True)
 

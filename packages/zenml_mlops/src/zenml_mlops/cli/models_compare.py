@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from zenml_mlops.cli.options import Environment
 from zenml_mlops.cli.sentences import sentences
 
 if TYPE_CHECKING:
     from zenml_mlops.cards.card import CardContent
 
-Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
 ModelName = Annotated[str, typer.Argument(help="Model, such as readmission_risk.")]
 Stage = Annotated[str, typer.Option("--stage", help="Stage: staging or production.")]
 MISSING = "–"  # noqa: RUF001 - a dash, as in the model card

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table as Grid
 
+from zenml_mlops.cli.options import AsJson
 from zenml_mlops.cli.sentences import errors, sentences
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def new(
         str | None,
         typer.Option(metavar="GIT", help="Repository of the platform; the installed template by default."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a project of another use case from a table; it trains and runs on Airflow as it stands.
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
+from zenml_mlops.cli.options import AsJson, Environment
 from zenml_mlops.cli.sentences import sentences
 
 policy_app = typer.Typer(
@@ -18,13 +19,12 @@ policy_app = typer.Typer(
     rich_markup_mode="markdown",
     help="The platform's policies: list them, explain one, check an environment against them.",
 )
-Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
 console = Console(soft_wrap=True)
 
 
 @policy_app.command("list")
 def list_policies(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
     environment: Environment = "local",
 ) -> None:
     """List the policies and what a violation does in an environment.

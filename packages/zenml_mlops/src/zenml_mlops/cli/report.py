@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from zenml_mlops.cli.options import AsJson, Environment, day_option
 from zenml_mlops.cli.sentences import sentences
 
 if TYPE_CHECKING:
@@ -25,11 +26,7 @@ report_app = typer.Typer(
 )
 console = Console(soft_wrap=True)
 
-Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
-Date = Annotated[
-    datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], help="The day; the last one by default.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Date = Annotated[datetime | None, day_option("--date", help="The day; the last one by default.")]
 
 ALERT_EXIT = 3
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from zenml_mlops.cli.options import Environment, day_option
 from zenml_mlops.cli.sentences import sentences
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Via(StrEnum):
 
 Date = Annotated[
     datetime | None,
-    typer.Option("--date", formats=["%Y-%m-%d"], help="Day that the run is for; today by default."),
+    day_option("--date", help="Day that the run is for; today by default."),
 ]
 Params = Annotated[list[str] | None, typer.Option("--param", help="Run parameter as KEY=VALUE; may be repeated.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the run, and end with 1 if it fails.")]
@@ -43,7 +44,7 @@ def run(
     ] = Via.PROCESS,
     wait: Wait = False,
     dag: Annotated[str | None, typer.Option("--dag", help="DAG, where several run the pipeline.")] = None,
-    environment: Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")] = "local",
+    environment: Environment = "local",
 ) -> None:
     """Run a pipeline in this process, without Airflow; or trigger its DAG, with `--via airflow`.
 

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from zenml_mlops.cli.json_output import print_json
+from zenml_mlops.cli.options import Environment
 from zenml_mlops.cli.sentences import sentences
 from zenml_mlops.interrupts import terminable
 
@@ -45,7 +46,7 @@ def serve(
         bool, typer.Option("--check", help="Load the model, print what would be served, and end.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --check: print JSON.")] = False,
-    environment: Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")] = "local",
+    environment: Environment = "local",
 ) -> None:
     """Score single requests over HTTP with the version that is in production.
 

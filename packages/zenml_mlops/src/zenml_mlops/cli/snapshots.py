@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
+from zenml_mlops.cli.options import AsJson, Environment
 from zenml_mlops.cli.run import Date, Params, Wait, key_values, start_in_airflow
 from zenml_mlops.cli.sentences import sentences
 
@@ -26,8 +27,6 @@ snapshots_app = typer.Typer(
     rich_markup_mode="markdown",
     help="The snapshots that `mlops deploy` made: list, show, compare and run them.",
 )
-Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Name = Annotated[str, typer.Argument(help="Name or id; or a pipeline, for the snapshot that its manifest names.")]
 console = Console(soft_wrap=True)
 TABLE_WIDTH = 170

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from zenml_mlops.cli.json_output import print_json
+from zenml_mlops.cli.options import AsJson
 from zenml_mlops.cli.sentences import errors, sentences
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ stack_app = typer.Typer(
     help="The stacks of an environment: validate, plan, apply, diff and export stacks/ENV.yaml.",
 )
 Environment = Annotated[str, typer.Argument(metavar="[ENV]", help="Environment, as in stacks/ENV.yaml.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Prune = Annotated[bool, typer.Option("--prune", help="Delete what the file names no more.")]
 console = Console(soft_wrap=True, highlight=False, markup=False)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
+from zenml_mlops.cli.options import AsJson, Environment
 from zenml_mlops.cli.sentences import sentences
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ _BAD = frozenset({"stopped", "failed", "none"})
 
 
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    environment: Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")] = "local",
+    as_json: AsJson = False,
+    environment: Environment = "local",
 ) -> None:
     """Show services, environments, DAGs, questions that wait for a person, models, and the last partition.
 

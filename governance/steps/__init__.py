@@ -1,0 +1,1 @@
+"""Where the gates stand in a pipeline of this project; what they measure and judge is the platform's."""

@@ -1,0 +1,16 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for those who ask later.")]
+
+
+def day_option(*names: str, **more: Any) -> Any:
+    """An option whose value is a day, as midnight of it."""
+    return typer.Option(*names, formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", **more)
