@@ -21,7 +21,7 @@ class Facts:
         stock_stack: That stack.
         steps: Its steps, in order.
         model: File of the production model, written with joblib.
-        champion: The production version, as ``zenml_mlops.inference.champion.Champion`` in JSON.
+        champion: The production version, as ``zenml_mlops.inference.champion.ScoringVersion`` in JSON.
         config: The configuration of batch inference in JSON.
     """
 

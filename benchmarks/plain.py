@@ -21,14 +21,14 @@ class PlainRun:
 
     def __init__(self, context: RunContext, facts: Facts) -> None:
         from zenml_mlops.data.partitions import PartitionStore
-        from zenml_mlops.inference.champion import Champion
+        from zenml_mlops.inference.champion import ScoringVersion
         from zenml_mlops.inference.config import BatchInferenceConfig
 
         self.context = context
         self.facts = facts
         self.day = context.partition_date
         self.run_id = str(uuid5(NAMESPACE_URL, context.orchestrator_run_id))
-        self.champion = Champion.model_validate(facts.champion)
+        self.champion = ScoringVersion.model_validate(facts.champion)
         self.config = BatchInferenceConfig.model_validate(facts.config)
         self.landing = context.resolve(self.config.landing)
         self.predictions = PartitionStore(context.resolve(f"{PLAIN_ROOT}/{self.config.predictions}"))

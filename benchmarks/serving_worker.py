@@ -37,7 +37,7 @@ def main() -> None:
     import joblib
 
     from zenml_airflow.settings.project import load_settings
-    from zenml_mlops.inference.champion import Champion
+    from zenml_mlops.inference.champion import ScoringVersion
     from zenml_mlops.serving.app import Service, create_app
     from zenml_mlops.serving.config import RateRules, build_serving_config
     from zenml_mlops.serving.metrics import Metrics
@@ -51,7 +51,7 @@ def main() -> None:
     config = build_serving_config(load_settings().model_dump(), port=0).model_copy(
         update={"rate": RateRules(per_second=PLENTY, burst=PLENTY, most_clients=10)}
     )
-    champion = Champion(
+    champion = ScoringVersion(
         model_name=config.model_name,
         version=1,
         version_id=UUID(int=1),

@@ -112,7 +112,7 @@ def _scoring(case: Case) -> Any:
     from zenml_mlops.data.landing import PartitionRef
     from zenml_mlops.data.partitions import PartitionStore
     from zenml_mlops.inference.batch import CheckedPartition
-    from zenml_mlops.inference.champion import Champion
+    from zenml_mlops.inference.champion import ScoringVersion
     from zenml_mlops.inference.config import ShardRules
     from zenml_mlops.inference.shards import DayScoring
     from zenml_pipelines.use_case.contract import CONTRACT
@@ -122,7 +122,7 @@ def _scoring(case: Case) -> Any:
     return DayScoring(
         model=lambda: joblib.load(root / "model.joblib"),
         partition=PartitionRef.model_validate_json((root / "partition.json").read_text()),
-        champion=Champion(
+        champion=ScoringVersion(
             model_name="benchmark",
             version=1,
             version_id=_NO_ID,

@@ -22,7 +22,7 @@ from datetime import date
 from uuid import uuid4
 from zenml_mlops.inference.batch import quarantine_bad_rows
 from zenml_mlops.inference.shards import DayScoring
-from zenml_mlops.inference.champion import Champion
+from zenml_mlops.inference.champion import ScoringVersion
 from zenml_pipelines.use_case.contract import CONTRACT
 from zenml_mlops.data.landing import find_partition
 from zenml_mlops.data.partitions import PartitionStore
@@ -35,7 +35,7 @@ class Model:
         return np.full((len(frame), 2), 0.5)
 
 schema = CONTRACT
-champion = Champion(model_name="m", version=1, version_id=uuid4(), model_artifact_id=uuid4(),
+champion = ScoringVersion(model_name="m", version=1, version_id=uuid4(), model_artifact_id=uuid4(),
                     contract=schema, training_run_id=None)
 
 def run(root, batch_rows):

@@ -157,7 +157,7 @@ class _Fetching:
             try:
                 return self.public(url, policy)
             except DataError as error:
-                self.out.print(f"[yellow]The public source is no option now:[/yellow] {error}", soft_wrap=True)
+                self.out.print(f"[yellow]The public source cannot be used:[/yellow] {error}", soft_wrap=True)
         self.out.print("[bold yellow]Falling back to SYNTHETIC data.[/bold yellow]")
         return self.synthetic(rows, seed)
 

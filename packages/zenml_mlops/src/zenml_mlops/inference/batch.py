@@ -20,7 +20,7 @@ from zenml_mlops.data.contract import ColumnRule, Contract
 from zenml_mlops.data.landing import PartitionRef, check_digests, stream
 from zenml_mlops.data.partitions import PartitionManifest, PartitionStore, StoredFile
 from zenml_mlops.data.rows import SeenIds, arrow_schema, check_rows
-from zenml_mlops.inference.champion import Champion
+from zenml_mlops.inference.champion import ScoringVersion
 from zenml_mlops.inference.scoring import score
 
 ROW_NUMBER: Final = "row_number"
@@ -241,7 +241,7 @@ def rejected_rows(quarantine: PartitionStore, file: StoredFile) -> npt.NDArray[n
 def score_good_rows(
     model: Any,
     partition: PartitionRef,
-    champion: Champion,
+    champion: ScoringVersion,
     rejected: npt.NDArray[np.int64],
     *,
     landing: str,

@@ -26,7 +26,7 @@ class EmptyStageError(NoChampionError):
     """The stage is empty, which is a state and not a fault where only a challenger is looked for."""
 
 
-class Champion(BaseModel):
+class ScoringVersion(BaseModel):
     """The model version of a run. A promotion in the middle of the run does not change it.
 
     Attributes:
@@ -48,7 +48,7 @@ class Champion(BaseModel):
     training_run_id: UUID | None
 
 
-def find_champion(model_name: str, stage: str) -> Champion:
+def find_champion(model_name: str, stage: str) -> ScoringVersion:
     """Find the version in a stage.
 
     Raises:
@@ -70,7 +70,7 @@ def find_champion(model_name: str, stage: str) -> Champion:
     return describe_version(version)
 
 
-def find_challenger(model_name: str, number: int | None) -> Champion:
+def find_challenger(model_name: str, number: int | None) -> ScoringVersion:
     """Find the version that wants to become the champion.
 
     Args:
@@ -96,7 +96,7 @@ def find_challenger(model_name: str, number: int | None) -> Champion:
     return describe_version(client.get_model_version(model_name, free[0].id))
 
 
-def describe_version(version: ModelVersionResponse) -> Champion:
+def describe_version(version: ModelVersionResponse) -> ScoringVersion:
     """What a run needs to know of a version.
 
     Raises:
@@ -111,7 +111,7 @@ def describe_version(version: ModelVersionResponse) -> Champion:
             f"Version {version.number} of {model_name!r} (stage {version.stage!r}) has no artifact {missing!r}: "
             "it was not made by the training pipeline, or its artifacts were deleted. Take another version."
         )
-    return Champion(
+    return ScoringVersion(
         model_name=model_name,
         version=int(version.number),
         version_id=version.id,
@@ -121,7 +121,7 @@ def describe_version(version: ModelVersionResponse) -> Champion:
     )
 
 
-def training_part(champion: Champion) -> pd.DataFrame | None:
+def training_part(champion: ScoringVersion) -> pd.DataFrame | None:
     """The rows that a version was trained on; ``None`` if its run or their artifact is gone."""
     try:
         if champion.training_run_id is None:
@@ -133,12 +133,12 @@ def training_part(champion: Champion) -> pd.DataFrame | None:
     return train
 
 
-def load_model(champion: Champion) -> Any:
+def load_model(champion: ScoringVersion) -> Any:
     """The scikit-learn Pipeline of a version."""
     return Client().get_artifact_version(champion.model_artifact_id).load()
 
 
-def link_run(champion: Champion, run_id: UUID) -> None:
+def link_run(champion: ScoringVersion, run_id: UUID) -> None:
     """Record with ZenML that a run used a version. Linking twice is no error."""
     Client().zen_store.create_model_version_pipeline_run_link(
         ModelVersionPipelineRunRequest(model_version=champion.version_id, pipeline_run=run_id)

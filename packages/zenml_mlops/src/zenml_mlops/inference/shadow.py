@@ -21,7 +21,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from zenml_mlops.data.partitions import PartitionManifest, PartitionStore, StoredFile
 from zenml_mlops.inference.batch import Decision
-from zenml_mlops.inference.champion import Champion, EmptyStageError, find_challenger, find_champion
+from zenml_mlops.inference.champion import EmptyStageError, ScoringVersion, find_challenger, find_champion
 from zenml_mlops.inference.config import BatchInferenceConfig, Stage
 
 SHADOW_METADATA: Final = "shadow"
@@ -130,7 +130,7 @@ class ShadowManifest(PartitionManifest):
     published_at: AwareDatetime
 
 
-def find_shadow(config: BatchInferenceConfig, champion: Champion) -> tuple[Champion | None, str]:
+def find_shadow(config: BatchInferenceConfig, champion: ScoringVersion) -> tuple[ScoringVersion | None, str]:
     """Find the version that scores in the champion's shadow.
 
     Returns:

@@ -12,7 +12,7 @@ from zenml_airflow import get_run_context
 from zenml_mlops.data.landing import PartitionRef
 from zenml_mlops.data.partitions import PartitionStore
 from zenml_mlops.inference.batch import CheckedPartition, ScoredPartition
-from zenml_mlops.inference.champion import Champion, link_run
+from zenml_mlops.inference.champion import ScoringVersion, link_run
 from zenml_mlops.inference.config import BatchInferenceConfig
 from zenml_mlops.inference.shadow import (
     SHADOW_METADATA,
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 @step(enable_cache=False, extra=_ASIDE)
 def score_shadow(
     partition: PartitionRef,
-    champion: Champion,
+    champion: ScoringVersion,
     checked_partition: CheckedPartition,
     scored_partition: ScoredPartition,
     manifest: str,
@@ -46,7 +46,7 @@ def score_shadow(
     the run's metadata ``shadow`` and the tag ``shadow:failed``, and fails nothing.
     """
     _log.info("%s is published; now the shadow of version %d", manifest, champion.version)
-    challenger: Champion | None = None
+    challenger: ScoringVersion | None = None
     try:
         challenger, reason = find_shadow(config, champion)
         if challenger is None:
@@ -69,8 +69,8 @@ def score_shadow(
 
 def _scored(
     partition: PartitionRef,
-    champion: Champion,
-    challenger: Champion,
+    champion: ScoringVersion,
+    challenger: ScoringVersion,
     checked: CheckedPartition,
     scored: ScoredPartition,
     config: BatchInferenceConfig,

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from zenml_mlops.data.landing import PartitionRef
 from zenml_mlops.data.partitions import SHARDS, PartitionStore, StoredFile
 from zenml_mlops.inference.batch import CheckedPartition, ScoredPartition, rejected_rows, score_good_rows
-from zenml_mlops.inference.champion import Champion
+from zenml_mlops.inference.champion import ScoringVersion
 
 
 class ShardReceipt(BaseModel):
@@ -60,7 +60,7 @@ class DayScoring:
 
     model: Callable[[], Any]
     partition: PartitionRef
-    champion: Champion
+    champion: ScoringVersion
     checked: CheckedPartition
     landing: str
     quarantine: PartitionStore

@@ -25,7 +25,7 @@ from zenml_mlops.inference.batch import (
     check_counts,
     quarantine_bad_rows,
 )
-from zenml_mlops.inference.champion import Champion, find_champion, link_run
+from zenml_mlops.inference.champion import ScoringVersion, find_champion, link_run
 from zenml_mlops.inference.config import BatchInferenceConfig
 from zenml_mlops.inference.shards import DayScoring
 from zenml_mlops.step_options import IO, STREAM
@@ -36,7 +36,7 @@ _SHARDED = {"airflow": {**STREAM["airflow"], "shards": "zenml_mlops.inference.st
 @step(enable_cache=False, extra=IO)
 def load_partition(
     config: BatchInferenceConfig,
-) -> tuple[Annotated[PartitionRef, "partition"], Annotated[Champion, "champion"]]:
+) -> tuple[Annotated[PartitionRef, "partition"], Annotated[ScoringVersion, "champion"]]:
     """Settle what this run works on: the day's complete partition and the version that scores it.
 
     Both are looked up here once. The run is linked to the model version, and leftovers of attempts that never
@@ -66,7 +66,7 @@ def load_partition(
 
 @step(enable_cache=False, extra=STREAM)
 def validate_partition(
-    partition: PartitionRef, champion: Champion, config: BatchInferenceConfig
+    partition: PartitionRef, champion: ScoringVersion, config: BatchInferenceConfig
 ) -> Annotated[CheckedPartition, "checked_partition"]:
     """Check every row against the contract stored beside the model; bad rows go to quarantine with reasons.
 
@@ -87,7 +87,7 @@ def validate_partition(
 @step(enable_cache=False, extra=_SHARDED)
 def score_partition(
     partition: PartitionRef,
-    champion: Champion,
+    champion: ScoringVersion,
     checked_partition: CheckedPartition,
     config: BatchInferenceConfig,
 ) -> Annotated[ScoredPartition, "scored_partition"]:
@@ -107,7 +107,7 @@ def score_shard(
     shard: int,
     run_id: str,
     partition: PartitionRef,
-    champion: Champion,
+    champion: ScoringVersion,
     checked_partition: CheckedPartition,
     config: dict[str, Any],
 ) -> dict[str, int]:
@@ -137,7 +137,7 @@ def score_shard(
 
 def _scoring(
     partition: PartitionRef,
-    champion: Champion,
+    champion: ScoringVersion,
     checked: CheckedPartition,
     config: BatchInferenceConfig,
     run_id: str,
@@ -162,7 +162,7 @@ def _scoring(
 @step(enable_cache=False, extra=IO)
 def publish_predictions(
     partition: PartitionRef,
-    champion: Champion,
+    champion: ScoringVersion,
     checked_partition: CheckedPartition,
     scored_partition: ScoredPartition,
     config: BatchInferenceConfig,

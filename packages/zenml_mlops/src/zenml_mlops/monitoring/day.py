@@ -19,7 +19,7 @@ from zenml_mlops.data.profile import PROFILE_ARTIFACT, Profile, profile_rows
 from zenml_mlops.data.use_case import Grouping
 from zenml_mlops.gates.limits import MetricReport
 from zenml_mlops.inference.batch import PredictionManifest
-from zenml_mlops.inference.champion import Champion, NoChampionError, describe_version
+from zenml_mlops.inference.champion import NoChampionError, ScoringVersion, describe_version
 
 NO_PROFILE: Final = "it was trained before profiles were kept; train and promote a new version"
 
@@ -75,7 +75,7 @@ class Baselines:
 
     def __init__(self, model_name: str) -> None:
         self._model = model_name
-        self._found: dict[str, tuple[Baseline, Champion | None]] = {}
+        self._found: dict[str, tuple[Baseline, ScoringVersion | None]] = {}
 
     def of(self, observed: Observation) -> Baseline:
         """What a day is compared with."""
@@ -85,7 +85,7 @@ class Baselines:
         """The same, for a day of which only the manifest was read."""
         return self._read(str(manifest.model_version_id), manifest.model_version)[0]
 
-    def champion(self, manifest: PredictionManifest) -> Champion:
+    def champion(self, manifest: PredictionManifest) -> ScoringVersion:
         """The version that scored a day.
 
         Raises:
@@ -96,12 +96,12 @@ class Baselines:
             raise NoChampionError(baseline.problem)
         return found
 
-    def _read(self, version_id: str, number: int) -> tuple[Baseline, Champion | None]:
+    def _read(self, version_id: str, number: int) -> tuple[Baseline, ScoringVersion | None]:
         if version_id not in self._found:
             self._found[version_id] = self._look(version_id, number)
         return self._found[version_id]
 
-    def _look(self, version_id: str, number: int) -> tuple[Baseline, Champion | None]:
+    def _look(self, version_id: str, number: int) -> tuple[Baseline, ScoringVersion | None]:
         name = f"version {number} of {self._model!r}"
         try:
             version = Client().get_model_version(self._model, version_id)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from zenml_mlops.data.use_case import Grouping
 from zenml_mlops.inference.batch import Decision
-from zenml_mlops.inference.champion import Champion
+from zenml_mlops.inference.champion import ScoringVersion
 from zenml_mlops.inference.scoring import score
 from zenml_mlops.serving.categories import KnownCategories
 from zenml_mlops.serving.schema import RequestContract, Row
@@ -79,7 +79,9 @@ class Served:
     _categories: KnownCategories
 
     @classmethod
-    def of(cls, champion: Champion, model: Any, grouping: Grouping, *, threshold: float, most_rows: int) -> Self:
+    def of(
+        cls, champion: ScoringVersion, model: Any, grouping: Grouping, *, threshold: float, most_rows: int
+    ) -> Self:
         """Make a version ready, and score one made-up row.
 
         What cannot answer fails here, before any request meets it; and the first request does not pay for what

@@ -12,8 +12,8 @@ from zenml_airflow import get_run_context
 from zenml_mlops.data.source import read_source
 from zenml_mlops.data.use_case import load_use_case
 from zenml_mlops.inference.champion import (
-    Champion,
     NoChampionError,
+    ScoringVersion,
     find_challenger,
     find_champion,
     link_run,
@@ -40,8 +40,8 @@ class Contestants(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    challenger: Champion
-    champion: Champion | None = None
+    challenger: ScoringVersion
+    champion: ScoringVersion | None = None
     no_champion: str = ""
 
 
