@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.stopwatch import Stopwatch
-from zenml_mlops.environment.process import apply_stack, enter, stack_id
+from zenml_mlops.environment.process import enter
+from zenml_mlops.environment.stack_changes import apply_stack
+from zenml_mlops.environment.stack_files import stack_id
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings

@@ -66,7 +66,7 @@ def commands(command: Any, path: str = "mlops") -> Iterator[tuple[str, Any]]:
 
 def policies_page() -> str:
     """Each rule with its parameters, and the policies that name it."""
-    from zenml_mlops.policy.rules.registry import rules
+    from zenml_mlops.policy.rules.catalog import rules
     from zenml_mlops.policy.schema import load_policies
 
     policies = load_policies()

@@ -9,7 +9,10 @@ import sys
 from datetime import date
 from types import SimpleNamespace
 
-from zenml_mlops.environment.process import apply_stack, deployment_context, enter, load_pipeline, stack_id
+from zenml_mlops.environment.deployments import deployment_context, load_pipeline
+from zenml_mlops.environment.process import enter
+from zenml_mlops.environment.stack_changes import apply_stack
+from zenml_mlops.environment.stack_files import stack_id
 
 settings = enter("local")
 

@@ -34,7 +34,9 @@ OPEN = {"initializing", "provisioning", "running", "stopping", "retrying"}
 
 DEPLOY = """
 import sys
-from zenml_mlops.environment.process import enter, apply_stack, stack_id
+from zenml_mlops.environment.process import enter
+from zenml_mlops.environment.stack_changes import apply_stack
+from zenml_mlops.environment.stack_files import stack_id
 settings = enter("local")
 from zenml_airflow.runtime.active_stack import active_stack
 from zenml_airflow.deploy.deploy import deploy_pipeline

@@ -15,7 +15,7 @@ from zenml_airflow.manifest.manifest import Manifest, StepSpec
 from zenml_mlops.cli.app import app
 from zenml_mlops.inference.config import BatchInferenceConfig
 from zenml_mlops.monitoring.config import MonitoringConfig
-from zenml_mlops.policy.rules.registry import rules
+from zenml_mlops.policy.rules.catalog import rules
 from zenml_mlops.policy.schema import load_policies
 from zenml_mlops.training.config import TrainingConfig
 

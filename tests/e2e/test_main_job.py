@@ -365,7 +365,8 @@ def test_a_plain_submission_to_airflows_stack_is_refused_and_leaves_no_run(main_
     known = {run["id"] for run in main_job.zenml_runs("batch_inference")}
     code = """
 import json
-from zenml_mlops.environment.process import enter, stack_id
+from zenml_mlops.environment.process import enter
+from zenml_mlops.environment.stack_files import stack_id
 from zenml_airflow.runtime.active_stack import active_stack
 settings = enter("local")
 from zenml.utils import source_utils

@@ -23,7 +23,9 @@ ENDED = {"success", "failed"}
 
 DEPLOY = """
 import json, sys
-from zenml_mlops.environment.process import enter, apply_stack, stack_id
+from zenml_mlops.environment.process import enter
+from zenml_mlops.environment.stack_changes import apply_stack
+from zenml_mlops.environment.stack_files import stack_id
 settings = enter("local")
 from zenml.client import Client
 from zenml.utils import source_utils

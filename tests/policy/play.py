@@ -8,7 +8,9 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from zenml_mlops.environment.process import apply_stack, enter, stack_id
+from zenml_mlops.environment.process import enter
+from zenml_mlops.environment.stack_changes import apply_stack
+from zenml_mlops.environment.stack_files import stack_id
 
 settings = enter("local")
 

@@ -9,7 +9,8 @@ from labs import stores, warm
 ROOT = Path(__file__).resolve().parents[2]
 CODE = """
 import json, sys
-from zenml_mlops.environment.process import deploy_all, enter
+from zenml_mlops.environment.deploying import deploy_all
+from zenml_mlops.environment.process import enter
 
 asked = {"git": 0, "stack file": 0}
 

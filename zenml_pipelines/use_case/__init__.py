@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from zenml_mlops.data.use_case import PipelineSpec, TableSpec, UseCase
+from zenml_mlops.data.table_spec import TableSpec
+from zenml_mlops.data.use_case import PipelineSpec, UseCase
 from zenml_pipelines.use_case.contract import CONTRACT
 from zenml_pipelines.use_case.schema import CSV_NAME
 

@@ -425,10 +425,10 @@ def further_use_cases(root: Path) -> list[str]:
 
 
 def every_use_case(settings: Settings) -> list[Settings]:
-    """The settings of the environment for each use case of the checkout, that of ``configs/base.yaml`` first."""
-    root = settings.project_root
-    own = load_settings(settings.environment, use_case="")
-    return [own, *(load_settings(settings.environment, use_case=name) for name in further_use_cases(root))]
+    """The settings of the environment for each use case of the checkout: those given, then those of the others."""
+    names = further_use_cases(settings.project_root)
+    known = [load_settings(settings.environment, use_case=name) for name in ("", *names)] if names else []
+    return [settings, *(other for other in known if other.use_case != settings.use_case)]
 
 
 def load_settings(

@@ -110,7 +110,8 @@ def deploy(
 
     For example: `mlops deploy`, or `mlops deploy batch_inference --env local`
     """
-    from zenml_mlops.environment.process import deploy_all, enter
+    from zenml_mlops.environment.deploying import deploy_all
+    from zenml_mlops.environment.process import enter
 
     with sentences():
         deploy_all(enter(environment), console.print, pipelines)
@@ -155,7 +156,8 @@ def up(environment: Environment = "local") -> None:
 
     For example: `mlops up`, then `mlops status`
     """
-    from zenml_mlops.environment.process import deploy_all, enter
+    from zenml_mlops.environment.deploying import deploy_all
+    from zenml_mlops.environment.process import enter
     from zenml_mlops.local.airflow import services_environment
     from zenml_mlops.local.services import show_urls, start
 

@@ -55,7 +55,8 @@ def export(
     For example: `mlops export readmission_risk 1`, or
     `mlops export readmission_risk 3 --to s3://bucket/bundles --key ~/.ssh/id_ed25519 --env staging`
     """
-    from zenml_mlops.environment.process import BUNDLE_PACKAGES, enter
+    from zenml_mlops.environment.deployments import BUNDLE_PACKAGES
+    from zenml_mlops.environment.process import enter
 
     with sentences():
         settings = enter(environment)
@@ -122,7 +123,7 @@ def import_(
 def _stack(settings: Settings) -> Iterator[None]:
     """Work on the environment's stack: its artifact store is the one that the steps reach."""
     from zenml_airflow.runtime.active_stack import active_stack
-    from zenml_mlops.environment.process import stack_id
+    from zenml_mlops.environment.stack_files import stack_id
 
     try:
         found = stack_id(settings, scheduled=True)
@@ -139,7 +140,7 @@ def _rules(settings: Settings, model: str | None) -> Rules:
     """What the environment asks of bundles; a named model must be one that it takes."""
     from zenml_airflow.settings.project import every_use_case
     from zenml_mlops.bundles import Rules
-    from zenml_mlops.environment.process import BUNDLE_PACKAGES
+    from zenml_mlops.environment.deployments import BUNDLE_PACKAGES
 
     sections = [config for own in every_use_case(settings) for config in own.pipelines.values()]
     named = {str(config["model_name"]) for config in sections if "model_name" in config}

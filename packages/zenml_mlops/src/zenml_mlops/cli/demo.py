@@ -14,7 +14,7 @@ from rich.table import Table
 
 from zenml_mlops.airflow_api.api import AirflowApi, AirflowApiError
 from zenml_mlops.airflow_api.runs import follow_run, progress_bar
-from zenml_mlops.environment.process import deploy_all
+from zenml_mlops.environment.deploying import deploy_all
 from zenml_mlops.interrupts import terminable
 from zenml_mlops.local import services
 

@@ -52,7 +52,8 @@ def run(
 
     For example: `mlops run batch_inference --date 2026-01-05`, or `mlops run training --via airflow --wait`
     """
-    from zenml_mlops.environment.process import enter, run_inline
+    from zenml_mlops.environment.deploying import run_inline
+    from zenml_mlops.environment.process import enter
 
     with sentences():
         day = date.date() if date else None
@@ -64,7 +65,7 @@ def run(
             console.print(f"run [bold]{finished.name}[/bold]: {finished.status.value}")
             return
         settings = enter(environment)
-        from zenml_mlops.environment.process import find_pipeline, pipelines
+        from zenml_mlops.environment.deployments import find_pipeline, pipelines
 
         _, known = find_pipeline(pipelines(settings), pipeline)
         start_in_airflow(settings, known.name, day, params, wait=wait, dag=dag)

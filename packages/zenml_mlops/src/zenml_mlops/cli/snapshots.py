@@ -160,7 +160,7 @@ def _rows(
     settings: Settings, pipeline: str | None, commit: str | None, state: State, limit: int
 ) -> list[dict[str, Any]]:
     from zenml_airflow.deploy.snapshots import deployed_snapshots, deployment_of
-    from zenml_mlops.environment.process import find_pipeline, pipelines
+    from zenml_mlops.environment.deployments import find_pipeline, pipelines
 
     if pipeline is not None:
         find_pipeline(pipelines(settings), pipeline)
@@ -207,7 +207,7 @@ def _deployed(settings: Settings) -> dict[str, str]:
 
 def _find(settings: Settings, name: str) -> PipelineSnapshotResponse:
     from zenml_airflow.deploy.snapshots import SnapshotError, get_snapshot
-    from zenml_mlops.environment.process import pipelines
+    from zenml_mlops.environment.deployments import pipelines
 
     if name not in pipelines(settings):
         return get_snapshot(name)

@@ -98,7 +98,8 @@ def apply(environment: Environment = "local", prune: Prune = False, as_json: AsJ
 
     For example: `mlops stack apply`
     """
-    from zenml_mlops.environment.process import enter, prepare_stores
+    from zenml_mlops.environment.process import enter
+    from zenml_mlops.environment.stack_changes import prepare_stores
 
     with sentences():
         settings = enter(environment)
@@ -163,7 +164,7 @@ def export(
     For example: `mlops stack export production`, or `mlops stack export staging --format airflow`
     """
     from zenml_airflow.settings.project import load_settings
-    from zenml_mlops.environment.process import stack_path, stack_variables
+    from zenml_mlops.environment.stack_files import stack_path, stack_variables
     from zenml_mlops.stacks.export import airflow_pools, airflow_variables, as_yaml
     from zenml_mlops.stacks.load import read_stack_file
     from zenml_mlops.stacks.schema import json_schema
@@ -195,8 +196,8 @@ def _plain(change: Change) -> dict[str, Any]:
 
 def _checked(settings: Settings, *, as_json: bool = False) -> LoadedStack:
     """The stack file, if nothing at all is wrong with it. What policies say of it must not stand among JSON."""
-    from zenml_mlops.environment.process import checked_stack
     from zenml_mlops.environment.stack_changes import disagreements
+    from zenml_mlops.environment.stack_files import checked_stack
     from zenml_mlops.stacks.load import judge_stacks
     from zenml_mlops.stacks.problems import StackFileError
 

@@ -15,7 +15,7 @@ from zenml_mlops.data.contract import ColumnType, Contract
 from zenml_mlops.data.errors import DataError
 from zenml_mlops.data.files import temporary_file
 from zenml_mlops.data.source import Accepted, Source
-from zenml_mlops.data.use_case import MAX_ROWS, TableSpec
+from zenml_mlops.data.table_spec import MAX_ROWS, TableSpec
 
 MISSING: Final = ("", "NA", "NaN", "nan", "NULL", "null", "?")
 """Texts of a table that stand for no value."""

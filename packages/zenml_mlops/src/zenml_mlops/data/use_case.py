@@ -5,12 +5,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
-from zenml_mlops.configuration import Section
 from zenml_mlops.data.contract import Contract
+from zenml_mlops.data.table_spec import TableSpec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,9 +16,6 @@ if TYPE_CHECKING:
 
     from zenml_mlops.configuration import PipelineConfig
     from zenml_mlops.data.source import Source
-
-MAX_ROWS: Final = 20_000_000
-"""Made-up rows, at most."""
 
 
 class UnknownPipelineError(KeyError):
@@ -77,30 +72,6 @@ class Grouping:
     def apply(self, column: str, values: pd.Series) -> pd.Series:
         """The values of a column as they are counted."""
         return self.group(values) if self.group is not None and column in self.columns else values
-
-
-class TableSpec(Section):
-    """How the table is read, and what made-up rows are like. Nothing can be learned from those about anything.
-
-    Attributes:
-        file: Name of the table.
-        numbered: Whether the row id is the position in the file, because no column is.
-        rows: Number of made-up rows, unless somebody asks for another one.
-        seed: Their seed.
-        event_share: Share of them with the event, 0 to 1.
-        strength: Weight of the score that decides the label, beside standard logistic noise.
-        ranges: Smallest and largest made-up number, by column.
-        values: Made-up texts, by column.
-    """
-
-    file: str = Field(min_length=1)
-    numbered: bool = False
-    rows: int = Field(default=10_000, gt=0, le=MAX_ROWS)
-    seed: int = Field(default=42, ge=0)
-    event_share: float = Field(default=0.5, gt=0, lt=1)
-    strength: float = Field(default=1.0, ge=0)
-    ranges: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    values: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)

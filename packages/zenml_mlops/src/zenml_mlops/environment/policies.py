@@ -15,7 +15,7 @@ from zenml_mlops.policy.waivers import expired, load_waivers
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
     from zenml_mlops.data.use_case import PipelineSpec
-    from zenml_mlops.environment.process import DeploymentContext
+    from zenml_mlops.environment.deployments import DeploymentContext
 
 
 def judge_deployment(context: DeploymentContext, spec: PipelineSpec) -> Assessment:
@@ -44,7 +44,7 @@ def decide(action: str, context: DeploymentContext, spec: PipelineSpec, assessme
 
 def deployment_subjects(context: DeploymentContext, spec: PipelineSpec) -> list[Subject]:
     """The pipeline and its deployment, described from the code and the configuration as they are."""
-    from zenml_mlops.environment.process import load_pipeline, pipeline_arguments
+    from zenml_mlops.environment.deployments import load_pipeline, pipeline_arguments
 
     pipeline = load_pipeline(context, spec)
     pipeline.prepare(**pipeline_arguments(context, spec))
@@ -78,7 +78,9 @@ def check_environment(settings: Settings, *, today: date | None = None) -> tuple
         cannot be parsed.
     """
     from zenml_airflow.runtime.active_stack import active_stack
-    from zenml_mlops.environment.process import apply_stack, checked_stack, deployment_context, pipelines, stack_id
+    from zenml_mlops.environment.deployments import deployment_context, pipelines
+    from zenml_mlops.environment.stack_changes import apply_stack
+    from zenml_mlops.environment.stack_files import checked_stack, stack_id
 
     day = today or datetime.now(UTC).date()
     loaded = checked_stack(settings)

@@ -6,11 +6,15 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from zenml_mlops.environment.deployments import pipelines
+from zenml_mlops.environment.stack_files import checked_stack
+
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
     from zenml_mlops.stacks.load import LoadedStack
     from zenml_mlops.stacks.plan import Change
     from zenml_mlops.stacks.problems import Problem
+    from zenml_mlops.stacks.schema import StackFile
 
 ACTION = "apply_stack"
 """Action of the audit log's entries about an apply."""
@@ -56,7 +60,6 @@ def check_before_deployment(settings: Settings, progress: Callable[[str], None])
         StackFileError: If the file itself is wrong.
     """
     from zenml_mlops.audit import Outcome, record
-    from zenml_mlops.environment.process import checked_stack
     from zenml_mlops.policy.schema import Mode, load_policies
     from zenml_mlops.stacks.apply import plan_stack_file
 
@@ -136,3 +139,42 @@ def _drift(change: Change) -> str:
 
 def _evidence(change: Change) -> dict[str, Any]:
     return {"change": str(change), "details": list(change.details), "by_hand": change.by_hand}
+
+
+def apply_stack(settings: Settings, loaded: LoadedStack | None = None) -> list[str]:
+    """Bring the ZenML store in line with the environment's stack file; return the changes made.
+
+    Nothing is deleted: that is for ``mlops stack apply --prune``.
+
+    Args:
+        settings: Settings of the environment.
+        loaded: The stack file, if it was read and checked before.
+    """
+    loaded = loaded or checked_stack(settings)
+    prepare_stores(settings, loaded.file)
+    return [str(change) for change in apply_and_record(loaded)]
+
+
+def prepare_stores(settings: Settings, file: StackFile) -> None:
+    """Create what a local stack needs below the state folder before ZenML and MLflow use it."""
+    (settings.state_dir / "artifacts").mkdir(parents=True, exist_ok=True)
+    for tracker in file.components.get("experiment_tracker", {}).values():
+        uri = str(tracker.config.get("tracking_uri", ""))
+        if uri.startswith("sqlite:"):
+            _create_experiments(settings, uri)
+
+
+def _create_experiments(settings: Settings, uri: str) -> None:
+    """Create each pipeline's experiment in a local MLflow store, so that its files lie below the state folder.
+
+    ZenML names the experiment after the pipeline; MLflow would create it with a relative artifact folder. A
+    tracking server knows where its artifacts go.
+    """
+    from mlflow.tracking import MlflowClient
+
+    folder = settings.state_dir / "mlflow"
+    folder.mkdir(parents=True, exist_ok=True)
+    client = MlflowClient(tracking_uri=uri)
+    for pipeline in pipelines(settings):
+        if client.get_experiment_by_name(pipeline) is None:
+            client.create_experiment(pipeline, artifact_location=(folder / "artifacts" / pipeline).as_uri())

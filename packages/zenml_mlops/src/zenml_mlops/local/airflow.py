@@ -8,7 +8,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from zenml_mlops.environment.process import airflow_environment, stack_file
+from zenml_mlops.environment.process import airflow_environment
+from zenml_mlops.environment.stack_files import stack_file
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings

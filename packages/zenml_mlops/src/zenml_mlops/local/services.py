@@ -22,7 +22,8 @@ import httpx
 import psutil
 
 from zenml_airflow.settings.project import PORT_ENVS, Settings
-from zenml_mlops.environment.process import HOST, airflow_environment, ensure_password, stack_file
+from zenml_mlops.environment.process import HOST, airflow_environment, ensure_password
+from zenml_mlops.environment.stack_files import stack_file
 from zenml_mlops.local.airflow import import_pools, services_environment
 
 MARKER_ENV = "MLOPS_SERVICE"

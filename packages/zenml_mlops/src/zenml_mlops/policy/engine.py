@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from zenml_mlops.policy.facts import SUBJECTS, Subject, subject_name
-from zenml_mlops.policy.rules.registry import rules
+from zenml_mlops.policy.rules.catalog import rules
 from zenml_mlops.policy.schema import Mode, Policy, Severity, load_policies
 from zenml_mlops.policy.waivers import Waiver, load_waivers
 

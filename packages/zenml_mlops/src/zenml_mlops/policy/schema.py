@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from zenml_mlops.policy.facts import Scope
 from zenml_mlops.policy.places import governance_dir
-from zenml_mlops.policy.rules.registry import Parameters, Rule, rules
+from zenml_mlops.policy.rules.catalog import rules
+from zenml_mlops.policy.rules.registry import Parameters, Rule
 from zenml_mlops.policy.yaml_files import YAMLError, read_yaml
 
 SCHEMA_FILE = "schema.json"

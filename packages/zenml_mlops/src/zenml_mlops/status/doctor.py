@@ -179,7 +179,7 @@ def connections(settings: Settings) -> _Said:
 def bundle(settings: Settings) -> _Said:
     """The DAG files have the manifests that they read, and these were deployed from this configuration."""
     from zenml_airflow.manifest.manifest import ManifestError, manifest_path, read_manifest
-    from zenml_mlops.environment.process import pipelines
+    from zenml_mlops.environment.deployments import pipelines
 
     if not any(settings.dags_dir.glob("*.py")):
         yield Level.PROBLEM, f"there is no DAG file in {settings.dags_dir}", "Check out the repository as a whole."

@@ -73,7 +73,7 @@ def environments(sources: Sources) -> Sequence[Row]:
     from zenml_airflow.manifest.manifest import ManifestError, manifest_path, read_manifest
     from zenml_airflow.settings.project import environments as known
     from zenml_airflow.settings.project import load_settings
-    from zenml_mlops.environment.process import pipelines as pipelines_of
+    from zenml_mlops.environment.deployments import pipelines as pipelines_of
 
     rows: list[Row] = []
     for name in known(sources.settings.project_root):

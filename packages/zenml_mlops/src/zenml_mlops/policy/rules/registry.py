@@ -67,14 +67,6 @@ def rule(function: _F) -> _F:
     return function
 
 
-def rules() -> dict[str, Rule]:
-    """All rules by name."""
-    from zenml_mlops.policy.rules import (  # noqa: F401 - registers them
-        bundle,
-        dag,
-        model,
-        pipeline,
-        stack,
-    )
-
+def registered() -> dict[str, Rule]:
+    """The rules by name, of the modules that were imported."""
     return dict(_RULES)

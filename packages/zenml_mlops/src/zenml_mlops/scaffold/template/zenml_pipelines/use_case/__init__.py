@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from zenml_mlops.data.contract import Contract
-from zenml_mlops.data.use_case import PipelineSpec, TableSpec, UseCase
+from zenml_mlops.data.table_spec import TableSpec
+from zenml_mlops.data.use_case import PipelineSpec, UseCase
 
 _HERE = Path(__file__).parent
 

@@ -1,0 +1,11 @@
+"""All rules, by name."""
+
+from __future__ import annotations
+
+from zenml_mlops.policy.rules import bundle, dag, model, pipeline, stack  # noqa: F401 - each registers its own
+from zenml_mlops.policy.rules.registry import Rule, registered
+
+
+def rules() -> dict[str, Rule]:
+    """All rules by name."""
+    return registered()
