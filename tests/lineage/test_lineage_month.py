@@ -20,7 +20,6 @@ from zenml_mlops.lineage.impact import impact_of_file, impact_of_version
 from zenml_mlops.lineage.tracing import trace_case, trace_prediction
 from zenml_pipelines.use_case import READMISSION
 from zenml_pipelines.use_case.schema import CSV_NAME, read_rows
-from zenml_pipelines.use_case.synthetic import DEFAULT_SEED
 
 pytestmark = [pytest.mark.timeout(1800)]
 DAYS = [date(2026, 1, 5) + timedelta(days=number) for number in range(30)]
@@ -32,7 +31,7 @@ def month(in_production: Workspace, tmp_path_factory: pytest.TempPathFactory):
     """Thirty days of the published encounters, or of generated ones where they are not here, each scored."""
     space = in_production.moved(tmp_path_factory.mktemp("month"))
     source = str(ARCHIVE) if ARCHIVE.is_file() else "synthetic"
-    fetch(source, space.root / "raw", READMISSION, rows=60_000, seed=DEFAULT_SEED, console=Console(stderr=True))
+    fetch(source, space.root / "raw", READMISSION, rows=60_000, console=Console(stderr=True))
     config = DataConfig.model_validate(settings()["data"])
     feed(
         DAYS[0],

@@ -31,8 +31,6 @@ from zenml_pipelines.use_case.schema import (
     TERMINAL_DISPOSITIONS,
 )
 
-DEFAULT_ROWS: Final = 100_000
-DEFAULT_SEED: Final = 42
 CHUNK_ROWS: Final = 20_000
 MAX_ROWS: Final = 20_000_000
 """The published ids span 444 million integers; beyond this many rows too few are left to keep them unique."""
@@ -46,12 +44,7 @@ Floats = npt.NDArray[np.float64]
 Objects = npt.NDArray[np.object_]
 
 
-def write_synthetic(
-    path: Path,
-    rows: int = DEFAULT_ROWS,
-    seed: int = DEFAULT_SEED,
-    on_rows: Callable[[int], object] | None = None,
-) -> None:
+def write_synthetic(path: Path, rows: int, seed: int, on_rows: Callable[[int], object] | None = None) -> None:
     """Write a CSV in the published dialect (CRLF, ``?`` for missing); the same arguments give the same bytes.
 
     Args:
