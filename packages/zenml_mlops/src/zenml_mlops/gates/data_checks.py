@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
@@ -189,15 +188,6 @@ def age_measure(metric: str, newest: datetime | None, at: datetime, what: str) -
         return Measure(metric=metric, value=None, evidence=f"{what} has no time")
     age = (at - newest).total_seconds() / _DAY_SECONDS
     return Measure(metric=metric, value=age, evidence=f"{what} is from {newest.isoformat(timespec='seconds')}")
-
-
-def newest_time(frame: pd.DataFrame, column: str, zone: Any) -> datetime | None:
-    """The newest value of a time column, aware; naive values are taken to be in ``zone``."""
-    if column not in frame.columns or frame[column].isna().all():
-        return None
-    newest = pd.Timestamp(frame[column].max())
-    moment: datetime = (newest.tz_localize(zone) if newest.tzinfo is None else newest).to_pydatetime()
-    return moment
 
 
 def schema_measure(broken: Sequence[str]) -> Measure:

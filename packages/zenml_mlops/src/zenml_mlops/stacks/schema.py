@@ -10,9 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from zenml_mlops.policy.schema import Mode
 
-EXTERNAL = "external"
-"""A value that somebody else keeps in ZenML's secret store."""
-
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 SecretValue = Annotated[str, Field(pattern=r"^(env://[A-Z_][A-Z0-9_]*|external)$")]
 
