@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from zenml_airflow.settings.project import SettingsError, load_settings
+from zenml_airflow.settings.project import SettingsError, every_use_case, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -111,3 +111,57 @@ def test_a_bundle_needs_a_state_folder_that_outlives_its_versions(tmp_path, monk
     with pytest.raises(SettingsError, match="MLOPS_STATE_DIR"):
         load_settings("local", dag_file=tmp_path / "dags" / "a.py")
     assert load_settings("local", dag_file=ROOT / "dags" / "a.py").state_dir == ROOT / ".state"
+
+
+@pytest.fixture
+def several(project):
+    """The shipped use case, ``readmission``, and three further ones with names that begin alike."""
+    for name in ("loan", "loan_default", "readmission_costs"):
+        path = project / "configs" / "use_cases" / f"{name}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(
+            f"definition: zenml_pipelines.{name}:USE_CASE\n"
+            "demo: {first_day: 2026-02-01}\ndata: {raw: raw/loans}\n"
+            f"pipelines: {{training: {{model_name: {name}}}}}\n"
+        )
+    return project
+
+
+def test_a_further_use_case_shares_the_environment_and_nothing_that_is_the_first_ones(several):
+    first, loan = load_settings("local"), load_settings("local", use_case="loan")
+    assert (loan.use_case, loan.definition) == ("loan", "zenml_pipelines.loan:USE_CASE")
+    assert loan.airflow == first.airflow
+    assert loan.pipelines == {"training": {"model_name": "loan"}}
+    places = loan.storage.model_dump(exclude={"root", "audit"})
+    assert places == {name: f"loan/{name}" for name in places}
+    assert not set(places.values()) & set(first.storage.model_dump(exclude={"root", "audit"}).values())
+    assert loan.storage.audit == first.storage.audit
+    assert loan.section("loan_training") == loan.pipelines["training"]
+    assert loan.deployed_digest("loan_training") != loan.deployed_digest("loan_monitoring")
+    assert [one.use_case for one in every_use_case(loan)] == [
+        "loan",
+        "readmission",
+        "loan_default",
+        "readmission_costs",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dag_file", "use_case"),
+    [
+        ("loan_training.py", "loan"),
+        ("loan_default_training.py", "loan_default"),
+        ("readmission_training.py", "readmission"),
+        ("readmission_costs_training.py", "readmission_costs"),
+        ("zenml_maintenance.py", "readmission"),
+    ],
+)
+def test_a_dag_file_is_of_the_use_case_that_its_name_begins_with(several, monkeypatch, dag_file, use_case):
+    monkeypatch.setenv("MLOPS_USE_CASE", "loan")
+    assert load_settings("local", dag_file=several / "dags" / dag_file).use_case == use_case
+    assert load_settings("local").use_case == "loan"
+
+
+def test_a_use_case_that_is_not_there_is_named_with_the_known_ones(several):
+    with pytest.raises(SettingsError, match=r"'lone'.*'readmission', 'loan', 'loan_default'"):
+        load_settings("local", use_case="lone")

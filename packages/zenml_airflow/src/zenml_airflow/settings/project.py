@@ -451,7 +451,8 @@ def load_settings(
     shared, path = settings_files(root, name)
     merged = _merge(_read_yaml(shared), _read_yaml(path))
     if use_case is None:
-        use_case = _use_case_of(Path(dag_file), root) if dag_file else os.environ.get(USE_CASE_ENV, "")
+        own = str(merged.get("use_case"))
+        use_case = _use_case_of(Path(dag_file), own, root) if dag_file else os.environ.get(USE_CASE_ENV, "")
     if use_case and use_case != merged.get("use_case"):
         merged = _of_use_case(merged, use_case, root)
     named = {key: os.environ[variable] for key, variable in SERVICE_ENVS.items() if os.environ.get(variable)}
@@ -469,8 +470,8 @@ def load_settings(
         raise SettingsError(f"configs/base.yaml with configs/{name}.yaml: {describe(error, 'file')}") from error
 
 
-def _use_case_of(dag_file: Path, root: Path) -> str:
-    named = [name for name in further_use_cases(root) if dag_file.name.startswith(f"{name}_")]
+def _use_case_of(dag_file: Path, own: str, root: Path) -> str:
+    named = [name for name in (own, *further_use_cases(root)) if dag_file.name.startswith(f"{name}_")]
     return max(named, key=len, default="")
 
 
