@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
+from zenml_mlops.configuration import ConfigError
 from zenml_mlops.materializers import SkopsMaterializer
 from zenml_mlops.training.config import TrainingConfig
 from zenml_pipelines.use_case.features import CATEGORICAL_FEATURES, NUMERIC_FEATURES, RowFeatures
@@ -28,6 +29,9 @@ def build_model(config: TrainingConfig) -> Pipeline:
 
     A category that training did not see is missing for the trees and all-zero for the regression; both score
     it.
+
+    Raises:
+        ConfigError: If the configured estimator is none of those.
     """
     numeric, categorical = list(NUMERIC_FEATURES), list(CATEGORICAL_FEATURES)
     params = config.estimators[config.estimator]
@@ -43,10 +47,12 @@ def build_model(config: TrainingConfig) -> Pipeline:
         )
         columns = [("categories", encode, categorical), ("numbers", "passthrough", numeric)]
         estimator = HistGradientBoostingClassifier(**params, random_state=config.seed)
-    else:
+    elif config.estimator == "logistic_regression":
         encode = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=config.min_category_frequency)
         columns = [("categories", encode, categorical), ("numbers", StandardScaler(), numeric)]
         estimator = LogisticRegression(**params, random_state=config.seed)
+    else:
+        raise ConfigError(f"No estimator {config.estimator!r} is made here: add it to build_model.")
     return Pipeline(
         [("features", RowFeatures()), ("encode", ColumnTransformer(columns)), ("estimator", estimator)]
     )

@@ -81,7 +81,9 @@ class PipelineConfig(Section):
         Raises:
             ConfigError: If they break the schema; all problems at once.
         """
-        section = settings["pipelines"][cls.SECTION]
+        section = settings["pipelines"].get(cls.SECTION)
+        if section is None:
+            raise ConfigError(f"pipelines has no section {cls.SECTION!r}: add it in configs/.")
         values = {**section, **cls.shared(settings), "use_case": settings["definition"]}
         return cls.checked(values, f"pipelines.{cls.SECTION} in configs/")
 

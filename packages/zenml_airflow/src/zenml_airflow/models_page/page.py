@@ -41,7 +41,7 @@ from zenml_airflow.models_page.runs import (
     read_questions,
 )
 from zenml_airflow.run_date import due_days
-from zenml_airflow.settings.project import Settings, SettingsError, load_settings
+from zenml_airflow.settings.project import Settings, SettingsError, every_use_case, load_settings
 
 log = logging.getLogger(__name__)
 
@@ -172,29 +172,30 @@ def _read_registry() -> Registry:
         )
 
 
-def _models(settings: Settings) -> dict[str, list[str]]:
-    """The pipelines that score, by the model that they score with."""
-    found: dict[str, list[str]] = {}
-    for pipeline in settings.airflow.models_page.partitions:
-        try:
-            model = str(settings.pipelines[pipeline]["model_name"])
-        except KeyError:
-            raise SettingsError(
-                f"airflow.models_page.partitions names {pipeline!r}, and pipelines.{pipeline} has no model_name: "
-                "correct configs/."
-            ) from None
-        found.setdefault(model, []).append(pipeline)
+def _models(settings: Settings) -> dict[str, list[tuple[Settings, str]]]:
+    """The pipelines that score, by the model that they score with: settings of the use case, and section."""
+    found: dict[str, list[tuple[Settings, str]]] = {}
+    for own in every_use_case(settings):
+        for section in settings.airflow.models_page.partitions:
+            model = own.section(section).get("model_name")
+            if model is not None:
+                found.setdefault(str(model), []).append((own, section))
+            elif not own.further:
+                raise SettingsError(
+                    f"airflow.models_page.partitions names {section!r}, and pipelines.{section} has no model_name:"
+                    " correct configs/."
+                )
     return found
 
 
 def _partitions(session: Session, settings: Settings, may: May) -> dict[str, tuple[Partitions, ...]]:
     zone, now = ZoneInfo(settings.timezone), utcnow()
 
-    def of(pipeline: str) -> Partitions:
-        days = due_days(settings.schedule(pipeline), zone, now, settings.airflow.models_page.days)
-        return read_partitions(session, pipeline, days, zone, may)
+    def of(own: Settings, section: str) -> Partitions:
+        days = due_days(own.schedule(section), zone, now, settings.airflow.models_page.days)
+        return read_partitions(session, own.deployed_name(section), days, zone, may)
 
-    return {model: tuple(map(of, pipelines)) for model, pipelines in sorted(_models(settings).items())}
+    return {model: tuple(of(*one) for one in scoring) for model, scoring in sorted(_models(settings).items())}
 
 
 def _row(

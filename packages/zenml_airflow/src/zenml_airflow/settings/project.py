@@ -251,6 +251,7 @@ class Settings(_Section):
 
     Attributes:
         environment: Name of the environment.
+        further: Whether the use case is another one than that of ``configs/base.yaml``.
         use_case: What the DAGs and their assets are named after: lower-case letters, digits, underscores.
         definition: ``module:attribute`` of the object that says what the use case is; a package above reads it.
         project_root: The checkout that holds ``configs/`` and ``dags/``.
@@ -262,6 +263,7 @@ class Settings(_Section):
     """
 
     environment: str
+    further: bool = False
     use_case: str = Field(pattern="^[a-z][a-z0-9_]{0,39}$")
     definition: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     project_root: Path
@@ -321,6 +323,7 @@ class Settings(_Section):
         """
         deployed = {
             "timezone": self.timezone,
+            "definition": self.definition,
             "storage": self.storage.model_dump(mode="json", exclude={"root", "audit"}),
             "airflow": self.airflow.model_dump(
                 mode="json", include={"launcher", "retries", "retry_delay_seconds", "timeout_seconds"}
@@ -333,6 +336,10 @@ class Settings(_Section):
     def section(self, pipeline: str) -> dict[str, Any]:
         """The configuration of a pipeline; one of a further use case is named ``<use case>_<section>``."""
         return self.pipelines.get(pipeline) or self.pipelines.get(pipeline.removeprefix(f"{self.use_case}_"), {})
+
+    def deployed_name(self, section: str) -> str:
+        """The name under which the pipeline of a section is deployed, see :meth:`section`."""
+        return f"{self.use_case}_{section}" if self.further else section
 
     def schedule(self, pipeline: str) -> ScheduleSettings:
         """Return the schedule of a pipeline.
@@ -453,13 +460,17 @@ def load_settings(
     if use_case is None:
         own = str(merged.get("use_case"))
         use_case = _use_case_of(Path(dag_file), own, root) if dag_file else os.environ.get(USE_CASE_ENV, "")
-    if use_case and use_case != merged.get("use_case"):
+    files = [f"configs/{file}.yaml" for file in (_SHARED, name)]
+    further = bool(use_case) and use_case != merged.get("use_case")
+    if use_case and further:
         merged = _of_use_case(merged, use_case, root)
+        files.append(f"configs/{_USE_CASES}/{use_case}.yaml")
     named = {key: os.environ[variable] for key, variable in SERVICE_ENVS.items() if os.environ.get(variable)}
     merged = _merge(merged, {"services": named})
     dags = os.environ.get(DAGS_DIR_ENV)
     computed = {
         "environment": name,
+        "further": further,
         "project_root": root,
         "state_dir": _state_dir(root),
         "dags_dir": Path(dags).resolve() if dags else root / "dags",
@@ -467,7 +478,7 @@ def load_settings(
     try:
         return Settings.model_validate({**merged, **computed})
     except ValidationError as error:
-        raise SettingsError(f"configs/base.yaml with configs/{name}.yaml: {describe(error, 'file')}") from error
+        raise SettingsError(f"{' with '.join(files)}: {describe(error, 'file')}") from error
 
 
 def _use_case_of(dag_file: Path, own: str, root: Path) -> str:
@@ -488,7 +499,10 @@ def _of_use_case(merged: dict[str, Any], use_case: str, root: Path) -> dict[str,
             f"one is described by a file in configs/{_USE_CASES}/."
         )
     own = _read_yaml(path)
-    own.setdefault("use_case", use_case)
+    if own.setdefault("use_case", use_case) != use_case:
+        raise SettingsError(
+            f"configs/{_USE_CASES}/{path.name} is of the use case {own['use_case']!r}: name both alike."
+        )
     # Nothing of another's limits or places may be taken over by leaving it out.
     for name in ("definition", "data", "pipelines"):
         merged.pop(name, None)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 console = Console(soft_wrap=True)
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _WORD = re.compile(r"[a-z][a-z0-9-]{0,39}")
 
 
@@ -85,14 +84,12 @@ def new(
             Platform,
             ProjectError,
             add,
+            check_name,
             check_target,
             create,
         )
 
-        if not _NAME.fullmatch(name):
-            raise ProjectError(
-                f"--name is {name!r}; it takes lower-case letters, digits, underscores: `loan_default`."
-            )
+        check_name(name)
         for option, value in (("--owner", owner), ("--classification", classification)):
             if not _WORD.fullmatch(value):
                 raise ProjectError(f"{option} is {value!r}; it takes lower-case letters, digits and dashes.")
@@ -101,6 +98,10 @@ def new(
         further = (made_in / ANSWERS).is_file()
         if not further:
             check_target(made_in)
+        elif platform or template:
+            raise ProjectError(
+                "A further use case has the platform of its project: --platform has no effect on it."
+            )
         installed_from = Platform.named(platform, checkout, made_in)
         with errors.status("Looking at the table"):
             table = inspect(

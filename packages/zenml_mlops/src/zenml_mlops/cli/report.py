@@ -95,7 +95,7 @@ def open_report(
         found = page_path(store, day, name)
         place = Path(found)
         if not store.links:
-            place = settings.state_dir / "reports" / f"{day}-{name}"
+            place = settings.state_dir / "reports" / settings.use_case / f"{day}-{name}"
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(store.fs.cat_file(found))
     if as_json:

@@ -26,6 +26,10 @@ def sentences() -> Iterator[None]:
     except KeyboardInterrupt:
         errors.print("[yellow]Interrupted.[/yellow]")
         raise typer.Exit(130) from None
+    except ModuleNotFoundError as error:
+        if error.name != "copier":
+            raise
+        fail(errors, "This command needs Copier: install zenml-airflow-mlops[new].", error)
     except (RuntimeError, ValueError, KeyError, OSError, ValidationError) as error:
         if os.environ.get("MLOPS_DEBUG") == "1":
             raise

@@ -51,7 +51,7 @@ def serve(
     """Score single requests over HTTP with the version that is in production.
 
     A promotion takes effect while it runs, without a lost request. It logs one line of JSON for each request, and
-    no data of a patient. SIGTERM or Ctrl-C ends it once the requests that it has begun are answered.
+    no value of a request. SIGTERM or Ctrl-C ends it once the requests that it has begun are answered.
 
     For example: `mlops serve --check`, or `mlops serve --host 0.0.0.0 --api-key-file keys.txt`
     """

@@ -1,4 +1,4 @@
-"""Replay the held-out rows as the daily partitions that a hospital would deliver.
+"""Replay the held-out rows as the daily partitions that a supplier would deliver.
 
 The source has no dates, so days are assigned: held-out rows, in the order of their ids, fill days of
 seeded volumes from the configured start. A day's rows depend on the data and the configuration alone, never

@@ -6,7 +6,7 @@ import json
 import os
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zenml_airflow.runtime.preload import PRELOAD_ENV
 from zenml_airflow.settings.project import (
@@ -18,9 +18,6 @@ from zenml_airflow.settings.project import (
 )
 from zenml_mlops.audit.log import AUDIT_LOG_ENV
 from zenml_mlops.hooks.events import METRICS_DIR_ENV, STATSD_ENV
-
-if TYPE_CHECKING:
-    pass
 
 HOST = "127.0.0.1"
 """The only address that a local service listens on."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from zenml_airflow.settings.project import every_use_case
 from zenml_mlops.data.partitions import PartitionStore
 from zenml_mlops.lineage import Lineage, forward
 from zenml_mlops.lineage.partitions import Stores, TraceError
@@ -83,7 +85,7 @@ class Impact(BaseModel):
 
 
 def impact_of_file(settings: Settings, named: str, *, replaced: bool, ids: bool) -> Impact:
-    """The predictions made from a landing file, or by versions trained on a data file.
+    """The predictions made from a landing file, or by versions trained on a data file, in all use cases.
 
     Args:
         settings: Settings of the environment.
@@ -94,6 +96,53 @@ def impact_of_file(settings: Settings, named: str, *, replaced: bool, ids: bool)
     Raises:
         TraceError: If nothing was made from such a file.
     """
+    return _everywhere(_of_file, settings, named, replaced=replaced, ids=ids)
+
+
+def impact_of_version(settings: Settings, named: str, *, replaced: bool, ids: bool) -> Impact:
+    """The predictions of a model version, in all use cases; one that ZenML has lost is known from the partitions.
+
+    Raises:
+        TraceError: If there is no such version in ZenML and in no partition.
+    """
+    # A number alone is of the model of the use case that was asked for.
+    model, number = version_name(settings, named)
+    return _everywhere(_of_version, settings, f"{model}/{number}", replaced=replaced, ids=ids)
+
+
+def impact_of_run(settings: Settings, named: str, *, replaced: bool, ids: bool) -> Impact:
+    """The predictions that a run scored, or that a version scored which it trained, in all use cases.
+
+    Raises:
+        TraceError: If ZenML has no such run, and no partition names it.
+    """
+    return _everywhere(_of_run, settings, named, replaced=replaced, ids=ids)
+
+
+def _everywhere(
+    ask: Callable[..., Impact], settings: Settings, named: str, *, replaced: bool, ids: bool
+) -> Impact:
+    """What is found in the tables of each use case, together: ZenML knows runs and versions of all of them."""
+    found: list[Impact] = []
+    unknown: list[TraceError] = []
+    for own in every_use_case(settings):
+        try:
+            found.append(ask(own, named, replaced=replaced, ids=ids))
+        except TraceError as error:
+            unknown.append(error)
+    if not found:
+        raise unknown[0]
+    return found[0].model_copy(
+        update={
+            "affected": sum(one.affected for one in found),
+            "replaced": sum(one.replaced for one in found),
+            "days": tuple(day for one in found for day in one.days),
+            "shadow": tuple(day for one in found for day in one.shadow),
+        }
+    )
+
+
+def _of_file(settings: Settings, named: str, *, replaced: bool, ids: bool) -> Impact:
     stores = stores_of(settings)
     file = forward.landing_file(named, stores)
     found = forward.affected_by_file(stores, file, replaced=True) if file else []
@@ -115,12 +164,7 @@ def impact_of_file(settings: Settings, named: str, *, replaced: bool, ids: bool)
     return _impact(stores, {"file": named}, f"data of {names}", found, shadow, replaced=replaced, ids=ids)
 
 
-def impact_of_version(settings: Settings, named: str, *, replaced: bool, ids: bool) -> Impact:
-    """The predictions of a model version; one that ZenML has lost is known from the partitions.
-
-    Raises:
-        TraceError: If there is no such version in ZenML and in no partition.
-    """
+def _of_version(settings: Settings, named: str, *, replaced: bool, ids: bool) -> Impact:
     model, number = version_name(settings, named)
     version = Lineage().version(model, number)
     stores = stores_of(settings)
@@ -135,12 +179,7 @@ def impact_of_version(settings: Settings, named: str, *, replaced: bool, ids: bo
     return _impact(stores, {"model_version": named}, cause, found, shadow, replaced=replaced, ids=ids)
 
 
-def impact_of_run(settings: Settings, named: str, *, replaced: bool, ids: bool) -> Impact:
-    """The predictions that a run scored, or that a version scored which it trained.
-
-    Raises:
-        TraceError: If ZenML has no such run, and no partition names it.
-    """
+def _of_run(settings: Settings, named: str, *, replaced: bool, ids: bool) -> Impact:
     run = Lineage().find_run(named)
     run_id = named if run is None else str(run.id)
     stores = stores_of(settings)

@@ -6,6 +6,7 @@ import re
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from zenml_airflow.settings.project import every_use_case
 from zenml_mlops.data.contract import Contract
 from zenml_mlops.data.partitions import file_sha256
 from zenml_mlops.data.use_case import load_use_case
@@ -101,8 +102,7 @@ def trace_run(settings: Settings, named: str, *, verify: bool = True) -> Report:
     lineage = Lineage(_data_check(settings, verify=verify))
     run = lineage.find_run(named)
     run_id = named if run is None else str(run.id)
-    stores = stores_of(settings)
-    used = _partitions_of(stores, run_id)
+    used = [one for own in every_use_case(settings) for one in _partitions_of(stores_of(own), run_id)]
     if run is None and not used:
         raise TraceError(
             f"ZenML has no run {named!r}, and no partition names it. Its id or its full name is needed."

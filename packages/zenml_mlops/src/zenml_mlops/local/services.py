@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from zenml_airflow.settings.project import PORT_ENVS, Settings
+from zenml_airflow.settings.project import PORT_ENVS, USE_CASE_ENV, Settings
 from zenml_mlops.environment.process import HOST, airflow_environment, ensure_password
 from zenml_mlops.environment.stack_files import stack_file
 from zenml_mlops.local.airflow import import_pools, services_environment
@@ -119,7 +119,8 @@ def start(settings: Settings, progress: Callable[[str], None]) -> None:
         ServiceError: If a port is taken, or a service does not become healthy in time.
         UnfitStackError: If the stack file asks for what local services are not.
     """
-    environment = {**os.environ, **services_environment(settings)}
+    # Whichever use case this command is about, the services are those of all.
+    environment = {**os.environ, **services_environment(settings), USE_CASE_ENV: ""}
     if supervisor_alive(settings):
         progress("services are running already")
         _wait_healthy(settings, progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import keyword
 import math
 import os
 import re
@@ -17,14 +18,46 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
+from packaging.version import InvalidVersion, Version
 
 from zenml_mlops.scaffold.inspection import Column, Table
 from zenml_mlops.scaffold.proposals import last_day, proposed
 
 SCAFFOLD = Path(__file__).parent
 ANSWERS = ".copier-answers.yml"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_TAKEN = frozenset(
+    [
+        "yes",
+        "no",
+        "on",
+        "off",
+        "true",
+        "false",
+        "null",
+        "model",
+        "pipelines",
+        "steps",
+        "config",
+        "use_case",
+        "landing",
+        "predictions",
+        "quarantine",
+        "shadow",
+        "monitoring",
+        "audit",
+        "bundles",
+        "artifacts",
+        "raw",
+        "airflow",
+        "mlflow",
+        "zenml",
+    ]
+)
+"""Words that YAML reads as something else, modules of the template, and folders that a local run writes."""
 
 
 class ProjectError(ValueError):
@@ -62,16 +95,46 @@ class Platform:
             return cls() if checkout is None else cls(checkout=os.path.relpath(checkout, target))
         folder = Path(text).expanduser()
         if folder.is_dir():
-            wheels = sorted(folder.glob("zenml_airflow_mlops-*.whl"))
+            wheels = [Version(one.name.split("-")[1]) for one in folder.glob("zenml_airflow_mlops-*.whl")]
             if not wheels:
                 raise ProjectError(f"--platform names {text}, which has no wheel of zenml-airflow-mlops.")
-            return cls(version=wheels[-1].name.split("-")[1], wheels=os.path.relpath(folder, target))
-        url, at, tag = text.rpartition("@")
-        if at and ("/" in url or ":" in url):
-            return cls(version=tag.removeprefix("v"), git=url, tag=tag)
-        if not text[:1].isdigit():
-            raise ProjectError(f"--platform is {text!r}: name a version, a folder of wheels, or GIT@TAG.")
-        return cls(version=text)
+            return cls(version=str(max(wheels)), wheels=os.path.relpath(folder, target))
+        url, _, tag = text.rpartition("@")
+        try:
+            found = str(Version(tag))
+        except InvalidVersion:
+            raise ProjectError(
+                f"--platform is {text!r}: name a version, a folder of wheels, or GIT@TAG, whose tag is a version."
+            ) from None
+        return cls(version=found, git=without_credentials(url), tag=tag) if url else cls(version=found)
+
+
+def without_credentials(url: str) -> str:
+    """The address of a repository, which is written down and committed.
+
+    Raises:
+        ProjectError: If it holds a password or a token.
+    """
+    parts = urlsplit(url)
+    if parts.password or (parts.scheme.startswith("http") and parts.username):
+        raise ProjectError(
+            "The address of the repository holds a credential: leave it to Git's credential helper."
+        )
+    return url
+
+
+def check_name(name: str) -> None:
+    """Check what DAGs, assets, the model, and the package of a further use case are to be called.
+
+    Raises:
+        ProjectError: If it is no such name, or stands for something already.
+    """
+    if not _NAME.fullmatch(name):
+        raise ProjectError(
+            f"--name is {name!r}; it takes lower-case letters, digits, underscores: `loan_default`."
+        )
+    if keyword.iskeyword(name) or name in _TAKEN:
+        raise ProjectError(f"--name is {name!r}, which stands for something else already: take another one.")
 
 
 @dataclass(frozen=True)
@@ -142,7 +205,7 @@ def create(target: Path, data: Path, project: NewProject, *, template: str | Non
     check_target(target)
     with _whole(target) as folder:
         run_copy(
-            template or str(SCAFFOLD),
+            without_credentials(template) if template else str(SCAFFOLD),
             folder,
             data=project.answers(),
             vcs_ref=(project.platform.tag or f"v{project.platform.version}") if template else None,
@@ -179,7 +242,9 @@ def add(folder: Path, data: Path, project: NewProject) -> list[str]:
 
     name = project.name
     package = folder / "zenml_pipelines" / name
-    if package.exists() or any((folder / "dags").glob(f"{name}_*.py")):
+    settings = folder / "configs" / "use_cases" / f"{name}.yaml"
+    first = yaml.safe_load((folder / "configs" / "base.yaml").read_text(encoding="utf-8")).get("use_case")
+    if package.exists() or package.with_suffix(".py").exists() or settings.exists() or name == first:
         raise ProjectError(f"The project has a use case {name!r} already.")
     if _git(folder, "status", "--porcelain"):
         raise ProjectError("There are uncommitted changes: commit them first, so that what is new can be seen.")
@@ -192,12 +257,12 @@ def add(folder: Path, data: Path, project: NewProject) -> list[str]:
                 for path in (made / "zenml_pipelines").rglob("*.*")
             },
             **{path: folder / "dags" / path.name for path in (made / "dags").glob(f"{name}_*.py")},
-            made / "configs" / "base.yaml": folder / "configs" / "use_cases" / f"{name}.yaml",
+            made / "configs" / "base.yaml": settings,
         }
         for source, target in new.items():
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(_further(source.read_text(encoding="utf-8"), name), encoding="utf-8")
-    _format(folder)
+    _format(folder, *new.values())
     (folder / "data").mkdir(exist_ok=True)
     shutil.copyfile(data, folder / "data" / f"{name}.csv")
     return sorted(target.relative_to(folder).as_posix() for target in new.values())
@@ -254,7 +319,7 @@ def upgrade(folder: Path, *, template: str | None, platform: Platform | None) ->
     if _git(folder, "status", "--porcelain"):
         raise ProjectError("There are uncommitted changes: commit them first, so that nothing of yours is lost.")
     answers = yaml.safe_load(path.read_text(encoding="utf-8"))
-    known = template or answers.get("_src_path")
+    known = without_credentials(template) if template else answers.get("_src_path")
     if known is None:
         raise ProjectError(
             "The project was made from an installed template: name a Git repository of the platform as --template."
@@ -361,12 +426,13 @@ def _whole(target: Path) -> Iterator[Path]:
         folder.rename(target)
 
 
-def _format(folder: Path) -> None:
+def _format(folder: Path, *files: Path) -> None:
     """Format what was made, where the formatter is installed: the new project checks itself with it."""
     ruff = Path(sys.executable).with_name("ruff")
+    python = [str(path.relative_to(folder)) for path in files if path.suffix == ".py"] or ["."]
     if ruff.is_file():
         for command in (["format"], ["check", "--fix", "--exit-zero"]):
-            subprocess.run([ruff, *command, "--quiet", "."], cwd=folder, check=True)
+            subprocess.run([ruff, *command, "--quiet", *python], cwd=folder, check=True)
 
 
 def _lock(folder: Path, known: Path | None) -> None:

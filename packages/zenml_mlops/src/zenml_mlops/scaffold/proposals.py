@@ -82,7 +82,7 @@ def proposed(
             "The label is what is predicted, and an identifier does not generalise to a new row."
         ),
         f"{gates}.no_id_like_feature.why": "A column with a value for every other row names rows.",
-        f"{gates}.no_shared_patients.why": "A group on both sides of the split is remembered, not predicted.",
+        f"{gates}.no_shared_groups.why": "A group on both sides of the split is remembered, not predicted.",
         f"{gates}.fair_recall.why": "Events in a group are found that much less often.",
         f"{gates}.stable_refits.maximum": 0.2 if small else 0.1,
         f"{gates}.stable_over_time.maximum": 0.25 if small else 0.1,

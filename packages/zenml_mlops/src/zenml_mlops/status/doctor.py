@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from zenml_airflow.settings.project import Settings
 
-PROJECT: Final = "zenml-on-airflow"
 _GIGABYTE: Final = 1 << 30
 DISK_WARNING: Final = 5 * _GIGABYTE
 DISK_PROBLEM: Final = _GIGABYTE
@@ -71,17 +70,17 @@ def examine(settings: Settings) -> list[Finding]:
 _Said = Iterator[tuple[Level, str, str | None]]
 
 
-def versions(_: Settings) -> _Said:
+def versions(settings: Settings) -> _Said:
     """Python and every dependency lie within the bounds that the project names."""
     from packaging.specifiers import SpecifierSet
 
-    about = metadata.metadata(PROJECT)
+    about = metadata.metadata(_distribution(settings))
     python = ".".join(map(str, sys.version_info[:3]))
     wanted = about["Requires-Python"] or ""
     fits = SpecifierSet(wanted).contains(python)
     yield _said(fits, f"Python {python}, wanted {wanted}", "Run `make setup` with that Python.")
     wrong = []
-    needed = _requirements()
+    needed = _requirements(_distribution(settings))
     for requirement in needed:
         try:
             installed = metadata.version(requirement.name)
@@ -93,11 +92,24 @@ def versions(_: Settings) -> _Said:
     yield _said(not wrong, text, "Install the locked versions with `make setup`.")
 
 
-def _requirements() -> list[Requirement]:
+def _distribution(settings: Settings) -> str:
+    """The installed project; where it is not installed, the platform."""
+    import tomllib
+
+    try:
+        content = tomllib.loads((settings.project_root / "pyproject.toml").read_text(encoding="utf-8"))
+        name = str(content["project"]["name"])
+        metadata.version(name)
+    except (OSError, KeyError, tomllib.TOMLDecodeError, metadata.PackageNotFoundError):
+        return "zenml-airflow-mlops"
+    return name
+
+
+def _requirements(project: str) -> list[Requirement]:
     """What the project needs, and what the platform needs with the extras that the project asks for."""
     from packaging.requirements import Requirement
 
-    own = [Requirement(text) for text in metadata.requires(PROJECT) or ()]
+    own = [Requirement(text) for text in metadata.requires(project) or ()]
     found = [(requirement, {""}) for requirement in own]
     for asked in own:
         if asked.name in platform_modules().values():

@@ -145,19 +145,19 @@ def models(sources: Sources) -> Sequence[Row]:
 def partitions(sources: Sources) -> Sequence[Row]:
     """The last partition that was due, which is yesterday's while the schedule lasts."""
     from zenml_airflow.run_date import due_days
+    from zenml_airflow.settings.project import every_use_case
 
-    settings = sources.settings
     rows: list[Row] = []
-    for pipeline in settings.airflow.models_page.partitions:
-        days = due_days(settings.schedule(pipeline), ZoneInfo(settings.timezone), datetime.now(UTC), 1)
-        rows += [_partition(sources, pipeline, day) for day in days]
+    for own in every_use_case(sources.settings):
+        for section in own.airflow.models_page.partitions:
+            days = due_days(own.schedule(section), ZoneInfo(own.timezone), datetime.now(UTC), 1)
+            rows += [_partition(sources, own, own.deployed_name(section), day) for day in days]
     return rows
 
 
-def _partition(sources: Sources, pipeline: str, day: date) -> Row:
+def _partition(sources: Sources, settings: Settings, pipeline: str, day: date) -> Row:
     from zenml_mlops.data.partitions import PartitionError, PartitionStore
 
-    settings = sources.settings
     try:
         published: dict[str, Any] = PartitionStore(settings.resolve(settings.storage.predictions)).manifest(day)
     except PartitionError:
@@ -187,20 +187,29 @@ def _run_of(sources: Sources, pipeline: str, day: date) -> str:
 
 def alerts(sources: Sources) -> Sequence[Row]:
     """The alerts that are open on the last day that monitoring looked at."""
+    from zenml_airflow.settings.project import every_use_case
     from zenml_mlops.data.partitions import PartitionStore
     from zenml_mlops.monitoring.findings import read_findings
 
-    settings = sources.settings
-    store = PartitionStore(settings.resolve(settings.storage.monitoring))
-    days = store.days()
-    if not days:
+    rows: list[Row] = []
+    several = every_use_case(sources.settings)
+    for own in several:
+        store = PartitionStore(own.resolve(own.storage.monitoring))
+        days = store.days()
+        if not days:
+            continue
+        found = read_findings(store, days[-1])
+        named = {"use case": own.use_case} if len(several) > 1 else {}
+        still: list[tuple[str, str | None, str | None]] = [
+            (alert.key, str(alert.opened), alert.evidence) for alert in found.alerts
+        ]
+        rows += [
+            {**named, "day": str(found.day), "alert": key, "since": since, "found": evidence}
+            for key, since, evidence in still or [("none", None, None)]
+        ]
+    if not rows:
         raise StatusError("No day was looked at yet: `mlops run monitoring --date DAY` does it.")
-    found = read_findings(store, days[-1])
-    rows: list[Row] = [
-        {"day": str(found.day), "alert": alert.key, "since": str(alert.opened), "found": alert.evidence}
-        for alert in found.alerts
-    ]
-    return rows or [{"day": str(found.day), "alert": "none", "since": None, "found": None}]
+    return rows
 
 
 SECTIONS: Final[dict[str, Callable[[Sources], Sequence[Row]]]] = {

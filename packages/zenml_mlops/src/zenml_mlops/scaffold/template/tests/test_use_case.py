@@ -11,11 +11,6 @@ import pytest
 
 from zenml_airflow.settings.project import load_settings
 from zenml_mlops.data.partitions import read_predictions
-from zenml_mlops.data.validation import InvalidTrainingDataError, validate_training_data
-from zenml_mlops.inference.scoring import score
-from zenml_pipelines.model import build_model
-from zenml_pipelines.use_case import synthetic
-from zenml_mlops.data.partitions import read_predictions
 from zenml_mlops.data.tables import made_up_rows
 from zenml_mlops.data.validation import InvalidTrainingDataError, validate_training_data
 from zenml_mlops.inference.scoring import score
