@@ -146,6 +146,16 @@ def test_a_further_use_case_shares_the_environment_and_nothing_that_is_the_first
     ]
 
 
+def test_an_environment_changes_a_further_use_case_in_a_file_of_its_own(several):
+    changed = several / "configs" / "use_cases" / "loan.local.yaml"
+    changed.write_text("pipelines: {training: {seed: 7}}\nairflow: {schedules: {training: {cron: '0 4 * * *'}}}\n")
+    loan, production = load_settings("local", use_case="loan"), load_settings("production", use_case="loan")
+    assert loan.pipelines["training"] == {"model_name": "loan", "seed": 7}
+    assert loan.airflow.schedules["training"].cron == "0 4 * * *"
+    assert production.pipelines["training"] == {"model_name": "loan"}
+    assert len(every_use_case(loan)) == 4
+
+
 @pytest.mark.parametrize(
     ("dag_file", "use_case"),
     [

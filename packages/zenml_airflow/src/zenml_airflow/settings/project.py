@@ -428,7 +428,9 @@ def settings_files(root: Path, environment: str) -> tuple[Path, Path]:
 
 def further_use_cases(root: Path) -> list[str]:
     """Names of the use cases that a checkout has beside the one of ``configs/base.yaml``."""
-    return sorted(path.stem for path in (root / "configs" / _USE_CASES).glob("*.yaml"))
+    names = (path.stem for path in (root / "configs" / _USE_CASES).glob("*.yaml"))
+    # What has a dot in it is what one environment changes.
+    return sorted(name for name in names if "." not in name)
 
 
 def every_use_case(settings: Settings) -> list[Settings]:
@@ -463,7 +465,7 @@ def load_settings(
     files = [f"configs/{file}.yaml" for file in (_SHARED, name)]
     further = bool(use_case) and use_case != merged.get("use_case")
     if use_case and further:
-        merged = _of_use_case(merged, use_case, root)
+        merged = _of_use_case(merged, use_case, root, name)
         files.append(f"configs/{_USE_CASES}/{use_case}.yaml")
     named = {key: os.environ[variable] for key, variable in SERVICE_ENVS.items() if os.environ.get(variable)}
     merged = _merge(merged, {"services": named})
@@ -486,7 +488,7 @@ def _use_case_of(dag_file: Path, own: str, root: Path) -> str:
     return max(named, key=len, default="")
 
 
-def _of_use_case(merged: dict[str, Any], use_case: str, root: Path) -> dict[str, Any]:
+def _of_use_case(merged: dict[str, Any], use_case: str, root: Path, environment: str) -> dict[str, Any]:
     """The settings of a further use case: its own data, pipelines and storage, all else as the environment has it.
 
     Raises:
@@ -503,6 +505,9 @@ def _of_use_case(merged: dict[str, Any], use_case: str, root: Path) -> dict[str,
         raise SettingsError(
             f"configs/{_USE_CASES}/{path.name} is of the use case {own['use_case']!r}: name both alike."
         )
+    changed = path.with_name(f"{use_case}.{environment}.yaml")
+    if changed.is_file():
+        own = _merge(own, _read_yaml(changed))
     # Nothing of another's limits or places may be taken over by leaving it out.
     for name in ("definition", "data", "pipelines"):
         merged.pop(name, None)
