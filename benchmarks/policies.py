@@ -25,14 +25,14 @@ def measure(n: int, *, quick: bool, progress: Progress) -> dict[str, Any]:
     """
     from zenml_airflow import Provenance
     from zenml_airflow.settings.project import load_settings
+    from zenml_mlops.environment.deployments import pipelines
     from zenml_mlops.policy.describe import describe_pipeline
     from zenml_mlops.policy.engine import judge
     from zenml_mlops.policy.facts import DeploymentFacts, StackFacts
     from zenml_mlops.policy.schema import _load, load_policies
     from zenml_mlops.policy.waivers import load_waivers
-    from zenml_pipelines.use_case import READMISSION
 
-    spec = READMISSION.pipeline("training")
+    _, spec = pipelines(load_settings(), ["training"])["training"]
     pipeline = spec.load()
     pipeline.prepare(config=spec.config_class.from_settings(load_settings().model_dump()), provenance=Provenance())
     stack = StackFacts(name="production", used_for="production", components=())

@@ -26,15 +26,16 @@ def main() -> None:
     from zenml.utils import source_utils
 
     from zenml_airflow.runtime.active_stack import active_stack
+    from zenml_mlops.environment.deployments import pipelines
     from zenml_mlops.inference.champion import find_champion
-    from zenml_pipelines.use_case import READMISSION
 
     source_utils.set_custom_source_root(str(settings.project_root))
-    config: Any = READMISSION.pipeline(PIPELINE).config_class.from_settings(settings.model_dump())
+    own, spec = pipelines(settings, [PIPELINE])[PIPELINE]
+    config: Any = spec.config_class.from_settings(own.model_dump())
     champion = find_champion(config.model_name, config.stage.value)
     stack = _stock_stack()
     with active_stack(stack):
-        snapshot = _stock_snapshot(config)
+        snapshot = _stock_snapshot(spec, config)
     Facts(
         stock_snapshot=str(snapshot.id),
         stock_stack=str(stack),
@@ -68,15 +69,14 @@ def _stock_stack() -> UUID:
     return client.create_stack(name=STOCK_STACK, components=parts).id
 
 
-def _stock_snapshot(config: Any) -> Any:
+def _stock_snapshot(spec: Any, config: Any) -> Any:
     """Compile batch inference for the stock orchestrator, without building an image."""
     from zenml.config import DockerSettings
 
     from zenml_airflow import Provenance
-    from zenml_pipelines.use_case import READMISSION
 
     docker = DockerSettings(skip_build=True, parent_image="none")
-    pipeline = READMISSION.pipeline(PIPELINE).load().with_options(settings={"docker": docker})
+    pipeline = spec.load().with_options(settings={"docker": docker})
     pipeline.prepare(config=config, provenance=Provenance())
     return pipeline.create_snapshot(name=STOCK_STACK)
 

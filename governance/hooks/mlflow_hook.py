@@ -8,5 +8,4 @@ from zenml_mlops.observers.tracking import tag_mlflow_run
 
 def mlflow_hook(end: StepEnd) -> None:
     """Tag the MLflow run of a training with its gates, data, code, and where else the run is."""
-    if end.version is not None:
-        tag_mlflow_run(end)
+    tag_mlflow_run(end)

@@ -371,8 +371,8 @@ from zenml_airflow.runtime.active_stack import active_stack
 settings = enter("local")
 from zenml.utils import source_utils
 source_utils.set_custom_source_root(str(settings.project_root))
-from zenml_pipelines.use_case import READMISSION
-spec = READMISSION.pipeline("batch_inference")
+from zenml_mlops.environment.deployments import pipelines
+_, spec = pipelines(settings, ["batch_inference"])["batch_inference"]
 with active_stack(stack_id(settings, scheduled=True)):
     try:
         spec.load()(config=spec.config_class.from_settings(settings.model_dump()))

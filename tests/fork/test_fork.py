@@ -1,6 +1,5 @@
 """A project on wheels of the platform: its own checks, tests and main job, and what an upgrade leaves of it."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -11,11 +10,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scaffold"))
 
 from tables import breast_cancer
-from test_new import ROOT, SCAFFOLD, commit, git, new, upgrade
+from test_new import ENV, ROOT, commit, git, new, repository, upgrade
 
 UV = shutil.which("uv") or str(ROOT / ".venv-uv" / "bin" / "uv")
-FOREIGN = ("AIRFLOW", "MLOPS_", "ZENML_", "VIRTUAL_ENV", "UV_")
-ENV = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
 
 
 def wheels(folder, version):
@@ -45,18 +42,7 @@ def make(folder, *targets):
 def test_breast_cancer_runs_its_tests_and_its_main_job_and_takes_the_next_platform(tmp_path):
     data = tmp_path / "tumours.csv"
     data.write_text(breast_cancer())
-    platform = tmp_path / "platform"
-    platform.mkdir()
-    git(platform, "init", "--quiet", "--initial-branch", "main")
-    template = platform / SCAFFOLD.relative_to(ROOT)
-    shutil.copytree(SCAFFOLD, template, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "copier.yml", platform)
-    commit(platform)
-    git(platform, "tag", "v0.1.0")
-    (template / "template" / "SECURITY.md").write_text("Write to the owner.\n")
-    commit(platform)
-    git(platform, "tag", "v0.2.0")
-
+    platform = repository(tmp_path / "platform")
     folder = tmp_path / "made"
     named = ("--name", "breast_cancer", "--target", "diagnosis", "--event", "malignant")
     new(folder, data, *named, "--platform", wheels(tmp_path, "0.1.0"), "--template", platform)

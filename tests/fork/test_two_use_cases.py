@@ -1,7 +1,6 @@
 """Two use cases in one project: their own pipelines, models, tables and DAGs, on one Airflow and one ZenML."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +11,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scaffold"))
 
 from labs import stores, warm
 from tables import breast_cancer, customers
-from test_new import ROOT, commit, git, new
+from test_new import ENV, ROOT, commit, git, new
 
-FOREIGN = ("AIRFLOW", "MLOPS_", "ZENML_", "VIRTUAL_ENV", "UV_")
-ENV = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
 DAY = "2026-01-05"
 NAMES = ("training", "batch_inference", "champion_challenger", "monitoring")
 RUN_DAGS = """

@@ -8,16 +8,20 @@ from pathlib import Path
 import pytest
 from pipeline_workspace import settings
 
+from zenml_airflow.settings.project import load_settings
 from zenml_mlops.configuration import ConfigError
 from zenml_mlops.data.use_case import UnknownPipelineError
+from zenml_mlops.environment.deployments import pipelines
 from zenml_pipelines.use_case import READMISSION
 
+SPECS = {spec.name: spec for spec in READMISSION.pipelines}
 
-@pytest.mark.parametrize("name", [spec.name for spec in READMISSION.pipelines])
+
+@pytest.mark.parametrize("name", SPECS)
 def test_pipeline_compiles_to_a_snapshot_without_a_run(name):
     from zenml.client import Client
 
-    spec = READMISSION.pipeline(name)
+    spec = SPECS[name]
     runs = Client().list_pipeline_runs().total
     loaded = spec.load()
     loaded.prepare(config=spec.config_class.from_settings(settings()))
@@ -41,7 +45,7 @@ def test_a_shadow_is_a_step_aside_where_it_is_enabled_and_no_step_where_it_is_no
     found = settings()
     assert found["pipelines"]["batch_inference"]["shadow"] == {"enabled": False, "version": None}
     found["pipelines"]["batch_inference"]["shadow"]["enabled"] = enabled
-    spec = READMISSION.pipeline("batch_inference")
+    spec = SPECS["batch_inference"]
     loaded = spec.load()
     loaded.prepare(config=spec.config_class.from_settings(found))
     steps = loaded.create_snapshot(name=f"shadow-{enabled}").step_configurations
@@ -56,7 +60,7 @@ def test_a_shadow_is_a_step_aside_where_it_is_enabled_and_no_step_where_it_is_no
 
 def test_unknown_pipeline_names_the_known_ones():
     with pytest.raises(UnknownPipelineError, match=r"batch_inference.*training"):
-        READMISSION.pipeline("trainig")
+        pipelines(load_settings("local"), ["trainig"])
 
 
 def test_every_wrong_setting_is_named():
@@ -64,6 +68,6 @@ def test_every_wrong_setting_is_named():
     broken["pipelines"]["training"] |= {"test_fraction": 2, "sedd": 1}
     del broken["pipelines"]["training"]["bootstrap"]
     with pytest.raises(ConfigError) as error:
-        READMISSION.pipeline("training").config_class.from_settings(broken)
+        SPECS["training"].config_class.from_settings(broken)
     for name in ("test_fraction", "sedd", "bootstrap"):
         assert name in str(error.value)

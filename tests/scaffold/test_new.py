@@ -1,6 +1,7 @@
 """A project of another use case: what it holds, what it depends on, and how it takes a newer template."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,10 @@ from zenml_mlops.scaffold.project import ANSWERS, SCAFFOLD
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = SCAFFOLD / "template"
+FOREIGN = ("AIRFLOW", "MLOPS_", "ZENML_", "VIRTUAL_ENV", "UV_")
+ENV = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+"""Of a process that works with a project of its own."""
+
 WORDS = ("diabet", "readmi", "hospice", "patient_nbr", "encounter_id")
 HOSTILE = 'a"); import os  # {{ x }}'
 SAME = {
@@ -131,10 +136,9 @@ def test_it_passes_its_own_linters_and_a_name_in_the_table_is_never_code(churn):
         assert run.returncode == 0, run.stdout
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    """A repository of the platform with two tags; the second has another retry, and a file more."""
-    folder = tmp_path_factory.mktemp("platform")
+def repository(folder):
+    """A repository of the platform with two tags; the second has another default, and a file more."""
+    folder.mkdir(exist_ok=True)
     git(folder, "init", "--quiet", "--initial-branch", "main")
     place = folder / SCAFFOLD.relative_to(ROOT)
     shutil.copytree(SCAFFOLD, place, ignore=shutil.ignore_patterns("__pycache__"))
@@ -147,6 +151,11 @@ def template(tmp_path_factory):
     commit(folder)
     git(folder, "tag", "v0.2.0")
     return folder
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    return repository(tmp_path_factory.mktemp("platform"))
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zenml_airflow.contracts.problems import describe
+from zenml_mlops.yaml_files import YAMLError, read_yaml
 
 GENERIC_PARAMS = frozenset({"date"})
 """Run parameters that any run may carry and that no pipeline configuration reads."""
@@ -53,8 +53,8 @@ class Section(BaseModel):
             ConfigError: If it is no mapping in YAML, or breaks the schema; all problems at once.
         """
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
+            content = read_yaml(path)
+        except YAMLError as error:
             raise ConfigError(f"{path.name} is not valid YAML: {error}") from error
         return cls.checked(content, path.name)
 

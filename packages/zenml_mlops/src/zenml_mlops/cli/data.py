@@ -168,7 +168,7 @@ def _settings(environment: str) -> tuple[Settings, DataConfig, UseCase]:
     settings = load_settings(environment)
     return (
         settings,
-        DataConfig.checked(settings.data, "The data section in configs/ is wrong"),
+        DataConfig.from_settings(settings),
         load_use_case(settings.definition),
     )
 

@@ -86,7 +86,7 @@ def _prepare(settings: Settings, source: str, days: int, console: Console) -> di
 
     services.check_ports(settings)
     use_case = load_use_case(settings.definition)
-    config = DataConfig.checked(settings.data, "The data section in configs/ is wrong")
+    config = DataConfig.from_settings(settings)
     raw = settings.state_dir / config.raw
     _title(console, "Data")
     fetch(source, raw, use_case, console=console)

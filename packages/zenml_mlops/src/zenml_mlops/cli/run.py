@@ -65,9 +65,9 @@ def run(
             console.print(f"run [bold]{finished.name}[/bold]: {finished.status.value}")
             return
         settings = enter(environment)
-        from zenml_mlops.environment.deployments import find_pipeline, pipelines
+        from zenml_mlops.environment.deployments import pipelines
 
-        _, known = find_pipeline(pipelines(settings), pipeline)
+        _, known = pipelines(settings, [pipeline])[pipeline]
         start_in_airflow(settings, known.name, day, params, wait=wait, dag=dag)
 
 

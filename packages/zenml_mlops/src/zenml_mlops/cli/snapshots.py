@@ -160,10 +160,10 @@ def _rows(
     settings: Settings, pipeline: str | None, commit: str | None, state: State, limit: int
 ) -> list[dict[str, Any]]:
     from zenml_airflow.deploy.snapshots import deployed_snapshots, deployment_of
-    from zenml_mlops.environment.deployments import find_pipeline, pipelines
+    from zenml_mlops.environment.deployments import pipelines
 
     if pipeline is not None:
-        find_pipeline(pipelines(settings), pipeline)
+        pipelines(settings, [pipeline])
     in_use = set(_deployed(settings).values())
     rows: list[dict[str, Any]] = []
     for snapshot in deployed_snapshots(settings.environment, pipeline):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, field_validator
 
 from zenml_mlops.configuration import Section
+
+if TYPE_CHECKING:
+    from zenml_airflow.settings.project import Settings
 
 
 class FeedConfig(Section):
@@ -37,6 +40,15 @@ class DataConfig(Section):
     raw: str = Field(min_length=1)
     holdout_fraction: Annotated[float, Field(gt=0.0, lt=1.0)]
     feed: FeedConfig
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Build it from an environment's settings.
+
+        Raises:
+            ConfigError: If they break the schema; all problems at once.
+        """
+        return cls.checked(settings.data, "The data section in configs/ is wrong")
 
     @field_validator("raw")
     @classmethod

@@ -92,17 +92,6 @@ class UseCase:
     source: str | None = None
     grouping: str | None = None
 
-    def pipeline(self, name: str) -> PipelineSpec:
-        """A pipeline by name.
-
-        Raises:
-            UnknownPipelineError: If there is none; the message lists the known ones.
-        """
-        for spec in self.pipelines:
-            if spec.name == name:
-                return spec
-        raise UnknownPipelineError(f"No pipeline {name!r}. Known: {sorted(spec.name for spec in self.pipelines)}.")
-
     def load_source(self) -> Source:
         """Import the source of the labelled rows."""
         if self.source is not None:

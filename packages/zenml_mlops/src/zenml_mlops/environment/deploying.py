@@ -8,13 +8,10 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from zenml_airflow.settings.project import (
-    Settings,
-)
+from zenml_airflow.settings.project import Settings
 from zenml_mlops.environment.deployments import (
     CODE_PACKAGES,
     deployment_context,
-    find_pipeline,
     load_pipeline,
     pipeline_arguments,
     pipelines,
@@ -40,8 +37,7 @@ def deploy_all(settings: Settings, progress: Callable[[str], None], names: list[
     from zenml_mlops.environment.policies import decide, deployment_extra, judge_deployment
     from zenml_mlops.environment.stack_changes import check_before_deployment
 
-    known = pipelines(settings)
-    chosen = [find_pipeline(known, name) for name in names] if names else list(known.values())
+    chosen = pipelines(settings, names).values()
     loaded = check_before_deployment(settings, progress)
     for change in apply_stack(settings, loaded):
         progress(f"stack: {change}")
@@ -108,7 +104,7 @@ def run_inline(settings: Settings, name: str, day: date | None, params: dict[str
     from zenml_airflow.runtime.records import context_tags, record_context
     from zenml_mlops.environment.policies import decide, judge_deployment
 
-    settings, spec = find_pipeline(pipelines(settings), name)
+    settings, spec = pipelines(settings, [name])[name]
     source_utils.set_custom_source_root(str(settings.project_root))
     told = cli_context(
         day or datetime.now(ZoneInfo(settings.timezone)).date(),

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zenml_airflow.runtime.preload import know_installed_packages
-from zenml_airflow.settings.project import (
-    Settings,
-    every_use_case,
-)
+from zenml_airflow.settings.project import Settings, every_use_case
 from zenml_mlops.data.use_case import UnknownPipelineError, load_use_case
 from zenml_mlops.environment.stack_files import stack_file
 
@@ -50,10 +47,15 @@ def deployment_context(settings: Settings, stack: StackFile | None = None) -> De
     return DeploymentContext(settings, stack or stack_file(settings), provenance(settings))
 
 
-def pipelines(settings: Settings) -> dict[str, tuple[Settings, PipelineSpec]]:
+def pipelines(settings: Settings, names: Sequence[str] | None = None) -> dict[str, tuple[Settings, PipelineSpec]]:
     """The pipelines of the environment's use cases by name, each with the settings of its own.
 
+    Args:
+        settings: Settings of the environment.
+        names: The pipelines that are asked for; all by default.
+
     Raises:
+        UnknownPipelineError: If there is none of a name; the message lists the known ones.
         ValueError: If two have the same name: ZenML and the manifests know a pipeline by it.
     """
     found: dict[str, tuple[Settings, PipelineSpec]] = {}
@@ -65,19 +67,10 @@ def pipelines(settings: Settings) -> dict[str, tuple[Settings, PipelineSpec]]:
                     f"{own.use_case!r}: name one {own.use_case}_{spec.name}."
                 )
             found[spec.name] = (own, spec)
-    return found
-
-
-def find_pipeline(known: Mapping[str, tuple[Settings, PipelineSpec]], name: str) -> tuple[Settings, PipelineSpec]:
-    """A pipeline by name.
-
-    Raises:
-        UnknownPipelineError: If there is none; the message lists the known ones.
-    """
-    try:
-        return known[name]
-    except KeyError:
-        raise UnknownPipelineError(f"No pipeline {name!r}. Known: {sorted(known)}.") from None
+    for name in names or ():
+        if name not in found:
+            raise UnknownPipelineError(f"No pipeline {name!r}. Known: {sorted(found)}.")
+    return {name: found[name] for name in names or found}
 
 
 def load_pipeline(context: DeploymentContext, spec: PipelineSpec) -> Pipeline:

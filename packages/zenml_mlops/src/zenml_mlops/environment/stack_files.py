@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from zenml_airflow.settings.project import (
-    Settings,
-)
+from zenml_airflow.settings.project import Settings
 
 if TYPE_CHECKING:
     from zenml_mlops.stacks.load import LoadedStack

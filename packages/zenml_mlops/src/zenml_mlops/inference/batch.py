@@ -278,16 +278,17 @@ def score_good_rows(
     now = datetime.now(UTC)
     rows = high_risk = 0
     row_id = champion.contract.row_id
+    target = prediction_schema(row_id)
     with (
         store.open_new(path) as file,
-        pq.ParquetWriter(file, prediction_schema(row_id), compression=_COMPRESSION) as writer,
+        pq.ParquetWriter(file, target, compression=_COMPRESSION) as writer,
     ):
         for offset, batch in stream(partition, landing, champion.contract, batch_rows, span):
             good = batch.filter(pa.array(_kept(rejected, offset, batch.num_rows)))
             risk = score(model, good.to_pandas())
             flagged = risk >= threshold
             writer.write_batch(
-                _predictions(row_id, good.column(row_id), risk, flagged, champion.version, run_id, now)
+                _predictions(target, good.column(row_id), risk, flagged, champion.version, run_id, now)
             )
             rows += good.num_rows
             high_risk += int(flagged.sum())
@@ -321,7 +322,7 @@ def _kept(rejected: npt.NDArray[np.int64], offset: int, rows: int) -> npt.NDArra
 
 
 def _predictions(
-    row_id: str,
+    schema: pa.Schema,
     ids: pa.Array,
     risk: npt.NDArray[np.float64],
     flagged: npt.NDArray[np.bool_],
@@ -339,7 +340,7 @@ def _predictions(
         pa.array([run_id] * rows, pa.string()),
         pa.array([now] * rows, pa.timestamp("us", tz="UTC")),
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=prediction_schema(row_id))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _reasons(complaints: list[Any]) -> str:

@@ -15,7 +15,7 @@ from zenml_mlops.policy.facts import Scope
 from zenml_mlops.policy.places import governance_dir
 from zenml_mlops.policy.rules.catalog import rules
 from zenml_mlops.policy.rules.registry import Parameters, Rule
-from zenml_mlops.policy.yaml_files import YAMLError, read_yaml
+from zenml_mlops.yaml_files import YAMLError, read_yaml
 
 SCHEMA_FILE = "schema.json"
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from zenml_mlops.policy.places import governance_dir
 from zenml_mlops.policy.schema import Policy, PolicyFileError, describe
-from zenml_mlops.policy.yaml_files import YAMLError, read_yaml
+from zenml_mlops.yaml_files import YAMLError, read_yaml
 
 
 class Waiver(BaseModel):

@@ -82,6 +82,15 @@ class Platform:
     tag: str | None = None
     checkout: str | None = None
 
+    @property
+    def template_tag(self) -> str:
+        """The tag of the template that belongs to it."""
+        return self.tag or f"v{self.version}"
+
+    def answer(self) -> dict[str, str]:
+        """The same as plain data, as the template and its answers have it."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
     @classmethod
     def named(cls, text: str | None, checkout: Path | None, target: Path) -> Platform:
         """What ``--platform`` says: ``GIT@TAG``, a folder of wheels, or a version.
@@ -177,7 +186,7 @@ class NewProject:
         )
         return {
             **{key: getattr(self, key) for key in ("name", "title", "outcome", "owner", "classification")},
-            "platform": {key: value for key, value in asdict(self.platform).items() if value is not None},
+            "platform": self.platform.answer(),
             "contract": _contract(table),
             "source": _source(table, self.name),
             "proposed": {**values, "last_day": last_day(table), "summary": _summary(table)},
@@ -208,12 +217,13 @@ def create(target: Path, data: Path, project: NewProject, *, template: str | Non
             without_credentials(template) if template else str(SCAFFOLD),
             folder,
             data=project.answers(),
-            vcs_ref=(project.platform.tag or f"v{project.platform.version}") if template else None,
+            vcs_ref=project.platform.template_tag if template else None,
             defaults=True,
             quiet=True,
         )
         if template is None:
-            _forget_place(folder, project.platform)
+            # It lies somewhere on this machine; by its version it is found anywhere.
+            _record(folder / ANSWERS, _src_path=None, _commit=project.platform.template_tag)
         _format(folder)
         (folder / "data").mkdir()
         shutil.copyfile(data, folder / "data" / f"{project.name}.csv")
@@ -324,15 +334,21 @@ def upgrade(folder: Path, *, template: str | None, platform: Platform | None) ->
         raise ProjectError(
             "The project was made from an installed template: name a Git repository of the platform as --template."
         )
-    new = answers["platform"] if platform is None else _named(platform)
-    tag = new.get("tag") or f"v{new['version']}"
+    new = platform or Platform(**answers["platform"])
     if known != answers.get("_src_path"):
         _record(path, _src_path=known)
         _git(folder, "commit", "--quiet", "--all", "--message", f"Name the template {known}", "--no-verify")
     try:
-        run_update(folder, data={"platform": new}, vcs_ref=tag, defaults=True, overwrite=True, quiet=True)
+        run_update(
+            folder,
+            data={"platform": new.answer()},
+            vcs_ref=new.template_tag,
+            defaults=True,
+            overwrite=True,
+            quiet=True,
+        )
     except (CopierError, ValueError) as error:
-        raise ProjectError(f"The template {known} at {tag} cannot be taken: {error}") from error
+        raise ProjectError(f"The template {known} at {new.template_tag} cannot be taken: {error}") from error
     return _git(folder, "diff", "--name-only", "--diff-filter=U")
 
 
@@ -344,10 +360,6 @@ def check_target(target: Path) -> None:
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ProjectError(f"{target} exists already: name a folder that is not there yet, or an empty one.")
-
-
-def _named(platform: Platform) -> dict[str, Any]:
-    return {key: value for key, value in asdict(platform).items() if value is not None}
 
 
 def _contract(table: Table) -> dict[str, Any]:
@@ -397,12 +409,6 @@ def _summary(table: Table) -> str:
         f"The first table has {table.rows:,} rows, {table.event_share:.1%} of them with the event; a quick model "
         f"ranked them with AUC {table.auc:.3f}, and `{column}` alone with {alone:.3f}."
     )
-
-
-def _forget_place(folder: Path, platform: Platform) -> None:
-    """The installed template lies somewhere on this machine; by its version it is found anywhere."""
-    path = folder / ANSWERS
-    _record(path, _src_path=None, _commit=platform.tag or f"v{platform.version}")
 
 
 def _record(path: Path, **changed: str | None) -> None:

@@ -1,4 +1,4 @@
-"""YAML as ``yaml.safe_load`` reads it, in C where the library has it: a run reads the policies at its start."""
+"""YAML as ``yaml.safe_load`` reads it, in C where the library has it: each run reads policies and contract."""
 
 from __future__ import annotations
 
