@@ -31,9 +31,12 @@ help: ## Show this list
 	$(PYTHON) -m venv .venv-uv
 	.venv-uv/bin/python -m pip install --quiet 'uv>=0.9,<1'
 
-setup: $(if $(findstring .venv-uv,$(UV)),.venv-uv/bin/uv) ## Install the locked environment into .venv
+setup: .venv/locked ## Install the locked environment into .venv
+
+.venv/locked: uv.lock pyproject.toml $(wildcard packages/*/pyproject.toml) | $(if $(findstring .venv-uv,$(UV)),.venv-uv/bin/uv)
 	@command -v git >/dev/null || { echo "Error: git is missing: install it." >&2; exit 1; }
 	@$(UV) sync --frozen --quiet --compile-bytecode || { echo "Error: the locked packages cannot be installed; is a package index reachable?" >&2; exit 1; }
+	@touch $@
 
 demo: setup ## Train, gate, promote and backfill daily batch inference in a real Airflow
 	@$(RUN) mlops demo --source '$(SOURCE)'

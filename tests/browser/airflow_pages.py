@@ -62,7 +62,10 @@ class AirflowPages:
         self.page.locator("[name=element_reason]").fill(text)
 
     def answer(self, option):
-        self.page.get_by_test_id(f"hitl-option-{option}").click()
+        """Choose an option; fails where Airflow does not take the answer."""
+        with self.page.expect_response(lambda response: response.request.method == "PATCH") as answered:
+            self.page.get_by_test_id(f"hitl-option-{option}").click()
+        assert answered.value.ok, f"{answered.value.status} {answered.value.text()}"
 
     def sees(self, text):
         """Wait until a text can be seen."""

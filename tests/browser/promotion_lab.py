@@ -135,16 +135,16 @@ class PromotionLab:
             found = self.api.request("GET", f"dags/{dag}/dagRuns/{run}")
             return found if found["state"] in ENDED else None
 
-        found = self.until(f"the end of {run}", ended)
+        found = self.until(f"the end of {run}", ended, state=lambda: self.states(dag, run))
         assert found["state"] == "success", f"{run}: {self.api.failure(dag, run)}"
 
-    def until(self, what, look, timeout=420):
+    def until(self, what, look, timeout=420, state=lambda: ""):
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if (found := look()) is not None:
                 return found
             time.sleep(1)
-        raise AssertionError(f"{what} did not come within {timeout} s")
+        raise AssertionError(f"{what} did not come within {timeout} s {state()}")
 
     def open_questions(self, run):
         found = self.api.request("GET", f"dags/{PROMOTION}/dagRuns/{run}/hitlDetails")["hitl_details"]

@@ -204,8 +204,8 @@ def test_arguments_out_of_range(tmp_path: Path, rows: int, seed: int) -> None:
 
 def test_memory_does_not_grow_with_the_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python's peak while the third chunk is made, against the second; the pilot sample comes before both."""
-    monkeypatch.setattr(synthetic_data, "CHUNK_ROWS", 5_000)
-    chunks = generate(100_000, 1)
+    monkeypatch.setattr(synthetic_data, "CHUNK_ROWS", 2_000)
+    chunks = generate(40_000, 1)
     peaks = []
     for number in (1, 2, 3):
         if number > 1:
@@ -217,13 +217,14 @@ def test_memory_does_not_grow_with_the_number_of_rows(monkeypatch: pytest.Monkey
     assert peaks[1] < 1.1 * peaks[0]
 
 
-def test_ids_stay_unique_across_chunks() -> None:
+def test_ids_stay_unique_across_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synthetic_data, "CHUNK_ROWS", 2_000)
     ids: list[np.ndarray] = []
     patients: list[set[int]] = []
-    for chunk in generate(60_000, 9):
+    for chunk in generate(7_000, 9):
         ids.append(chunk["encounter_id"].to_numpy())
         patients.append(set(chunk["patient_nbr"]))
-    assert len(np.unique(np.concatenate(ids))) == 60_000
+    assert len(np.unique(np.concatenate(ids))) == 7_000
     assert sum(map(len, patients)) == len(set().union(*patients))
 
 

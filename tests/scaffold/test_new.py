@@ -158,19 +158,27 @@ def template(tmp_path_factory):
     return repository(tmp_path_factory.mktemp("platform"))
 
 
-@pytest.fixture
-def edited(tmp_path, template):
+@pytest.fixture(scope="module")
+def worked_in(tmp_path_factory, template):
     """A project of the first tag in which somebody has worked."""
-    data = tmp_path / "customers.csv"
+    root = tmp_path_factory.mktemp("worked_in")
+    data = root / "customers.csv"
     data.write_text(customers())
     named = ("--name", "churn", "--target", "churned", "--platform", f"{template}@v0.1.0", "--template", template)
-    folder = tmp_path / "made"
+    folder = root / "made"
     new(folder, data, *named)
     features = folder / "zenml_pipelines" / "use_case" / "features.py"
     features.write_text(features.read_text() + "\n# Ours.\n")
     (folder / "zenml_pipelines" / "ours.py").write_text('"""Ours."""\n')
     commit(folder)
     return folder
+
+
+@pytest.fixture
+def edited(tmp_path, worked_in):
+    """A clone that a test may change."""
+    git(tmp_path, "clone", "--quiet", worked_in, "made")
+    return tmp_path / "made"
 
 
 def test_an_upgrade_merges_what_the_template_changed_and_keeps_what_is_ours(edited, template):
