@@ -6,9 +6,9 @@ SOURCE ?= auto
 WORKERS ?= 2
 # What `make test` looks at.
 TESTS ?= tests
-# The suites that play whole platforms, a folder of tests/ each, the longest first; and what needs a trained model.
+# The suites that play whole platforms, a folder of tests/platforms/ each, the longest first; and what needs a trained model.
 PLATFORM := conformance services runbook browser gitops promotion fork lineage
-MODELS := tests/audit tests/data tests/governance tests/hooks tests/pipelines tests/serving
+MODELS := tests/project tests/zenml_mlops
 UV := $(shell command -v uv 2>/dev/null || echo .venv-uv/bin/uv)
 RUN := $(UV) run --frozen --no-sync
 PYTEST := $(RUN) pytest -p no:nbmake -n $(WORKERS) --dist loadscope --no-loadscope-reorder
@@ -42,10 +42,10 @@ demo: setup ## Train, gate, promote and backfill daily batch inference in a real
 	@$(RUN) mlops demo --source '$(SOURCE)'
 
 test: setup ## Run the tests: all that is fast, and the main job in a real Airflow
-	$(PYTEST) $(TESTS) $(PLATFORM:%=--ignore=tests/%) -m 'not (bench or trained)'
+	$(PYTEST) $(TESTS) --ignore=tests/platforms -m 'not (bench or trained)'
 
 test-fast: setup ## Run what needs neither a process of Airflow nor a trained model
-	$(PYTEST) $(TESTS) $(PLATFORM:%=--ignore=tests/%) -m 'not (bench or airflow or trained)'
+	$(PYTEST) $(TESTS) --ignore=tests/platforms -m 'not (bench or airflow or trained)'
 
 # The first suite keeps twelve tasks at a time and judges seconds: it has the machine for itself.
 test-platform: setup chromium ## Play whole platforms, and all that trains models; `make test-NAME` runs one suite
@@ -56,15 +56,15 @@ test-models: setup ## Run what needs a trained model
 	$(PYTEST) $(MODELS) -m trained
 
 test-bench: setup ## Run each benchmark once, in small
-	$(RUN) pytest tests/benchmarks -m bench
+	$(RUN) pytest tests/project/benchmarks -m bench
 
 # One of $(PLATFORM), in a process of its own: its platform is gone before another begins.
 test-%: setup
-	$(RUN) pytest tests/$*
+	$(RUN) pytest tests/platforms/$*
 
 test-browser: chromium
 chromium: setup
-	@$(RUN) python tests/browser/chromium.py
+	@$(RUN) python tests/platforms/browser/chromium.py
 
 # The kernel is the locked environment's, whatever else Jupyter knows of; IPython would write into the home.
 notebooks: setup ## Run the notebooks, each on a store of its own
@@ -87,9 +87,9 @@ docs: setup ## Build the documentation site into build/site; a broken link or a 
 	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
 
 screenshots: setup ## Renew docs/images from a demo and from the browser tests (needs Chromium; root on Debian installs it)
-	@REQUIRE_SERVICES=1 $(RUN) python tests/browser/chromium.py
+	@REQUIRE_SERVICES=1 $(RUN) python tests/platforms/browser/chromium.py
 	$(RUN) python docs/take_screenshots.py '$(SOURCE)'
-	WRITE_SCREENSHOTS=1 $(RUN) pytest tests/browser
+	WRITE_SCREENSHOTS=1 $(RUN) pytest tests/platforms/browser
 
 format: setup ## Format the code
 	$(RUN) ruff format .
@@ -139,7 +139,7 @@ compose-down: .env ## Stop the containers; the volumes stay
 	$(COMPOSE) down
 
 compose-test: setup ## Train and score a day through two Celery workers, in containers of its own
-	COMPOSE='$(COMPOSE)' $(RUN) pytest tests/docker/smoke_compose.py
+	COMPOSE='$(COMPOSE)' $(RUN) pytest tests/project/docker/smoke_compose.py
 
 lock: setup ## Resolve the dependencies again
 	$(UV) lock

@@ -17,11 +17,15 @@ from zenml_airflow.runtime.preload import collect_rarely, know_installed_package
 
 collect_rarely()
 
-_TOGETHER = {"e2e/test_main_job.py": "main job", "e2e/test_readme.py": "main job", "provider/": "ZenML server"}
+_TOGETHER = {
+    "project/main_job/test_main_job.py": "main job",
+    "project/main_job/test_readme.py": "main job",
+    "zenml_airflow/provider/": "ZenML server",
+}
 """Tests that share a fixture of minutes: they run in one worker, and start first."""
 _TRAINED = frozenset({"in_production", "small_workspace", "two_versions", "bench", "both", "real_root"})
 """Fixtures that train a model, or are there for it."""
-_FIRST = "tests/data/"
+_FIRST = "/data/test_data_"
 """Tests that need neither ZenML's store nor a warm process (labs/warm.py), which take ten seconds to be ready."""
 
 
@@ -33,12 +37,13 @@ def _group(nodeid: str) -> str | None:
 def _place(nodeid: str) -> int:
     order = list(_TOGETHER.values())
     group = _group(nodeid)
-    return order.index(group) if group else len(order) + (not nodeid.startswith(_FIRST))
+    return order.index(group) if group else len(order) + (_FIRST not in nodeid)
 
 
 # ZenML takes the folder of the main module for the root of the sources; a worker's has no file.
 vars(sys.modules["__main__"]).setdefault("__file__", str(Path(sys.executable).with_name("pytest")))
 
+_HERE = Path(__file__).parent
 _SESSION = Path(tempfile.mkdtemp(prefix="mlops-tests-"))
 
 # The first process, and its folder, which the workers that it starts share: see labs/stores.py and labs/warm.py.
@@ -68,7 +73,7 @@ os.environ.update(
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLOPS_STATE_DIR": str(_SESSION / "state"),
         "PYTHONPATH": os.pathsep.join(
-            filter(None, (str(Path(__file__).parent / "startup"), os.environ.get("PYTHONPATH")))
+            filter(None, (str(_HERE / "labs" / "startup"), str(_HERE), os.environ.get("PYTHONPATH")))
         ),
         "AUTO_OPEN_DASHBOARD": "false",
         "ZENML_ANALYTICS_OPT_IN": "false",
@@ -116,7 +121,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """As in every process of the project that runs steps; ZenML itself is imported by who needs it."""
     if "zenml.environment" in sys.modules:
         know_installed_packages()
-        if not item.nodeid.startswith(_FIRST):
+        if _FIRST not in item.item.nodeid:
             _give_own_store()
 
 

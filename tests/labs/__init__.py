@@ -2,6 +2,13 @@
 
 import os
 from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout."""
+
+REAL_DATA = Path(os.environ.get("DIABETES130_ZIP") or ROOT.parent / "shared" / "data" / "diabetes130.zip")
+"""The published archive, which may not be here."""
 
 
 @contextmanager

@@ -15,9 +15,9 @@ KEPT_ENV = "TESTS_TIMES"
 
 
 def suite_of(nodeid):
-    """A suite is a folder of tests/."""
+    """A suite is a folder below tests/."""
     parts = nodeid.split("::", 1)[0].split("/")
-    return parts[1] if len(parts) > 2 else parts[0]
+    return "/".join(parts[1:-1]) or parts[0]
 
 
 def seconds(reports):

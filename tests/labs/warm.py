@@ -214,8 +214,7 @@ def _serve(kind, run, made, folder):
     Its folder gets its name also where it fails, without the socket.
     """
     ended = os.pidfd_open(int(run))
-    root = Path(__file__).resolve().parents[2]
-    sys.path[0] = str(root)
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
     before = dict(os.environ)
     if kind == "zenml":
         _import_libraries()

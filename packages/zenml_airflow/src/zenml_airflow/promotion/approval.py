@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
@@ -22,6 +23,7 @@ from zenml_airflow.operators.processes import enter_zenml
 from zenml_airflow.promotion.outcome import End, say_end
 from zenml_airflow.promotion.subject import Question
 from zenml_airflow.sensors.candidate import look_together
+from zenml_airflow.sensors.triggers import stay_deferred
 from zenml_airflow.settings.promotion import AskFor
 
 if TYPE_CHECKING:
@@ -77,10 +79,12 @@ class ApprovalTrigger(HITLTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fire with the answer, with the time-out's, or with what has ended the candidacy."""
+        began = time.monotonic()
         answer = asyncio.ensure_future(anext(super().run()))
         ended = asyncio.ensure_future(self._ended())
         try:
             await asyncio.wait({answer, ended}, return_when=asyncio.FIRST_COMPLETED)
+            await stay_deferred(began)
             # Whoever answered in the same moment is heard.
             yield answer.result() if answer.done() else _event({"superseded": ended.result()})
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from zenml_airflow.dags import current_settings, task_settings
 from zenml_airflow.run_date import context_from_airflow
+from zenml_airflow.sensors.triggers import stay_deferred
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -47,8 +49,10 @@ class FileTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look for the file until it is there; the look-up runs in a thread, off the event loop."""
+        began = time.monotonic()
         while not await asyncio.to_thread(marker_exists, self.url):
             await asyncio.sleep(self.poke_seconds)
+        await stay_deferred(began)
         yield TriggerEvent({"status": "found"})  # type: ignore[no-untyped-call]
 
 

@@ -7,6 +7,7 @@ HTTP; the local store, and the import of ZenML that it needs, run in a thread.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Self
@@ -23,6 +24,19 @@ from zenml_airflow.client.conditions import (
     judge_async,
 )
 from zenml_airflow.hooks.zenml import ZenMLHook
+
+DEFERRED_SECONDS = 10.0
+"""How long a task stays deferred at least.
+
+The end of the process that deferred may be known five seconds late (``[workers] min_heartbeat_interval``). Airflow
+3.3 takes that report for the end of a task that has resumed meanwhile, and fails it (apache/airflow#72716): the
+answer that a person gave within seconds would be lost.
+"""
+
+
+async def stay_deferred(since: float) -> None:
+    """Wait until :data:`DEFERRED_SECONDS` have passed since a reading of the monotonic clock."""
+    await asyncio.sleep(max(0.0, since + DEFERRED_SECONDS - time.monotonic()))
 
 
 class ZenMLTrigger(BaseTrigger):
@@ -63,11 +77,13 @@ class ZenMLTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until the condition is decided, or ZenML refuses to answer."""
+        began = time.monotonic()
         try:
             verdict = await self._decided()
         except (ZenMLApiError, ServerError) as error:
             verdict = Verdict(Outcome.FAILED, str(error))
         payload = {"outcome": verdict.outcome.value, "message": verdict.message, "found": verdict.found}
+        await stay_deferred(began)
         yield TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
     async def _decided(self) -> Verdict:

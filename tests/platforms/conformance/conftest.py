@@ -1,0 +1,105 @@
+import os
+import socket
+import uuid
+
+import psycopg2
+import pytest
+from labs import ROOT, kept_environment
+from labs.probe_lab import COMBINATIONS, Lab, played
+from labs.zenml_server import zenml_server  # noqa: F401 - a fixture
+from rows import ALL_COMBINATIONS, Row, Seen, render
+from rows import undocumented as missing_in
+
+DOCUMENT = ROOT / "docs" / "state-semantics.md"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--write-state-semantics", action="store_true", help="Write docs/state-semantics.md anew.")
+
+
+def free_ports(count):
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return tuple(probe.getsockname()[1] for probe in probes)
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+SERVER = "postgresql://postgres@127.0.0.1:5432/postgres"
+"""SQLite lets one component write at a time; with dozens of tasks at once, requests time out."""
+
+
+@pytest.fixture(scope="session")
+def database():
+    """A database of its own for Airflow's metadata."""
+    try:
+        connection = psycopg2.connect(SERVER)
+    except psycopg2.OperationalError as error:
+        if os.environ.get("REQUIRE_SERVICES") == "1":
+            pytest.fail(f"PostgreSQL is required on its standard port: {error}")
+        pytest.skip(f"no PostgreSQL on its standard port: {error}")
+    connection.autocommit = True
+    name = f"conformance_{uuid.uuid4().hex[:12]}"
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+        yield SERVER.replace("postgresql://", "postgresql+psycopg2://").removesuffix("/postgres") + f"/{name}"
+        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    connection.close()
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory, database):
+    made = Lab(tmp_path_factory.mktemp("conformance"), free_ports(2), database)
+    with kept_environment():
+        try:
+            made.deploy()
+            made.start()
+            made.connect()
+            yield made
+        finally:
+            made.stop()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    made = item.funcargs.get("lab")
+    if call.when == "call" and report.failed and made and made.asked:
+        # An error here would end the whole session: it is told in place of the account.
+        told = pytest.CallInfo.from_call(made.account, "call")
+        said = str(told.excinfo.value) if told.excinfo else told.result
+        report.sections.append(("the run that was asked for last", said))
+    return report
+
+
+@pytest.fixture(scope="session")
+def observed():
+    return {row: {} for row in Row}
+
+
+@pytest.fixture
+def record(observed):
+    def write(row, combination, *, airflow, zenml, data):
+        observed[row][combination] = Seen(airflow, zenml, data)
+
+    return write
+
+
+@pytest.fixture
+def undocumented(observed, request):
+    """What was observed and the document does not say; it is written first where that is asked for."""
+    if any(set(found) != set(played(row)) for row, found in observed.items()):
+        pytest.fail(
+            "not every row was observed for every combination that it is played with: see the failures above"
+        )
+    complete = COMBINATIONS == ALL_COMBINATIONS
+    if request.config.getoption("--write-state-semantics"):
+        assert complete, "the document is written from all combinations"
+        DOCUMENT.write_text(render(observed, ALL_COMBINATIONS))
+    documented = DOCUMENT.read_text()
+    if complete:
+        return "" if documented == render(observed, ALL_COMBINATIONS) else render(observed, ALL_COMBINATIONS)
+    return missing_in(observed, documented)

@@ -1,0 +1,61 @@
+"""A project on wheels of the platform: its own checks, tests and main job, and what an upgrade leaves of it."""
+
+import shutil
+import subprocess
+
+import pytest
+from labs.scaffolds import ENV, ROOT, commit, git, new, repository, upgrade
+from labs.tables import breast_cancer
+
+UV = shutil.which("uv") or str(ROOT / ".venv-uv" / "bin" / "uv")
+
+
+def wheels(folder, version):
+    """The platform's wheels, as of another version."""
+    source = folder / f"source-{version}"
+    for name in ("zenml_airflow", "zenml_mlops"):
+        shutil.copytree(ROOT / "packages" / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        project = source / name / "pyproject.toml"
+        text = project.read_text().replace('version = "0.1.0"', f'version = "{version}"')
+        project.write_text(
+            text.replace("[zenml]==0.1.0", f"[zenml]=={version}")
+            .replace("[tool.uv.sources]\n", "")
+            .replace("airflow-provider-zenml = {workspace = true}\n", "")
+        )
+        made = folder / f"wheels-{version}"
+        subprocess.run([UV, "build", "--quiet", "--wheel", "--out-dir", made, source / name], check=True, env=ENV)
+    return made
+
+
+def make(folder, *targets):
+    run = subprocess.run(["make", *targets], cwd=folder, env=ENV, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout[-8000:] + run.stderr[-3000:]
+    return run.stdout
+
+
+@pytest.mark.timeout(1800)
+def test_breast_cancer_runs_its_tests_and_its_main_job_and_takes_the_next_platform(tmp_path):
+    data = tmp_path / "tumours.csv"
+    data.write_text(breast_cancer())
+    platform = repository(tmp_path / "platform")
+    folder = tmp_path / "made"
+    named = ("--name", "breast_cancer", "--target", "diagnosis", "--event", "malignant")
+    new(folder, data, *named, "--platform", wheels(tmp_path, "0.1.0"), "--template", platform)
+    make(folder, "check")
+    said = make(folder, "test")
+    assert " passed" in said
+    assert "skipped" not in said.splitlines()[-1]
+    assert git(folder, "status", "--short") == []
+
+    features = folder / "zenml_pipelines" / "use_case" / "features.py"
+    features.write_text(features.read_text() + "\n# Ours.\n")
+    commit(folder)
+    upgrade(folder, "--platform", wheels(tmp_path, "0.2.0"))
+    assert " passed" in make(folder, "test-fast")
+    assert (folder / "SECURITY.md").is_file()
+    assert "# Ours." in features.read_text()
+    asked = "from importlib.metadata import version; print(version('zenml-airflow-mlops'))"
+    python = folder / ".venv" / "bin" / "python"
+    assert (
+        subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout.strip() == "0.2.0"
+    )
