@@ -121,7 +121,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """As in every process of the project that runs steps; ZenML itself is imported by who needs it."""
     if "zenml.environment" in sys.modules:
         know_installed_packages()
-        if _FIRST not in item.item.nodeid:
+        if _FIRST not in item.nodeid:
             _give_own_store()
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import psycopg2
 import yaml
-from rows import ALL_COMBINATIONS, PLAYED
 
 from labs import ROOT, warm
+from labs.probe_rows import ALL_COMBINATIONS, PLAYED
 
 HERE = Path(__file__).resolve().parent
 ONLY = os.environ.get("CONFORMANCE_ONLY", "").split()

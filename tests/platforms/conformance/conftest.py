@@ -6,9 +6,9 @@ import psycopg2
 import pytest
 from labs import ROOT, kept_environment
 from labs.probe_lab import COMBINATIONS, Lab, played
+from labs.probe_rows import ALL_COMBINATIONS, Row, Seen, render
+from labs.probe_rows import undocumented as missing_in
 from labs.zenml_server import zenml_server  # noqa: F401 - a fixture
-from rows import ALL_COMBINATIONS, Row, Seen, render
-from rows import undocumented as missing_in
 
 DOCUMENT = ROOT / "docs" / "state-semantics.md"
 

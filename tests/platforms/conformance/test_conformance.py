@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from labs.probe_lab import COMBINATIONS, OPEN, dag_of, played, task_of
-from rows import Row
+from labs.probe_rows import Row
 
 pytestmark = [pytest.mark.timeout(1800)]
 

@@ -12,12 +12,12 @@ from labs import ROOT, warm
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1200)]
 
 README = (ROOT / "README.md").read_text()
-# `tests/runbook` and `tests/scaffold` carry these two out, in order and on an Airflow of their own.
+# `tests/platforms/runbook` and `tests/zenml_mlops/scaffold` carry these two out, in order, each on its own Airflow.
 PAGES = [path for path in sorted((ROOT / "docs").glob("*.md")) if path.stem not in {"adopt", "runbook"}]
 DOCS = "".join(path.read_text() for path in PAGES)
 INLINE = re.findall(r"`((?:mlops|zenml) [^`]+)`", README + DOCS)
 LINES = re.findall(r"^((?:mlops|zenml) [^\n#]+)", DOCS, re.MULTILINE)
-# It is how the platform of `tests/runbook` gets its first version.
+# It is how the platform of `tests/platforms/runbook` gets its first version.
 RUNBOOK = {"mlops run training"}
 COMMANDS = sorted({command.strip() for command in INLINE + LINES} - RUNBOOK)
 MAKE = sorted(set(re.findall(r"^make ([a-z]+)", README, re.MULTILINE)))

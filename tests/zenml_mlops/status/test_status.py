@@ -1,4 +1,4 @@
-"""`mlops status` where nothing runs, and where there is something to see; `tests/browser` has a real Airflow."""
+"""`mlops status` where nothing runs, and where something does; `tests/platforms/browser` has a real Airflow."""
 
 from __future__ import annotations
 

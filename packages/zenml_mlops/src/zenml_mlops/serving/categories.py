@@ -20,7 +20,7 @@ class KnownCategories:
 
     The features of a row are computed by the model again when it scores. Doing that twice would nearly double the
     time of a request, so the few rules by which a raw value becomes a category are followed here;
-    ``tests/serving`` compares the result with the model's own features.
+    ``tests/zenml_mlops/serving`` compares the result with the model's own features.
     """
 
     def __init__(self, known: Mapping[str, frozenset[str]], contract: Contract, grouping: Grouping) -> None:

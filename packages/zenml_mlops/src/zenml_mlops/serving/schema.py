@@ -1,6 +1,6 @@
 """What a request must look like, built from the contract that is stored with the model.
 
-What is refused here is what batch inference puts into quarantine; ``tests/serving`` compares the two. Only the
+What is refused here is what batch inference puts into quarantine; ``tests/zenml_mlops/serving`` compares the two. Only the
 row's id and the columns that the model reads are taken: a column that nobody needs, such as an
 identity, is refused and not ignored, so that it does not travel.
 
