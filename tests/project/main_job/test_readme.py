@@ -12,7 +12,7 @@ from labs import ROOT, warm
 pytestmark = [pytest.mark.airflow, pytest.mark.timeout(1200)]
 
 README = (ROOT / "README.md").read_text()
-# `tests/platforms/runbook` and `tests/zenml_mlops/scaffold` carry these two out, in order, each on its own Airflow.
+# `tests/platforms/runbook` and `tests/zenml_mlops/scaffold` carry these out, in order, each on its own Airflow.
 PAGES = [path for path in sorted((ROOT / "docs").glob("*.md")) if path.stem not in {"adopt", "runbook"}]
 DOCS = "".join(path.read_text() for path in PAGES)
 INLINE = re.findall(r"`((?:mlops|zenml) [^`]+)`", README + DOCS)

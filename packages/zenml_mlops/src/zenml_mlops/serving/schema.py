@@ -1,8 +1,8 @@
 """What a request must look like, built from the contract that is stored with the model.
 
-What is refused here is what batch inference puts into quarantine; ``tests/zenml_mlops/serving`` compares the two. Only the
-row's id and the columns that the model reads are taken: a column that nobody needs, such as an
-identity, is refused and not ignored, so that it does not travel.
+What is refused here is what batch inference puts into quarantine; ``tests/zenml_mlops/serving`` compares the two.
+Only the row's id and the columns that the model reads are taken: a column that nobody needs, such as an identity,
+is refused and not ignored, so that it does not travel.
 
 Nothing that a client sent appears in an error: an error may end up in a log, and a value may be a person's.
 """
