@@ -1,14 +1,14 @@
 """``mlops audit`` as an auditor calls it."""
 
 import json
-import os
 
 import pytest
-from labs import ROOT, warm
+from typer.testing import CliRunner
 
 from zenml_mlops.audit import Outcome
 from zenml_mlops.audit.entries import Event
 from zenml_mlops.audit.log import FileLog
+from zenml_mlops.cli.audit import audit_app
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +31,8 @@ def state(tmp_path_factory):
 @pytest.fixture
 def mlops(state):
     def call(*arguments):
-        return warm.run(
-            ["-m", "zenml_mlops.cli.app", "audit", *map(str, arguments)],
-            cwd=ROOT,
-            env={**os.environ, "MLOPS_STATE_DIR": str(state), "COLUMNS": "200"},
+        return CliRunner().invoke(
+            audit_app, [*map(str, arguments)], env={"MLOPS_STATE_DIR": str(state), "COLUMNS": "200"}
         )
 
     return call
@@ -42,7 +40,7 @@ def mlops(state):
 
 def test_show_filters_and_prints_what_stands_there(mlops):
     shown = mlops("show", "--action", "promote", "--last", 1)
-    assert shown.returncode == 0, shown.stderr
+    assert shown.exit_code == 0, shown.stderr
     assert "[red]m/2" in shown.stdout
     assert "1 of 2 failed" in shown.stdout
     assert "m/1" not in shown.stdout
@@ -59,7 +57,7 @@ def test_verify_says_whole_and_then_names_the_broken_entry(mlops, state):
         broken = mlops("verify", "--offline", "--json")
     finally:
         path.write_bytes(content)
-    assert broken.returncode == 1
+    assert broken.exit_code == 1
     assert json.loads(broken.stdout)["broken"] == 2
     assert json.loads(broken.stdout)["entries"] == 1
 
@@ -69,9 +67,9 @@ def test_an_export_is_verified_by_itself_and_overwrites_nothing(mlops, tmp_path)
     assert "wrote 3 entries" in mlops("export", "--out", out).stdout
     assert "3 entries are whole" in mlops("verify", out).stdout
     again = mlops("export", "--out", out)
-    assert again.returncode == 1
+    assert again.exit_code == 1
     assert "exists already" in again.stderr
     assert mlops("export", "--to", "2020-01-01").stdout == ""
     wrong = mlops("export", "--from", "2026-01-02", "--to", "2026-01-01")
-    assert wrong.returncode == 1
+    assert wrong.exit_code == 1
     assert wrong.stderr.startswith("Error: --from 2026-01-02 is after --to 2026-01-01")
