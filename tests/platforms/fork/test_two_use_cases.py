@@ -1,4 +1,4 @@
-"""Two use cases in one project: their own pipelines, models, tables and DAGs, on one Airflow and one ZenML."""
+"""Two use cases of one project: pipelines, models, tables and DAGs of their own; one Airflow, one ZenML server."""
 
 import json
 import subprocess
@@ -33,6 +33,7 @@ from zenml.client import Client
 
 runs = Client().list_pipeline_runs(size=100)
 print(json.dumps({
+    "server": Client().zen_store.url,
     "pipelines": sorted({run.pipeline.name for run in runs}),
     "models": {one.name: len(Client().list_model_versions(model=one.name)) for one in Client().list_models()},
 }))
@@ -52,7 +53,7 @@ def project(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(project):
+def run(project, zenml_server):
     home = project.parent
     # The packages of the project, and not those of this checkout: an environment of its own.
     subprocess.run(["make", "setup"], cwd=project, env=ENV, capture_output=True, check=True)
@@ -63,6 +64,8 @@ def run(project):
         "MLOPS_STATE_DIR": str(home / "state"),
         "ZENML_CONFIG_PATH": str(home / "state" / "zenml"),
         "ZENML_LOCAL_STORES_PATH": str(home / "state" / "zenml" / "local_stores"),
+        "ZENML_STORE_URL": zenml_server.url,
+        "ZENML_STORE_API_KEY": zenml_server.api_key,
     }
     stores.give(home / "state")
     stores.give_airflow(home / "airflow")
@@ -87,7 +90,7 @@ def script(project, code):
 
 
 @pytest.mark.timeout(900)
-def test_both_train_are_promoted_and_score_the_same_day_beside_each_other(project, run):
+def test_both_train_are_promoted_and_score_the_same_day_beside_each_other(project, run, zenml_server):
     said = mlops(run, "deploy")
     assert all(f"deployed {name} to local" in said for name in (*NAMES, *(f"loyal_{name}" for name in NAMES)))
     for use_case in ("tumours", "loyal"):
@@ -113,6 +116,7 @@ def test_both_train_are_promoted_and_score_the_same_day_beside_each_other(projec
     assert {name: one["model_name"] for name, one in scored.items()} == {"tumours": "tumours", "loyal": "loyal"}
     assert scored["tumours"]["zenml_run_id"] != scored["loyal"]["zenml_run_id"]
     recorded = json.loads(run(script(project, RECORDS)).splitlines()[-1])
+    assert recorded["server"] == zenml_server.url
     assert recorded["models"] == {"tumours": 1, "loyal": 1}
     assert recorded["pipelines"] == ["batch_inference", "loyal_batch_inference", "loyal_training", "training"]
 
