@@ -13,12 +13,11 @@ from zenml_mlops.data.landing import IncompletePartitionError
 from zenml_mlops.data.outcomes import read_outcomes
 from zenml_mlops.gates.limits import Estimate, MetricReport
 from zenml_mlops.gates.rules import BootstrapConfig
+from zenml_mlops.gates.statistics import LESS_IS_BETTER, evaluate
 from zenml_mlops.monitoring.checks import Check, CheckKind
 from zenml_mlops.monitoring.config import PerformanceRules
 from zenml_mlops.monitoring.day import Baseline, Scored
-from zenml_mlops.training.evaluation import evaluate
 
-LESS_IS_BETTER = frozenset({"brier", "expected_calibration_error"})
 EITHER_WAY = frozenset({"base_rate", "calibration_intercept"})
 """Metrics that have no better side: what counts is that they moved."""
 

@@ -11,16 +11,14 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from zenml_mlops.data.contract import Contract
-from zenml_mlops.gates.resampling import group_weights, interval, weighted_auc
 from zenml_mlops.gates.rules import BootstrapConfig, ContestRules, SubgroupRules
-from zenml_mlops.training.evaluation import resampled_metrics
+from zenml_mlops.gates.statistics import LESS_IS_BETTER, group_weights, interval, resampled_metrics, weighted_auc
+from zenml_mlops.gates.subgroups import group_names
 
 Array = npt.NDArray[Any]
 
 COMPARISON_METADATA: Final = "comparison"
 """Key of the comparison in the metadata of its run and of the challenging version."""
-
-LESS_IS_BETTER: Final = frozenset({"brier"})
 
 
 class Verdict(StrEnum):
@@ -240,7 +238,7 @@ def _by_group(
 ) -> tuple[Difference, ...]:
     found = []
     for column in subgroups.columns:
-        values = frame[column].astype("object").where(frame[column].notna(), "missing").astype(str)
+        values = group_names(frame[column])
         for group in sorted(values.unique()):
             inside = (values == group).to_numpy()
             events = int(labels[inside].sum())

@@ -26,11 +26,11 @@ from zenml_mlops.data.use_case import load_use_case
 from zenml_mlops.gates.curves import Curves, risk_curves
 from zenml_mlops.gates.data_checks import PROFILE_METADATA, DataProfile
 from zenml_mlops.gates.limits import Examination, GateReport, MetricReport
+from zenml_mlops.gates.statistics import evaluate
 from zenml_mlops.inference.scoring import score
 from zenml_mlops.materializers import ParquetMaterializer
 from zenml_mlops.step_options import COMPUTE, DETERMINISTIC, IO
 from zenml_mlops.training.config import TrainingConfig
-from zenml_mlops.training.evaluation import evaluate
 from zenml_mlops.training.examination import examine_risk_model, examine_rows
 from zenml_mlops.training.reference import champion_profile, find_rival
 from zenml_mlops.training.splitting import split_in_time
