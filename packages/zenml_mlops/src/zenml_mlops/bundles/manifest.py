@@ -9,11 +9,11 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from zenml_airflow.contracts.model_records import Approval
+from zenml_airflow.contracts.origins import ChainLink, Hop, Server, SourceRun
 from zenml_mlops.audit.entries import canonical
 from zenml_mlops.bundles.errors import TamperedError
 from zenml_mlops.cards.card import Decision
-from zenml_mlops.promotion.approvals import Approval
-from zenml_mlops.promotion.origins import ChainLink, Hop, Server, SourceRun
 
 FORMAT: Final = 1
 """Version of this format; another one is refused before anything else is read."""

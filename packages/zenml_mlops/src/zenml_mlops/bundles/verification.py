@@ -12,6 +12,7 @@ import fsspec
 from pydantic import BaseModel, ConfigDict
 from zenml.constants import TEXT_FIELD_MAX_LENGTH
 
+from zenml_airflow.contracts.origins import origin_of
 from zenml_mlops.bundles.archive import Archive
 from zenml_mlops.bundles.errors import AlreadyImportedError, BundleRefusedError
 from zenml_mlops.bundles.evidence import bundle_facts, this_server
@@ -19,7 +20,6 @@ from zenml_mlops.bundles.formats import check_formats
 from zenml_mlops.bundles.manifest import EVIDENCE, Evidence, Manifest, parse_evidence
 from zenml_mlops.bundles.signing import Signer, verify
 from zenml_mlops.policy.engine import Assessment, judge
-from zenml_mlops.promotion.origins import origin_of
 from zenml_mlops.promotion.versions import versions
 
 
@@ -119,7 +119,7 @@ def refuse_imported(manifest: Manifest) -> None:
         AlreadyImportedError: If it is.
     """
     for version in versions(manifest.model):
-        origin = origin_of(version)
+        origin = origin_of(version.run_metadata)
         if origin is not None and str(origin.last.version_id) == manifest.version_id:
             raise AlreadyImportedError(
                 f"Version {manifest.version} of {manifest.model!r} from {manifest.source} was imported by "

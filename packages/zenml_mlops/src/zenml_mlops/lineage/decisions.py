@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from zenml.models import ModelVersionResponse
 
-from zenml_mlops.gates.steps import GATES_METADATA
+from zenml_airflow.contracts.model_records import GateResults, approvals, gate_results
+from zenml_airflow.contracts.origins import SERVER_LINK, Origin
 from zenml_mlops.lineage.nodes import Kind, Node, State, facts, missing
-from zenml_mlops.lineage.origin import Origin
-from zenml_mlops.promotion.approvals import approvals
-from zenml_mlops.promotion.origins import SERVER_LINK
 from zenml_mlops.promotion.records import PAST, Record
 
 
 def gates_nodes(version: ModelVersionResponse, origin: Origin | None) -> Iterator[Node]:
     """The verdicts of the gates on a version; for an imported one, first those of the server that trained it."""
-    recorded: Any = version.run_metadata.get(GATES_METADATA)
-    verdicts = recorded.get("verdicts", []) if isinstance(recorded, dict) else []
-    there = [] if origin is None else [{"gate": name, "passed": said} for name, said in origin.gates.items()]
+    there = GateResults.of(origin.run.gates) if origin else None
+    here = gate_results(version.run_metadata)
     if there:
         yield _gates(there, State.IMPORTED)
-    if verdicts:
-        yield _gates(verdicts, State.RECORDED)
-    if not there and not verdicts:
+    if here:
+        yield _gates(here, State.RECORDED)
+    if not there and not here:
         yield missing(Kind.GATES, "gates", "The version has no verdicts of gates.")
 
 
-def _gates(verdicts: list[Any], state: State) -> Node:
-    failed = sorted({str(one.get("gate")) for one in verdicts if one.get("passed") is not True})
-    said = f"failed: {', '.join(failed)}" if failed else f"all {len(verdicts)} verdicts passed"
+def _gates(found: GateResults, state: State) -> Node:
+    verdicts = [one.model_dump(exclude_unset=True) for one in found.verdicts]
+    said = f"failed: {', '.join(found.failed)}" if found.failed else f"all {len(verdicts)} verdicts passed"
     return Node(
-        kind=Kind.GATES, title=f"gates: {said}", state=state, facts={"passed": not failed, "verdicts": verdicts}
+        kind=Kind.GATES,
+        title=f"gates: {said}",
+        state=state,
+        facts={"passed": not found.failed, "verdicts": verdicts},
     )
 
 
 def approval_nodes(version: ModelVersionResponse) -> Iterator[Node]:
     """The decisions of persons, the oldest first."""
-    decided = approvals(version)
+    decided = approvals(version.run_metadata)
     if not decided:
         yield Node(kind=Kind.APPROVAL, title="no person has decided about it", state=State.NONE)
     for one in decided:

@@ -9,11 +9,12 @@ from uuid import UUID
 from zenml.client import Client
 from zenml.models import ModelVersionResponse, PipelineRunResponse
 
+from zenml_airflow.contracts.origins import Origin, origin_of
 from zenml_mlops.lineage.auditing import AuditTrail
 from zenml_mlops.lineage.code import code_node
 from zenml_mlops.lineage.decisions import approval_nodes, gates_nodes, transition_nodes
 from zenml_mlops.lineage.nodes import Kind, Node, State, facts, missing
-from zenml_mlops.lineage.origin import Origin, origin_of
+from zenml_mlops.lineage.origin import origin_node, source_run_node
 from zenml_mlops.promotion.records import history
 from zenml_mlops.promotion.versions import TRAINING_METADATA, producer, stage_of, versions
 
@@ -103,14 +104,14 @@ class Lineage:
                 facts=facts(version_id=version_id),
                 children=(self._audit.of_version(model, number, version_id),),
             )
-        origin = origin_of(found)
+        origin = origin_of(found.run_metadata)
         return Node(
             kind=Kind.MODEL_VERSION,
             title=title,
             state=State.IMPORTED if origin else State.RECORDED,
             facts=facts(version_id=found.id, stage=stage_of(found) or "none", created=found.created),
             children=(
-                *((origin.node(),) if origin else ()),
+                *((origin_node(origin),) if origin else ()),
                 *gates_nodes(found, origin),
                 *approval_nodes(found),
                 *transition_nodes(model, number, stage_of(found), history(model)),
@@ -124,7 +125,7 @@ class Lineage:
         made: dict[str, Any] = recorded if isinstance(recorded, dict) else {}
         if origin is not None:
             lock = (made.get("provenance") or {}).get("lock")
-            yield origin.run_node(lock, self._data(made, None, origin))
+            yield source_run_node(origin, lock, self._data(made, None, origin))
             return
         run = producer(version)
         run_id = made.get("zenml_run_id") if run is None else str(run.id)
@@ -197,10 +198,10 @@ def versions_trained_on(data: str) -> list[ModelVersionResponse]:
 
 def _trained_by(version: ModelVersionResponse) -> set[str]:
     made: Any = version.run_metadata.get(TRAINING_METADATA)
-    origin = origin_of(version)
+    origin = origin_of(version.run_metadata)
     named = {str(made["zenml_run_id"])} if isinstance(made, dict) and "zenml_run_id" in made else set()
     run = producer(version)
-    return named | ({str(run.id)} if run else set()) | ({origin.run_id} if origin else set())
+    return named | ({str(run.id)} if run else set()) | ({str(origin.run.id)} if origin else set())
 
 
 def _all_versions() -> Iterator[ModelVersionResponse]:

@@ -16,8 +16,8 @@ from zenml.enums import ModelStages
 from zenml.metadata.metadata_types import MetadataType
 from zenml.models import ModelVersionResponse
 
+from zenml_airflow.contracts.model_records import Approval
 from zenml_mlops.policy.waivers import Waiver
-from zenml_mlops.promotion.approvals import Approval
 from zenml_mlops.promotion.versions import versions
 
 _PLAN = "transition-"

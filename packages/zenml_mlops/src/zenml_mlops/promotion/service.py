@@ -12,8 +12,8 @@ from zenml import log_metadata
 from zenml.client import Client
 from zenml.models import ModelVersionResponse
 
+from zenml_airflow.contracts.model_records import APPROVALS_METADATA, Approval, approvals
 from zenml_mlops.audit import Outcome, current_user, record
-from zenml_mlops.promotion.approvals import APPROVALS_METADATA, Approval, approvals
 from zenml_mlops.promotion.errors import PromotionRefusedError
 from zenml_mlops.promotion.lock import StageLock
 from zenml_mlops.promotion.machine import begin, carry_out, decision_metadata, remembered, subject
@@ -247,7 +247,7 @@ def decide(
             reason=reason,
             links={**approval.links, "stage": stage, "model_version": str(found.id)},
         )
-        recorded: list[Any] = [item.model_dump(mode="json") for item in (*approvals(found), approval)]
+        recorded: list[Any] = [item.model_dump(mode="json") for item in (*approvals(found.run_metadata), approval)]
         word = "approved" if approved else "rejected"
         log_metadata(
             metadata={
