@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from zenml_airflow.contracts.enums import Launcher
+from zenml_airflow.contracts.frozen import Deferred
 from zenml_airflow.contracts.problems import describe
 
 DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
@@ -22,13 +23,11 @@ class LauncherError(ValueError):
     """A launcher is told something that it cannot do."""
 
 
-class InProcessOptions(BaseModel):
+class InProcessOptions(Deferred):
     """The worker's own process takes no options."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-
-class SubprocessOptions(BaseModel):
+class SubprocessOptions(Deferred):
     """Options of the launcher ``subprocess``.
 
     Attributes:
@@ -37,13 +36,11 @@ class SubprocessOptions(BaseModel):
             to stop, so more has no effect.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
     python: str | None = None
     stop_grace_seconds: float = Field(default=4.0, gt=0, le=4.5)
 
 
-class DockerOptions(BaseModel):
+class DockerOptions(Deferred):
     """Options of the launcher ``docker``.
 
     Attributes:
@@ -57,8 +54,6 @@ class DockerOptions(BaseModel):
         volumes: Named volumes or folders by path in the container, such as ``{"/data": "landing:ro"}``.
         pull: When the image is pulled.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     image: str | None = None
     docker_conn_id: str | None = None
@@ -86,7 +81,7 @@ class DockerOptions(BaseModel):
         return value
 
 
-class KubernetesOptions(BaseModel):
+class KubernetesOptions(Deferred):
     """Options of the launcher ``kubernetes``.
 
     Attributes:
@@ -106,8 +101,6 @@ class KubernetesOptions(BaseModel):
         deferrable: Whether the triggerer waits for the pod instead of a worker.
         startup_timeout_seconds: How long a pod may wait for a node and its image.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     image: str | None = None
     namespace: str = "default"

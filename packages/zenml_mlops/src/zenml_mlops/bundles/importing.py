@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
 from zenml import log_metadata
 from zenml.client import Client
 from zenml.metadata.metadata_types import MetadataType
 from zenml.models import ModelResponse, ModelVersionResponse
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.contracts.model_records import APPROVALS_METADATA
 from zenml_airflow.contracts.origins import ORIGIN_METADATA, SERVER_LINK, Hop, Origin, origin_of
 from zenml_mlops.audit import Outcome, current_user, record, recorded_head
@@ -37,7 +37,7 @@ from zenml_mlops.promotion.versions import begun_with
 _ACTION = "import"
 
 
-class ImportResult(BaseModel):
+class ImportResult(Frozen):
     """What was imported.
 
     Attributes:
@@ -47,8 +47,6 @@ class ImportResult(BaseModel):
         origin: Where it comes from.
         warnings: Policies that it breaks and that stop nothing here.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     model: str
     version: int | None

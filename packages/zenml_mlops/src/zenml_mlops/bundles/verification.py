@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-from pydantic import BaseModel, ConfigDict
 from zenml.constants import TEXT_FIELD_MAX_LENGTH
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.contracts.origins import origin_of
 from zenml_mlops.bundles.archive import Archive
 from zenml_mlops.bundles.errors import AlreadyImportedError, BundleRefusedError
@@ -23,7 +23,7 @@ from zenml_mlops.policy.engine import Assessment, judge
 from zenml_mlops.promotion.versions import versions
 
 
-class Rules(BaseModel):
+class Rules(Frozen):
     """What a server asks of the bundles that it lets in.
 
     Attributes:
@@ -33,15 +33,13 @@ class Rules(BaseModel):
         most_bytes: Largest bundle.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     allowed_signers: Path
     packages: tuple[str, ...]
     models: tuple[str, ...] = ()
     most_bytes: int = 4 * 1024**3
 
 
-class Verified(BaseModel):
+class Verified(Frozen):
     """What is known of a bundle that kept every rule.
 
     Attributes:
@@ -50,8 +48,6 @@ class Verified(BaseModel):
         signer: Who signed it.
         assessment: What the policies of this server say.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     manifest: Manifest
     evidence: Evidence

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.gates.curves import Curves
 from zenml_mlops.gates.limits import Examination, GateReport, Measure, MetricReport
 
@@ -26,7 +27,7 @@ SUBGROUP_PREFIX = "subgroup_"
 """What the metrics begin with that compare a group of people with all."""
 
 
-class CardTexts(BaseModel):
+class CardTexts(Frozen):
     """What people say of a model; stands in ``configs/``.
 
     Attributes:
@@ -39,8 +40,6 @@ class CardTexts(BaseModel):
         limits: What is known to be weak about it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     title: str = Field(min_length=1)
     purpose: str = Field(min_length=1)
     owner: str = Field(min_length=1)
@@ -50,10 +49,8 @@ class CardTexts(BaseModel):
     limits: tuple[str, ...] = Field(min_length=1)
 
 
-class Decision(BaseModel):
+class Decision(Frozen):
     """A decision on a version: who let it do what, when, and why."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     action: str
     by: str
@@ -61,7 +58,7 @@ class Decision(BaseModel):
     reason: str
 
 
-class CardContent(BaseModel):
+class CardContent(Frozen):
     """Everything that a card shows.
 
     Attributes:
@@ -77,8 +74,6 @@ class CardContent(BaseModel):
         groups: What was found about groups of people.
         decisions: Decisions on the version, oldest first.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     model: str
     version: int

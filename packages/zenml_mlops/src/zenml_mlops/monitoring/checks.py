@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 from scipy import stats
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.data.profile import FeatureProfile, Kind, Profile
 from zenml_mlops.gates.statistics import homogeneity, kolmogorov_smirnov
 from zenml_mlops.monitoring.config import MonitoringRules
@@ -29,7 +29,7 @@ class CheckKind(StrEnum):
     PERFORMANCE = "performance"
 
 
-class Check(BaseModel):
+class Check(Frozen):
     """One check of one day.
 
     Attributes:
@@ -43,8 +43,6 @@ class Check(BaseModel):
         flagged: Whether it is remarkable.
         evidence: What was found, in a sentence.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: CheckKind
     subject: str

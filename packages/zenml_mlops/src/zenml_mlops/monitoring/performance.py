@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.data.contract import Contract
 from zenml_mlops.data.landing import IncompletePartitionError
 from zenml_mlops.data.outcomes import read_outcomes
@@ -24,7 +24,7 @@ EITHER_WAY = frozenset({"base_rate", "calibration_intercept"})
 SHOWN = ("base_rate", "roc_auc", "average_precision", "brier", "expected_calibration_error")
 
 
-class Realised(BaseModel):
+class Realised(Frozen):
     """What became of the cases that a version scored.
 
     Attributes:
@@ -36,8 +36,6 @@ class Realised(BaseModel):
         mean_risk: Mean of their risks, which is the rate that was predicted; ``None`` without rows.
         metrics: By name, with intervals; empty where all rows had one outcome.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     first: date
     last: date

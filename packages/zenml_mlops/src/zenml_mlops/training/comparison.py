@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.contracts.model_records import Comparison, ComparisonVerdict, Difference
 from zenml_mlops.data.contract import Contract
 from zenml_mlops.gates.rules import BootstrapConfig, ContestRules, SubgroupRules
@@ -18,10 +18,8 @@ from zenml_mlops.gates.subgroups import group_names
 Array = npt.NDArray[Any]
 
 
-class Contest(BaseModel):
+class Contest(Frozen):
     """Who is compared, as numbers of versions."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     challenger: int
     champion: int

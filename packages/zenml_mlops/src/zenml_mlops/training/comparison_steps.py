@@ -3,12 +3,12 @@
 from typing import Annotated
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 from zenml import get_step_context, log_metadata, step
 from zenml.metadata.metadata_types import MetadataType
 from zenml.types import HTMLString
 
 from zenml_airflow import get_run_context
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.contracts.model_records import COMPARISON_METADATA, Comparison, ComparisonVerdict
 from zenml_mlops.data.source import read_source
 from zenml_mlops.data.use_case import load_use_case
@@ -30,7 +30,7 @@ from zenml_mlops.training.config import ChampionChallengerConfig
 from zenml_mlops.training.splitting import unseen_rows
 
 
-class Contestants(BaseModel):
+class Contestants(Frozen):
     """The two versions of a run, settled once. A promotion in the middle of the run does not change them.
 
     Attributes:
@@ -38,8 +38,6 @@ class Contestants(BaseModel):
         champion: The version in it; ``None`` without one.
         no_champion: Why there is none.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     challenger: ScoringVersion
     champion: ScoringVersion | None = None

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import fsspec
 import pandas as pd
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 from sklearn.pipeline import Pipeline
 from zenml import get_step_context, log_metadata, step
 from zenml.types import HTMLString, MarkdownString
 
 from zenml_airflow import Provenance, get_run_context
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.cards.card import (
     CARD_ARTIFACT,
     CARD_CONTENT_ARTIFACT,
@@ -37,7 +38,7 @@ from zenml_mlops.training.splitting import split_in_time
 from zenml_mlops.training.tracking import tracked_run_id
 
 
-class DataReference(BaseModel):
+class DataReference(Frozen):
     """Which data a model was trained on.
 
     Attributes:
@@ -48,8 +49,6 @@ class DataReference(BaseModel):
         modified_at: When the source file was written; ``None`` if its storage does not tell.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     location: str
     sha256: str
     rows: int
@@ -57,10 +56,8 @@ class DataReference(BaseModel):
     modified_at: AwareDatetime | None = None
 
 
-class TrainingSummary(BaseModel):
+class TrainingSummary(Frozen):
     """What a training run registered: recorded with the model version."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     model_name: str
     model_version: int
