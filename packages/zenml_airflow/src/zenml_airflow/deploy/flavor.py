@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from zenml.integrations.airflow.flavors.airflow_orchestrator_flavor import (  # noqa: TID253
     AirflowOrchestratorConfig,
     AirflowOrchestratorFlavor,
@@ -22,7 +22,7 @@ from zenml.stack import StackValidator  # noqa: TID253
 from zenml_airflow.context import get_run_context
 from zenml_airflow.contracts.enums import Launcher
 from zenml_airflow.contracts.frozen import Frozen
-from zenml_airflow.manifest.launchers import check_digest
+from zenml_airflow.manifest.launchers import ByDigest
 from zenml_airflow.manifest.manifest import (
     SCHEMA_VERSION,
     CodeRef,
@@ -57,17 +57,10 @@ class StepOptions(Frozen):
     retries: int | None = Field(default=None, ge=0, le=10)
     retry_delay_seconds: int | None = Field(default=None, ge=0)
     timeout_seconds: int | None = Field(default=None, gt=0)
-    image: str | None = None
+    image: ByDigest | None = None
     gate: bool = False
     shards: str | None = Field(default=None, pattern=r"^[\w.]+:\w+$")
     aside: bool = False
-
-    @field_validator("image")
-    @classmethod
-    def _by_digest(cls, value: str | None) -> str | None:
-        if value is not None:
-            check_digest(value)
-        return value
 
 
 class TaskDefaults(Frozen):

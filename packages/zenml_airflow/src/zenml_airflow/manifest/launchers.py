@@ -8,15 +8,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from zenml_airflow.contracts.enums import Launcher
 from zenml_airflow.contracts.frozen import Deferred
 from zenml_airflow.contracts.problems import describe
 
 DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
+
+
+def check_digest(image: str) -> str:
+    """Check that an image is named by digest, and return it.
+
+    Raises:
+        ValueError: If it is not: a tag may name another image tomorrow, and a clear would run other code.
+    """
+    if not DIGEST.search(image):
+        raise ValueError(f"image {image!r} is not named by digest: write it as NAME@sha256:…")
+    return image
+
+
+ByDigest = Annotated[str, AfterValidator(check_digest)]
+"""Name of an image with its digest."""
 
 
 class LauncherError(ValueError):
@@ -102,7 +117,7 @@ class KubernetesOptions(Deferred):
         startup_timeout_seconds: How long a pod may wait for a node and its image.
     """
 
-    image: str | None = None
+    image: ByDigest | None = None
     namespace: str = "default"
     service_account: str | None = None
     kubernetes_conn_id: str | None = None
@@ -116,13 +131,6 @@ class KubernetesOptions(Deferred):
     deferrable: bool = True
     startup_timeout_seconds: int = Field(default=600, gt=0)
 
-    @field_validator("image")
-    @classmethod
-    def _by_digest(cls, value: str | None) -> str | None:
-        if value is not None:
-            check_digest(value)
-        return value
-
 
 LauncherOptions = InProcessOptions | SubprocessOptions | DockerOptions | KubernetesOptions
 
@@ -132,16 +140,6 @@ OPTIONS: Mapping[Launcher, type[LauncherOptions]] = {
     Launcher.DOCKER: DockerOptions,
     Launcher.KUBERNETES: KubernetesOptions,
 }
-
-
-def check_digest(image: str) -> None:
-    """Check that an image is named by digest.
-
-    Raises:
-        ValueError: If it is not: a tag may name another image tomorrow, and a clear would run other code.
-    """
-    if not DIGEST.search(image):
-        raise ValueError(f"image {image!r} is not named by digest: write it as NAME@sha256:…")
 
 
 def parse_options(launcher: Launcher, values: Mapping[str, Any]) -> LauncherOptions:

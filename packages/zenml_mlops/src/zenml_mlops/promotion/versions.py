@@ -52,7 +52,7 @@ def describe_version(
         run: The run that produced its model artifact, if ZenML knows it.
         target: Stage that it is to enter.
     """
-    code, made = code_of(version), _made(version)
+    code, made = code_of(version), training_of(version)
     origin, approval = origin_of(version.run_metadata), latest_approval(version.run_metadata, target)
     status: str | None
     if origin is not None:
@@ -95,11 +95,12 @@ def environment_of_run(run: PipelineRunResponse) -> str | None:
 
 def code_of(version: ModelVersionResponse) -> dict[str, Any]:
     """The code that a version was trained by: ``commit`` and ``dirty``, where they are recorded."""
-    code: dict[str, Any] = _made(version).get("provenance", {})
+    code: dict[str, Any] = training_of(version).get("provenance", {})
     return code
 
 
-def _made(version: ModelVersionResponse) -> dict[str, Any]:
+def training_of(version: ModelVersionResponse) -> dict[str, Any]:
+    """What a version is made of, as its training recorded it; empty if it did not."""
     training: Any = version.run_metadata.get(TRAINING_METADATA)
     return training if isinstance(training, dict) else {}
 

@@ -12,13 +12,12 @@ from zenml.types import HTMLString, MarkdownString
 
 from zenml_airflow import Provenance, get_run_context
 from zenml_airflow.contracts.frozen import Frozen
+from zenml_mlops.cards import render_html, render_markdown
 from zenml_mlops.cards.card import (
     CARD_ARTIFACT,
     CARD_CONTENT_ARTIFACT,
     CARD_TEXT_ARTIFACT,
     CardContent,
-    card_content,
-    render_card,
 )
 from zenml_mlops.data.holdout import training_rows
 from zenml_mlops.data.profile import PROFILE_ARTIFACT, Profile, profile_rows
@@ -258,31 +257,31 @@ def write_card(
     """
     context = get_run_context()
     airflow = None if context.dag_id == "cli" else f"{context.dag_id}/{context.dag_run_id}"
-    content = card_content(
+    facts = {
+        "data": summary.data.location,
+        "data sha256": summary.data.sha256,
+        "rows that training may see": summary.data.rows,
+        f"last {load_use_case(run_config.use_case).contract.case}": summary.data.last_row_id,
+        "estimator": summary.estimator,
+        "commit": summary.provenance.commit,
+        "uncommitted changes": summary.provenance.dirty,
+        "ZenML run": summary.zenml_run_id,
+        "MLflow run": summary.mlflow_run_id,
+        "Airflow run": airflow,
+    }
+    content = CardContent(
         model=summary.model_name,
         version=summary.model_version,
         made_at=context.attempt_started_at,
         texts=run_config.card,
-        facts={
-            "data": summary.data.location,
-            "data sha256": summary.data.sha256,
-            "rows that training may see": summary.data.rows,
-            f"last {load_use_case(run_config.use_case).contract.case}": summary.data.last_row_id,
-            "estimator": summary.estimator,
-            "commit": summary.provenance.commit,
-            "uncommitted changes": summary.provenance.dirty,
-            "ZenML run": summary.zenml_run_id,
-            "MLflow run": summary.mlflow_run_id,
-            "Airflow run": airflow,
-        },
+        facts={name: str(value) for name, value in facts.items() if value is not None},
         threshold=run_config.decision_threshold,
         metrics=summary.metrics,
         curves=curves,
         gates=gate_report,
-        examination=examination,
+        groups=tuple(measure for measure in examination.measures if measure.metric.startswith("subgroup_")),
     )
-    html, markdown = render_card(content)
-    return HTMLString(html), MarkdownString(markdown), content
+    return HTMLString(render_html(content)), MarkdownString(render_markdown(content)), content
 
 
 def _modified_at(location: str) -> datetime | None:
