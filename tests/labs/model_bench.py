@@ -9,8 +9,8 @@ import pandas as pd
 
 from labs.pipeline_workspace import settings
 from zenml_mlops.gates.limits import GateLimits, GateReport, judge
+from zenml_mlops.gates.statistics import evaluate
 from zenml_mlops.inference.scoring import score
-from zenml_mlops.training.evaluation import evaluate
 from zenml_mlops.training.examination import Rival, examine_risk_model
 from zenml_mlops.training.fitting import fit_model
 from zenml_pipelines.config import TrainingConfig

@@ -12,8 +12,8 @@ from zenml import log_metadata  # noqa: E402
 from zenml.client import Client  # noqa: E402
 from zenml.models import ModelVersionArtifactRequest  # noqa: E402
 
+from zenml_airflow.contracts.model_records import approvals  # noqa: E402
 from zenml_mlops import promotion  # noqa: E402
-from zenml_mlops.promotion.approvals import approvals  # noqa: E402
 from zenml_mlops.promotion.versions import model_artifacts  # noqa: E402
 
 
@@ -46,7 +46,9 @@ def state(model):
     found = Client().list_model_versions(model=model, sort_by="asc:number", hydrate=True).items
     return {
         "stages": stages(model),
-        "decisions": [[int(v.number), a.approved, a.by, a.reason, a.links] for v in found for a in approvals(v)],
+        "decisions": [
+            [int(v.number), a.approved, a.by, a.reason, a.links] for v in found for a in approvals(v.run_metadata)
+        ],
         "history": [
             {"version": r.plan.version, "by": r.plan.actor, "why": r.plan.reason, "links": r.plan.links}
             for r in promotion.history(model)

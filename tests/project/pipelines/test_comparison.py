@@ -10,9 +10,10 @@ from labs.pipeline_workspace import Workspace, settings
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from zenml_airflow.context import cli_context, run_context
+from zenml_airflow.contracts.model_records import COMPARISON_METADATA, ComparisonVerdict
 from zenml_mlops.cli.models_compare import contest_of
 from zenml_mlops.inference.scoring import score
-from zenml_mlops.training.comparison import COMPARISON_METADATA, Contest, Verdict, compare, judge_gain
+from zenml_mlops.training.comparison import Contest, compare, judge_gain
 from zenml_mlops.training.comparison_report import render_comparison
 from zenml_mlops.training.config import ChampionChallengerConfig
 from zenml_mlops.training.splitting import unseen_rows
@@ -51,7 +52,7 @@ def arena(bench):
 def test_the_champion_wins_on_the_published_encounters(arena):
     rows, honest, weak = arena
     found = contest(rows, weak, honest)
-    assert found.verdict is Verdict.WORSE
+    assert found.verdict is ComparisonVerdict.WORSE
     assert "average_precision" in found.reason
     assert (found.rows, found.first) == (len(rows), int(rows[ENCOUNTER_ID].min()))
     truth = CONTRACT.events(rows).to_numpy()
@@ -76,7 +77,7 @@ def test_the_champion_wins_on_the_published_encounters(arena):
 def test_the_challenger_wins_where_it_is_the_better_one(arena):
     rows, honest, weak = arena
     found = contest(rows, honest, weak)
-    assert found.verdict is Verdict.BETTER
+    assert found.verdict is ComparisonVerdict.BETTER
     assert [d.subject for d in found.slices] == sorted(d.subject for d in found.slices)
     assert sum(d.rows for d in found.slices) == len(rows)
     judged = {d.subject for d in found.groups if d.verdict is not None}
@@ -88,7 +89,7 @@ def test_the_same_skill_is_not_worse_and_little_noise_does_not_hide_it(arena):
     rows, honest, _ = arena
     noise = np.random.default_rng(1).normal(0, 1e-4, len(rows))
     found = contest(rows, np.clip(honest + noise, 0, 1), honest)
-    assert found.verdict is Verdict.NOT_WORSE
+    assert found.verdict is ComparisonVerdict.NOT_WORSE
     assert all(abs(d.gain) < d.margin for d in found.differences)
 
 
@@ -97,7 +98,7 @@ def test_too_few_events_decide_nothing(arena):
     events = np.flatnonzero(CONTRACT.events(rows).to_numpy())[: CONFIG.rules.min_positives - 1]
     few = slice(0, events[-1] + 1)
     found = contest(rows.iloc[few], weak[few], honest[few])
-    assert found.verdict is Verdict.UNDECIDED
+    assert found.verdict is ComparisonVerdict.UNDECIDED
     assert "199 events are new to both, 200 are needed" in found.reason
     assert "undecided" in render_comparison(found)
 
@@ -109,18 +110,18 @@ def test_too_wide_an_interval_decides_nothing(arena):
     rules = CONFIG.rules.model_copy(update={"min_positives": 20})
     config = CONFIG.model_copy(update={"rules": rules})
     found = contest(rows.iloc[half], np.clip(honest + noise, 0, 1)[half], honest[half], config)
-    assert found.verdict is Verdict.UNDECIDED
+    assert found.verdict is ComparisonVerdict.UNDECIDED
     assert any(d.lower < -d.margin and d.upper > 0 for d in found.differences)
 
 
 @pytest.mark.parametrize(
     ("lower", "upper", "verdict"),
     [
-        (0.001, 0.02, Verdict.BETTER),
-        (-0.01, 0.02, Verdict.NOT_WORSE),
-        (-0.01, -0.001, Verdict.NOT_WORSE),
-        (-0.02, -0.001, Verdict.WORSE),
-        (-0.02, 0.001, Verdict.UNDECIDED),
+        (0.001, 0.02, ComparisonVerdict.BETTER),
+        (-0.01, 0.02, ComparisonVerdict.NOT_WORSE),
+        (-0.01, -0.001, ComparisonVerdict.NOT_WORSE),
+        (-0.02, -0.001, ComparisonVerdict.WORSE),
+        (-0.02, 0.001, ComparisonVerdict.UNDECIDED),
     ],
 )
 def test_an_interval_and_a_margin_give_a_verdict(lower, upper, verdict):
@@ -183,7 +184,7 @@ def test_the_pipeline_first_without_a_champion_then_against_one(small_workspace,
     version = Client().get_model_version("contested", 2)
     found = version.run_metadata[COMPARISON_METADATA]
     assert (found["challenger"], found["champion"], found["run"]) == (2, 1, str(run.id))
-    assert found["verdict"] in {verdict.value for verdict in Verdict} - {"no champion"}
+    assert found["verdict"] in {verdict.value for verdict in ComparisonVerdict} - {"no champion"}
     assert {d["metric"] for d in found["differences"]} == set(CONFIG.rules.margins)
     assert contest_of("contested", 2).model_dump(mode="json", exclude_none=True).items() <= found.items()
     labelled = run.steps["gather_labelled"].outputs["labelled"][0].load()

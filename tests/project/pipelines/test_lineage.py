@@ -221,7 +221,9 @@ def test_an_imported_version_shows_whose_evidence_it_is(traced: Traced):
     client.create_model(name="brought")
     version = client.create_model_version(model_name_or_id="brought")
     server = {"id": "1" * 32, "url": "https://staging", "environment": "staging"}
+    at = "2026-01-05T00:00:00Z"
     link = {"number": 1, "kind": "promote", "stage": "staging", "state": "done", "by": "user:ann"}
+    link |= {"at": at, "environment": "staging"}
     run = {"id": "2" * 32, "name": "there", "status": "completed", "gates": {"skill": True}, "dag_id": "d"}
     record = {
         "hops": [{"server": server, "version": 4, "version_id": "3" * 32, "chain": [link], "bundle": "b" * 64}],
@@ -229,7 +231,8 @@ def test_an_imported_version_shows_whose_evidence_it_is(traced: Traced):
         "commit": "c" * 40,
         "data_digest": "d" * 64,
         "imported_by": "user:bob",
-        "imported_at": "2026-01-05T00:00:00Z",
+        "imported_at": at,
+        "files": {},
     }
     log_metadata(metadata={"imported": record}, model_version_id=version.id)
     try:

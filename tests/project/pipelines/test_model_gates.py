@@ -13,10 +13,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from zenml_mlops.gates import model_checks
 from zenml_mlops.gates.limits import GateLimits, MetricReport, judge
 from zenml_mlops.gates.model_checks import champion_measure, latency_measures, refit_measure, slice_measure
-from zenml_mlops.gates.resampling import group_weights
 from zenml_mlops.gates.rules import LatencyRules, StabilityRules
+from zenml_mlops.gates.statistics import evaluate, group_weights
 from zenml_mlops.gates.subgroups import subgroup_measures
-from zenml_mlops.training.evaluation import evaluate
 from zenml_mlops.training.examination import Rival
 from zenml_pipelines.use_case.schema import PATIENT_ID
 

@@ -10,10 +10,10 @@ from labs.pipeline_workspace import Workspace, settings
 from zenml.artifacts.utils import load_artifact_visualization
 from zenml.client import Client
 
+from zenml_airflow.contracts.model_records import GATES_METADATA
 from zenml_mlops.cards.records import NoCardError, recorded_card
 from zenml_mlops.configuration import ConfigError
 from zenml_mlops.gates.limits import GateFailedError
-from zenml_mlops.gates.steps import GATES_METADATA
 from zenml_mlops.promotion import PromotionRefusedError, latest_candidate, promote
 from zenml_mlops.training.splitting import split_in_time
 from zenml_pipelines.config import TrainingConfig

@@ -50,12 +50,18 @@ def registered(database):
                 "stage": "production",
                 "approved": True,
                 "by": "airflow-user:eve",
+                "at": "2026-01-05T00:00:00Z",
                 "reason": HOSTILE,
             }
         ],
     )
     describe(MODEL, 2, "staging", gates=gates(skill=True, fair=False))
-    describe(MODEL, 3, gates=gates(skill=True, fair=True), comparison={"verdict": "better"})
+    describe(
+        MODEL,
+        3,
+        gates=gates(skill=True, fair=True),
+        comparison={"challenger": 3, "verdict": "better", "reason": "Measured."},
+    )
 
 
 @pytest.mark.parametrize("path", [PAGE, JSON])

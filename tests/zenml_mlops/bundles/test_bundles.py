@@ -17,6 +17,7 @@ from zenml.zen_stores.sql_zen_store import SqlZenStore
 from zenml_airflow.client.api import read_local
 from zenml_airflow.client.candidates import CandidateCondition
 from zenml_airflow.client.conditions import Outcome, judge
+from zenml_airflow.contracts.origins import origin_of
 from zenml_mlops.audit import AUDIT_LOG_ENV, open_log, verify
 from zenml_mlops.audit.entries import parse_entry
 from zenml_mlops.audit.heads import remembered_heads
@@ -40,7 +41,6 @@ from zenml_mlops.promotion import (
     promote,
     rollback,
 )
-from zenml_mlops.promotion.origins import origin_of
 from zenml_mlops.promotion.overview import imports, version_rows
 
 pytestmark = [pytest.mark.trained, pytest.mark.timeout(1800)]
@@ -150,7 +150,7 @@ def test_an_imported_version_leads_back_to_the_run_that_trained_it_and_is_promot
     done = import_bundle(str(source["bundle"]["approved"]), rules, reason=WHY)
     assert (done.model, done.version, done.warnings) == ("risk", 1, ())
     version = Client().get_model_version("risk", 1)
-    origin = origin_of(version)
+    origin = origin_of(version.run_metadata)
     assert str(origin.run.id) == source["said"][0]["run"]
     assert str(origin.hops[0].server.id) == source["said"][0]["server"]
     assert (origin.run.status, origin.run.gates, origin.run.pipeline) == ("completed", {"floor": True}, "gated")

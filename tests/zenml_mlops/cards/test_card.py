@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 from zenml_mlops.cards import render_html, render_markdown
-from zenml_mlops.cards.card import CardContent, CardTexts, Decision, card_content
+from zenml_mlops.cards.card import CardContent, CardTexts, Decision
 from zenml_mlops.cards.plots import plots
 from zenml_mlops.gates.curves import POINTS, risk_curves
 from zenml_mlops.gates.limits import (
     Estimate,
-    Examination,
     GateLimits,
     Judge,
     Limit,
@@ -37,25 +36,22 @@ LIMITS = GateLimits(
         "sane": Limit(metric="roc_auc", judge=Judge.VALUE, maximum=0.75, why="Leak."),
     }
 )
-GROUPS = Examination(
-    measures=(
-        Measure(
-            metric="subgroup_auc_shortfall",
-            subject="g=big",
-            value=0.01,
-            lower=-0.02,
-            upper=0.05,
-            evidence="900 rows",
-        ),
-        Measure(
-            metric="subgroup_auc_shortfall",
-            subject="g=small",
-            value=0.2,
-            evidence="9 rows",
-            not_judged="9 rows: reported, not judged, below 500 rows",
-        ),
-        Measure(metric="single_row_ms", value=3, evidence="of no group"),
-    )
+GROUPS = (
+    Measure(
+        metric="subgroup_auc_shortfall",
+        subject="g=big",
+        value=0.01,
+        lower=-0.02,
+        upper=0.05,
+        evidence="900 rows",
+    ),
+    Measure(
+        metric="subgroup_auc_shortfall",
+        subject="g=small",
+        value=0.2,
+        evidence="9 rows",
+        not_judged="9 rows: reported, not judged, below 500 rows",
+    ),
 )
 
 
@@ -64,7 +60,7 @@ def content() -> CardContent:
     random = np.random.default_rng(0)
     risks = random.random(5000)
     labels = (random.random(5000) < risks / 2).astype(int)
-    made = card_content(
+    return CardContent(
         model="m",
         version=3,
         made_at=datetime(2026, 1, 4, 3, tzinfo=UTC),
@@ -77,15 +73,16 @@ def content() -> CardContent:
             data="Some rows.",
             limits=("Weak.",),
         ),
-        facts={"data sha256": "ab" * 32, "MLflow run": None, "rows": 5},
+        facts={"data sha256": "ab" * 32, "rows": "5"},
         threshold=0.2,
         metrics=METRICS,
         curves=risk_curves(labels, risks),
         gates=judge(METRICS, LIMITS),
-        examination=GROUPS,
+        groups=GROUPS,
+        decisions=(
+            Decision(action="promote", by="user:<b>x</b>", at=datetime(2026, 1, 5, tzinfo=UTC), reason=HOSTILE),
+        ),
     )
-    decision = Decision(action="promote", by="user:<b>x</b>", at=datetime(2026, 1, 5, tzinfo=UTC), reason=HOSTILE)
-    return made.model_copy(update={"decisions": (decision,)})
 
 
 def test_the_page_is_well_formed_and_holds_no_foreign_markup(content):

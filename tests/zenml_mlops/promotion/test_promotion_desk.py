@@ -7,18 +7,23 @@ from labs.version_bench import forget_models, make_versions, stages
 from zenml import get_step_context, log_metadata, pipeline, step
 from zenml.client import Client
 
+from zenml_airflow.contracts.model_records import (
+    COMPARISON_METADATA,
+    Comparison,
+    ComparisonVerdict,
+    Difference,
+    approvals,
+)
 from zenml_airflow.promotion.service import PromotionDeskError, promotion_desk
 from zenml_mlops.promotion import PromotionRefusedError, decide
 from zenml_mlops.promotion import tasks as the_desk
-from zenml_mlops.promotion.approvals import approvals
-from zenml_mlops.training.comparison import COMPARISON_METADATA, Comparison, Difference, Verdict
 
 pytestmark = pytest.mark.trained
 
 LINKS = {"dag_run": "promotion/run-1", "comparison_run": "none"}
 
 
-def difference(metric="average_precision", gain=0.01, subject=None, verdict=Verdict.BETTER):
+def difference(metric="average_precision", gain=0.01, subject=None, verdict=ComparisonVerdict.BETTER):
     return Difference(
         metric=metric,
         subject=subject,
@@ -37,10 +42,13 @@ def difference(metric="average_precision", gain=0.01, subject=None, verdict=Verd
 COMPARED = Comparison(
     challenger=2,
     champion=1,
-    verdict=Verdict.BETTER,
+    verdict=ComparisonVerdict.BETTER,
     reason="Surely better.",
     differences=(difference(),),
-    groups=(difference("roc_auc", -0.1, "age [70-80)", Verdict.WORSE), difference("roc_auc", 0.0, "age [60-70)")),
+    groups=(
+        difference("roc_auc", -0.1, "age [70-80)", ComparisonVerdict.WORSE),
+        difference("roc_auc", 0.0, "age [60-70)"),
+    ),
 )
 
 
@@ -73,7 +81,7 @@ def assess(model, run, **changes):
 
 
 def decided(model, version=2):
-    return approvals(Client().get_model_version(model, version))
+    return approvals(Client().get_model_version(model, version).run_metadata)
 
 
 def test_the_bridge_finds_the_desk_by_its_entry_point():

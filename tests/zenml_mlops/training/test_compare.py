@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 from test_card import HOSTILE, content  # noqa: F401 - a fixture
 
+from zenml_airflow.contracts.model_records import ComparisonVerdict
 from zenml_mlops.cli.models_compare import MISSING, markdown
 from zenml_mlops.gates.limits import Estimate
-from zenml_mlops.training.comparison import Verdict
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_without_another_version_there_is_one_column(content):  # noqa: F811
 
 
 def test_the_verdict_of_the_contest_stands_above_and_adds_no_markup(content, other):  # noqa: F811
-    contest = SimpleNamespace(verdict=Verdict.NOT_WORSE, reason=HOSTILE)
+    contest = SimpleNamespace(verdict=ComparisonVerdict.NOT_WORSE, reason=HOSTILE)
     text = markdown(content, other, stage="production", contest=contest)
     (line,) = [line for line in text.splitlines() if "Champion and challenger" in line]
     assert "**not worse**" in line

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from zenml_mlops.training.evaluation import _Table, evaluate
+from zenml_mlops.gates.statistics import _Ranking, evaluate
 
 QUICK = {"unit": "patient", "resamples": 20}
 
@@ -37,7 +37,7 @@ def test_weighted_metrics_agree_with_scikit_learn(seed):
     labels, risks = labels[order], risks[order]
     weights = np.random.default_rng(seed).integers(0, 4, 200).astype(float)
     weights[[np.argmin(labels), np.argmax(labels)]] = 1.0
-    found = _Table(labels.astype(float), risks).metrics(weights[None, :])
+    found = _Ranking(labels, risks).metrics(weights[None, :])
     assert found["roc_auc"][0] == pytest.approx(roc_auc_score(labels, risks, sample_weight=weights))
     expected = average_precision_score(labels, risks, sample_weight=weights)
     assert found["average_precision"][0] == pytest.approx(expected)

@@ -14,7 +14,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
+
+from zenml_airflow.contracts.frozen import Deferred
 
 CONTEXT_ENV = "ZENML_AIRFLOW_RUN_CONTEXT"
 """Environment variable that carries the context, as JSON, into another process."""
@@ -37,7 +39,7 @@ class NoRunContextError(RuntimeError):
     """A step asked for the run context outside of any run."""
 
 
-class RunContext(BaseModel):
+class RunContext(Deferred):
     """What a step may know about the run it belongs to.
 
     The datetimes are aware and stand in the time zone of the DAG, so that ``logical_date.date()`` is the
@@ -58,8 +60,6 @@ class RunContext(BaseModel):
         updated_days: Of a run that was started by updates of assets, the days of the runs that updated them, in
             order: Airflow starts one run for all updates that have come together.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     logical_date: AwareDatetime
     data_interval_start: AwareDatetime

@@ -6,7 +6,11 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 INK: Final = "#1f5f8b"
 REFERENCE: Final = "#8a8a8a"
@@ -19,20 +23,37 @@ def page(title: str, parts: Sequence[str]) -> str:
     return f"<!doctype html><html lang='en'><head>{head}</head><body>{''.join(parts)}</body></html>"
 
 
-def plot(height: float, draw: Callable[[Any], None]) -> str:
+def templates(module: str) -> Environment:
+    """The templates beside a module, given by its file; what stands in an HTML page is escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+    return Environment(
+        loader=FileSystemLoader(Path(module).with_name("templates")),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def plot(height: float, draw: Callable[[Any], None], *, width: float = 6.4, salt: str = "comparison") -> str:
     """One set of axes as an SVG element.
 
     Args:
         height: Height in inches.
         draw: Draws on the axes.
+        width: Width in inches.
+        salt: What the ids in the SVG are made from.
     """
     # The object interface: pyplot keeps figures alive and picks a screen's backend.
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "comparison", "font.size": 9}):
-        figure = Figure(figsize=(6.4, height), layout="constrained")
+    # Text as text, so that a page can be searched; a fixed salt, so that the same page has the same bytes.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": salt, "font.size": 9}):
+        figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         axes.spines[["top", "right"]].set_visible(False)

@@ -25,18 +25,8 @@ from zenml_airflow.client.conditions import (
     Verdict,
     part,
 )
-
-GATES = "gates"
-"""Key of a run's metadata that holds the gates' report: ``passed``; ``verdicts`` with ``gate`` and ``passed``."""
-
-IMPORTED = "imported"
-"""Key of the metadata of an imported version: where it comes from, with the ``run`` that trained it there."""
-
-APPROVALS = "approvals"
-"""Key of a version's metadata that lists what persons decided: ``stage``, ``approved``, ``by``."""
-
-COMPARISON = "comparison"
-"""Key of a version's metadata that says how it did against the champion: ``verdict``."""
+from zenml_airflow.contracts.model_records import GateResults, comparison, gate_results, latest_approval
+from zenml_airflow.contracts.origins import origin_of
 
 MODEL_ARTIFACT_TYPE = "ModelArtifact"
 """ZenML's ``ArtifactType.MODEL``."""
@@ -171,10 +161,10 @@ class StandingCondition(Condition):
 
     def _takes_its_place(self, version: Record) -> bool:
         """Whether a newer version got as far as this one: compared, and good enough to be decided about."""
-        recorded = (part(version, "run_metadata") or {}).get(COMPARISON)
-        verdict = recorded.get("verdict") if isinstance(recorded, Mapping) else None
+        compared = comparison(metadata_of(version))
         archived = stage_of(version) == ModelStage.ARCHIVED
-        return verdict in self.accepted and not archived and not rejected_by(version, self.target)
+        good = compared is not None and compared.verdict in self.accepted
+        return good and not archived and not rejected_by(version, self.target)
 
     def _ended(self, why: str) -> Verdict:
         return Verdict(Outcome.FAILED, f"Version {self.version} of {self.model!r} {why}.")
@@ -203,18 +193,26 @@ def stage_of(version: Record) -> str | None:
     return None if stage in (None, "none") else str(stage)
 
 
+def metadata_of(record: Record) -> Mapping[str, Any]:
+    """What is recorded with a version or a run."""
+    return part(record, "run_metadata") or {}
+
+
 def rejected_by(version: Record, stage: str) -> str | None:
     """Who has rejected a version for a stage, if that is the decision that holds: the last one."""
-    decided = (part(version, "run_metadata") or {}).get(APPROVALS) or ()
-    last = next((one for one in reversed(decided) if one["stage"] == str(stage)), None)
-    return str(last["by"]) if last is not None and not last["approved"] else None
+    last = latest_approval(metadata_of(version), str(stage))
+    return last.by if last is not None and not last.approved else None
 
 
 def _made_well(version: Record, required: Collection[str]) -> _Asked:
     """Whether the run that made the model completed with every gate passed; it may still be running."""
-    imported = (part(version, "run_metadata") or {}).get(IMPORTED)
-    if imported is not None:
-        return _imported_well(imported, required)
+    origin = origin_of(metadata_of(version))
+    if origin is not None:
+        # Its run is on the server that trained it, and its evidence came with it.
+        run = origin.run
+        if run.status != RunStatus.COMPLETED:
+            return Outcome.FAILED, f"its run {run.name!r} on the server that it comes from ended as {run.status}"
+        return _gates_passed(GateResults.of(run.gates), required)
     artifacts = yield Query(
         Entity.ARTIFACT_VERSION,
         {"model_version_id": version["id"], "type": MODEL_ARTIFACT_TYPE, "size": PAGE_SIZE, "hydrate": True},
@@ -232,27 +230,12 @@ def _made_well(version: Record, required: Collection[str]) -> _Asked:
         return Outcome.WAITING, f"its run {runs[0]['name']!r} is {status}"
     if status is not RunStatus.COMPLETED:
         return Outcome.FAILED, f"its run {runs[0]['name']!r} ended as {status}"
-    return _gates_passed((part(runs[0], "run_metadata") or {}).get(GATES), required)
+    return _gates_passed(gate_results(metadata_of(runs[0])), required)
 
 
-def _imported_well(origin: Mapping[str, Any], required: Collection[str]) -> tuple[Outcome, str]:
-    """The same of a version that another server trained: its run is there, and its evidence came with it."""
-    run = origin["run"]
-    if run["status"] != RunStatus.COMPLETED:
-        return Outcome.FAILED, f"its run {run['name']!r} on the server that it comes from ended as {run['status']}"
-    verdicts = [{"gate": name, "passed": passed} for name, passed in run.get("gates", {}).items()]
-    return _gates_passed({"passed": all(one["passed"] for one in verdicts), "verdicts": verdicts}, required)
-
-
-def _gates_passed(report: Any, required: Collection[str]) -> tuple[Outcome, str]:
-    verdicts = report.get("verdicts", ()) if isinstance(report, Mapping) else ()
-    if not verdicts:
+def _gates_passed(results: GateResults | None, required: Collection[str]) -> tuple[Outcome, str]:
+    if results is None:
         return Outcome.FAILED, "its run recorded no gate results"
-    failed = sorted(str(one["gate"]) for one in verdicts if one.get("passed") is not True)
-    missing = sorted(set(required) - {one["gate"] for one in verdicts})
-    if failed or missing or report.get("passed") is not True:
-        what = [f"the gates {failed} failed"] * bool(failed) + [f"the gates {missing} were not judged"] * bool(
-            missing
-        )
-        return Outcome.FAILED, " and ".join(what) or "its gates did not pass as a whole"
-    return Outcome.MET, "its gates passed"
+    failed, missing = results.failed, sorted(set(required) - set(results.by_gate))
+    what = [f"the gates {failed} failed"] * bool(failed) + [f"the gates {missing} were not judged"] * bool(missing)
+    return (Outcome.FAILED, " and ".join(what)) if what else (Outcome.MET, "its gates passed")

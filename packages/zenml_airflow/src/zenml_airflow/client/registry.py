@@ -7,16 +7,19 @@ versions that are in a stage, and the newest ones. Imports neither Airflow nor Z
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 
 from zenml_airflow.client.api import Read
-from zenml_airflow.client.candidates import APPROVALS, COMPARISON, GATES, IMPORTED, number_of, stage_of
+from zenml_airflow.client.candidates import metadata_of, number_of, stage_of
 from zenml_airflow.client.conditions import Entity, ModelStage, Query, Record, part
 from zenml_airflow.client.run_urls import LinkTarget, mlflow_run_link, run_links, server_link
+from zenml_airflow.contracts.frozen import Frozen
+from zenml_airflow.contracts.model_records import GateResults, approvals, comparison, gate_results
+from zenml_airflow.contracts.origins import origin_of
 
 TRAINING: Final = "training"
 """Key of a version's metadata on what it is made of: ``zenml_run_id``, ``mlflow_run_id``, ``provenance``."""
@@ -25,18 +28,14 @@ SHOWN_STAGES: Final = (ModelStage.PRODUCTION, ModelStage.STAGING)
 """Stages that one version at a time holds, as people want to see them."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FailedGate(_Part):
+class FailedGate(Frozen):
     """A gate that did not pass, and why."""
 
     gate: str
     evidence: str
 
 
-class Gates(_Part):
+class Gates(Frozen):
     """The gates' last report on a version.
 
     Attributes:
@@ -50,7 +49,7 @@ class Gates(_Part):
     failed: tuple[FailedGate, ...]
 
 
-class Decision(_Part):
+class Decision(Frozen):
     """The last decision of a person on a version."""
 
     stage: str
@@ -59,7 +58,7 @@ class Decision(_Part):
     reason: str
 
 
-class ModelVersion(_Part):
+class ModelVersion(Frozen):
     """One version of a model.
 
     Attributes:
@@ -87,7 +86,7 @@ class ModelVersion(_Part):
     links: dict[LinkTarget, str]
 
 
-class RegisteredModel(_Part):
+class RegisteredModel(Frozen):
     """A model: the holder of each shown stage, and its newest version."""
 
     name: str
@@ -95,7 +94,7 @@ class RegisteredModel(_Part):
     newest: ModelVersion | None
 
 
-class Registry(_Part):
+class Registry(Frozen):
     """The models that were read.
 
     Attributes:
@@ -185,67 +184,33 @@ def _model(name: str, versions: Collection[ModelVersion]) -> RegisteredModel:
 
 
 def _version(record: Record, server_url: str | None, tracker_url: str | None) -> ModelVersion:
-    recorded = part(record, "run_metadata") or {}
-    training, imported = _mapping(recorded.get(TRAINING)), _mapping(recorded.get(IMPORTED))
-    run = None if imported else training.get("zenml_run_id")
+    recorded = metadata_of(record)
+    training, origin = recorded.get(TRAINING) or {}, origin_of(recorded)
+    run = None if origin else training.get("zenml_run_id")
+    compared, decided = comparison(recorded), approvals(recorded)
     created = datetime.fromisoformat(part(record, "created"))
     links = run_links(str(run), server_url, None) if run else {}
-    if (tracked := training.get("mlflow_run_id")) and not imported:
+    if (tracked := training.get("mlflow_run_id")) and not origin:
         links |= mlflow_run_link(tracker_url, str(tracked))
     return ModelVersion(
         number=number_of(record),
         stage=stage_of(record),
         # ZenML's times are in UTC and do not say so.
         created=created if created.tzinfo else created.replace(tzinfo=UTC),
-        gates=_imported_gates(imported) if imported else _gates(recorded.get(GATES)),
-        comparison=_mapping(recorded.get(COMPARISON)).get("verdict"),
-        decision=_decision(recorded.get(APPROVALS) or ()),
-        commit=imported.get("commit") or _mapping(training.get("provenance")).get("commit"),
-        imported_from=_origin(imported),
+        gates=_gates(GateResults.of(origin.run.gates) if origin else gate_results(recorded)),
+        comparison=compared.verdict if compared else None,
+        decision=Decision(**decided[-1].model_dump(include=set(Decision.model_fields))) if decided else None,
+        commit=(origin and origin.commit) or (training.get("provenance") or {}).get("commit"),
+        imported_from=str(origin.last.server) if origin else None,
         run=run and str(run),
         links={LinkTarget(target): url for target, url in links.items()},
     )
 
 
-def _gates(report: Any) -> Gates | None:
-    verdicts = _mapping(report).get("verdicts") or ()
-    if not verdicts:
+def _gates(found: GateResults | None) -> Gates | None:
+    if found is None:
         return None
-    failed = tuple(
-        FailedGate(gate=str(one["gate"]), evidence=str(one.get("evidence") or ""))
-        for one in verdicts
-        if one.get("passed") is not True
+    failed = tuple(FailedGate(gate=one.gate, evidence=one.evidence) for one in found.verdicts if not one.passed)
+    return Gates(
+        passed=found.passed and not failed, judged=len({one.gate for one in found.verdicts}), failed=failed
     )
-    passed = report.get("passed") is True and not failed
-    return Gates(passed=passed, judged=len({one["gate"] for one in verdicts}), failed=failed)
-
-
-def _imported_gates(origin: Mapping[str, Any]) -> Gates | None:
-    """The gates of a version that another server trained: their evidence stayed there."""
-    results = _mapping(_mapping(origin.get("run")).get("gates"))
-    failed = tuple(FailedGate(gate=name, evidence="") for name, passed in results.items() if passed is not True)
-    return Gates(passed=not failed, judged=len(results), failed=failed) if results else None
-
-
-def _decision(decided: Sequence[Mapping[str, Any]]) -> Decision | None:
-    if not decided:
-        return None
-    last = decided[-1]
-    return Decision(
-        stage=str(last["stage"]),
-        approved=last["approved"] is True,
-        by=str(last["by"]),
-        reason=str(last.get("reason") or ""),
-    )
-
-
-def _origin(imported: Mapping[str, Any]) -> str | None:
-    hops = imported.get("hops") or ()
-    if not hops:
-        return None
-    server = hops[-1]["server"]
-    return f"{server['environment']} ({server.get('url') or 'store ' + str(server['id'])[:8]})"
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

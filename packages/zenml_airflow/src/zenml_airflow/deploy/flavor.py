@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field
 from zenml.integrations.airflow.flavors.airflow_orchestrator_flavor import (  # noqa: TID253
     AirflowOrchestratorConfig,
     AirflowOrchestratorFlavor,
@@ -21,7 +21,8 @@ from zenml.stack import StackValidator  # noqa: TID253
 
 from zenml_airflow.context import get_run_context
 from zenml_airflow.contracts.enums import Launcher
-from zenml_airflow.manifest.launchers import check_digest
+from zenml_airflow.contracts.frozen import Frozen
+from zenml_airflow.manifest.launchers import ByDigest
 from zenml_airflow.manifest.manifest import (
     SCHEMA_VERSION,
     CodeRef,
@@ -43,7 +44,7 @@ STEP_OPTIONS_KEY = "airflow"
 """Key of a step's ``extra`` that holds its :class:`StepOptions`."""
 
 
-class StepOptions(BaseModel):
+class StepOptions(Frozen):
     """What a step may say about its Airflow task, under ``extra={"airflow": {...}}``.
 
     Attributes:
@@ -53,28 +54,17 @@ class StepOptions(BaseModel):
             task of its own, and the assets of the pipeline do not wait for it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     retries: int | None = Field(default=None, ge=0, le=10)
     retry_delay_seconds: int | None = Field(default=None, ge=0)
     timeout_seconds: int | None = Field(default=None, gt=0)
-    image: str | None = None
+    image: ByDigest | None = None
     gate: bool = False
     shards: str | None = Field(default=None, pattern=r"^[\w.]+:\w+$")
     aside: bool = False
 
-    @field_validator("image")
-    @classmethod
-    def _by_digest(cls, value: str | None) -> str | None:
-        if value is not None:
-            check_digest(value)
-        return value
 
-
-class TaskDefaults(BaseModel):
+class TaskDefaults(Frozen):
     """What holds for a step that says nothing about its Airflow task."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     launcher: Launcher
     retries: int

@@ -8,27 +8,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from zenml_airflow.contracts.enums import Launcher
+from zenml_airflow.contracts.frozen import Deferred
 from zenml_airflow.contracts.problems import describe
 
 DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
+
+
+def check_digest(image: str) -> str:
+    """Check that an image is named by digest, and return it.
+
+    Raises:
+        ValueError: If it is not: a tag may name another image tomorrow, and a clear would run other code.
+    """
+    if not DIGEST.search(image):
+        raise ValueError(f"image {image!r} is not named by digest: write it as NAME@sha256:…")
+    return image
+
+
+ByDigest = Annotated[str, AfterValidator(check_digest)]
+"""Name of an image with its digest."""
 
 
 class LauncherError(ValueError):
     """A launcher is told something that it cannot do."""
 
 
-class InProcessOptions(BaseModel):
+class InProcessOptions(Deferred):
     """The worker's own process takes no options."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-
-class SubprocessOptions(BaseModel):
+class SubprocessOptions(Deferred):
     """Options of the launcher ``subprocess``.
 
     Attributes:
@@ -37,13 +51,11 @@ class SubprocessOptions(BaseModel):
             to stop, so more has no effect.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
     python: str | None = None
     stop_grace_seconds: float = Field(default=4.0, gt=0, le=4.5)
 
 
-class DockerOptions(BaseModel):
+class DockerOptions(Deferred):
     """Options of the launcher ``docker``.
 
     Attributes:
@@ -57,8 +69,6 @@ class DockerOptions(BaseModel):
         volumes: Named volumes or folders by path in the container, such as ``{"/data": "landing:ro"}``.
         pull: When the image is pulled.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     image: str | None = None
     docker_conn_id: str | None = None
@@ -86,7 +96,7 @@ class DockerOptions(BaseModel):
         return value
 
 
-class KubernetesOptions(BaseModel):
+class KubernetesOptions(Deferred):
     """Options of the launcher ``kubernetes``.
 
     Attributes:
@@ -107,9 +117,7 @@ class KubernetesOptions(BaseModel):
         startup_timeout_seconds: How long a pod may wait for a node and its image.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    image: str | None = None
+    image: ByDigest | None = None
     namespace: str = "default"
     service_account: str | None = None
     kubernetes_conn_id: str | None = None
@@ -123,13 +131,6 @@ class KubernetesOptions(BaseModel):
     deferrable: bool = True
     startup_timeout_seconds: int = Field(default=600, gt=0)
 
-    @field_validator("image")
-    @classmethod
-    def _by_digest(cls, value: str | None) -> str | None:
-        if value is not None:
-            check_digest(value)
-        return value
-
 
 LauncherOptions = InProcessOptions | SubprocessOptions | DockerOptions | KubernetesOptions
 
@@ -139,16 +140,6 @@ OPTIONS: Mapping[Launcher, type[LauncherOptions]] = {
     Launcher.DOCKER: DockerOptions,
     Launcher.KUBERNETES: KubernetesOptions,
 }
-
-
-def check_digest(image: str) -> None:
-    """Check that an image is named by digest.
-
-    Raises:
-        ValueError: If it is not: a tag may name another image tomorrow, and a clear would run other code.
-    """
-    if not DIGEST.search(image):
-        raise ValueError(f"image {image!r} is not named by digest: write it as NAME@sha256:…")
 
 
 def parse_options(launcher: Launcher, values: Mapping[str, Any]) -> LauncherOptions:

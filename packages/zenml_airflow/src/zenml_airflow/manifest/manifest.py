@@ -14,9 +14,10 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from zenml_airflow.contracts.enums import Launcher
+from zenml_airflow.contracts.frozen import Deferred
 from zenml_airflow.contracts.problems import describe
 from zenml_airflow.contracts.provenance import Provenance
 
@@ -25,10 +26,6 @@ SCHEMA_VERSION = 5
 
 class ManifestError(ValueError):
     """A manifest is missing, damaged or of another schema."""
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class CodeRef(Provenance):
@@ -41,14 +38,14 @@ class CodeRef(Provenance):
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class StackRef(_Part):
+class StackRef(Deferred):
     """Name of a ZenML stack and, by component type, the flavor of each of its components."""
 
     name: str
     components: dict[str, str]
 
 
-class PolicyVerdict(_Part):
+class PolicyVerdict(Deferred):
     """What one policy said when the pipeline was deployed."""
 
     policy: str
@@ -57,7 +54,7 @@ class PolicyVerdict(_Part):
     message: str
 
 
-class Resources(_Part):
+class Resources(Deferred):
     """What a step asks for; ``None`` where it asks for nothing."""
 
     cpu_count: float | None = None
@@ -65,7 +62,7 @@ class Resources(_Part):
     gpu_count: int | None = None
 
 
-class StepSpec(_Part):
+class StepSpec(Deferred):
     """One step of the pipeline.
 
     Attributes:
@@ -94,7 +91,7 @@ class StepSpec(_Part):
     aside: bool = False
 
 
-class Manifest(_Part):
+class Manifest(Deferred):
     """A compiled pipeline: snapshot, code, stack, verdicts and steps in topological order.
 
     Attributes:

@@ -17,10 +17,11 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 
 from zenml_airflow.context import resolve_location
 from zenml_airflow.contracts.enums import Granularity, Launcher
+from zenml_airflow.contracts.frozen import Deferred
 from zenml_airflow.contracts.problems import describe
 from zenml_airflow.manifest.launchers import LauncherOptions, parse_options
 from zenml_airflow.settings.promotion import PromotionSettings
@@ -50,11 +51,7 @@ class SettingsError(ValueError):
     """The configuration of an environment is missing or wrong."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class StorageSettings(_Section):
+class StorageSettings(Deferred):
     """Locations: fsspec URLs, or paths below ``Settings.storage_root``.
 
     Attributes:
@@ -78,7 +75,7 @@ class StorageSettings(_Section):
     audit: str | None = None
 
 
-class ScheduleSettings(_Section):
+class ScheduleSettings(Deferred):
     """When a DAG runs.
 
     Attributes:
@@ -98,7 +95,7 @@ class ScheduleSettings(_Section):
         return self
 
 
-class ModelsPageSettings(_Section):
+class ModelsPageSettings(Deferred):
     """What the page "Models" of Airflow's UI shows.
 
     Attributes:
@@ -117,7 +114,7 @@ class ModelsPageSettings(_Section):
     patience_seconds: float = Field(default=0.5, gt=0, le=5)
 
 
-class AirflowSettings(_Section):
+class AirflowSettings(Deferred):
     """The Airflow side of an environment.
 
     Attributes:
@@ -191,7 +188,7 @@ class AirflowSettings(_Section):
         return parse_options(launcher, {**self.launcher_options.get(launcher, {}), **(overrides or {})})
 
 
-class ServiceSettings(_Section):
+class ServiceSettings(Deferred):
     """Loopback ports and sizes of the services that ``mlops up`` starts.
 
     Attributes:
@@ -208,7 +205,7 @@ class ServiceSettings(_Section):
     airflow_database: SecretStr | None = None
 
 
-class MonitoringSettings(_Section):
+class MonitoringSettings(Deferred):
     """Where metrics go.
 
     Attributes:
@@ -221,7 +218,7 @@ class MonitoringSettings(_Section):
     textfiles: str | None = None
 
 
-class BundleSettings(_Section):
+class BundleSettings(Deferred):
     """Model versions on their way between servers.
 
     Attributes:
@@ -238,7 +235,7 @@ class BundleSettings(_Section):
     most_bytes: int = Field(default=4 * 2**30, gt=0)
 
 
-class DemoSettings(_Section):
+class DemoSettings(Deferred):
     """What ``mlops demo`` replays."""
 
     first_day: date
@@ -246,7 +243,7 @@ class DemoSettings(_Section):
     max_active_runs: int = Field(default=4, gt=0)
 
 
-class Settings(_Section):
+class Settings(Deferred):
     """Everything an environment decides.
 
     Attributes:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from zenml_airflow.contracts.frozen import Deferred
+from zenml_airflow.contracts.model_records import ComparisonVerdict
 
 
 class AskFor(StrEnum):
@@ -16,21 +19,7 @@ class AskFor(StrEnum):
     """Each time, whatever the policies say."""
 
 
-class ComparisonVerdict(StrEnum):
-    """What a comparison with the champion says of a candidate."""
-
-    BETTER = "better"
-    NOT_WORSE = "not worse"
-    WORSE = "worse"
-    UNDECIDED = "undecided"
-    NO_CHAMPION = "no champion"
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-
-class ApprovalSettings(_Section):
+class ApprovalSettings(Deferred):
     """Who approves, and for how long the question stands.
 
     Attributes:
@@ -66,7 +55,7 @@ class ApprovalSettings(_Section):
         return self.roles[self.approvers[stage]]
 
 
-class PromotionSettings(_Section):
+class PromotionSettings(Deferred):
     """How an environment promotes.
 
     Attributes:

@@ -2,8 +2,7 @@
 
 from zenml_mlops.audit.entries import Entry, Head, Outcome
 from zenml_mlops.audit.log import AUDIT_LOG_ENV, AuditError, configured_log, open_log
-from zenml_mlops.audit.lookup import recorded_head
-from zenml_mlops.audit.recorder import HEAD_METADATA, airflow_actor, current_user, record
+from zenml_mlops.audit.recorder import HEAD_METADATA, airflow_actor, current_user, record, recorded_head
 from zenml_mlops.audit.verification import Verification, verify
 
 __all__ = [

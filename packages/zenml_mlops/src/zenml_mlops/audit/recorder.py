@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import getpass
+import json
 import logging
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from zenml_mlops.audit.entries import Event, Head, Outcome
+from zenml_mlops.audit.entries import Event, Head, Outcome, parse_entry
 from zenml_mlops.audit.log import AUDIT_LOG_ENV, configured_log
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,23 @@ def record(
         _tell_once()
         return None
     return target.append(event).head
+
+
+def recorded_head(outcome: Outcome, links: Mapping[str, str]) -> Head | None:
+    """The head of the log as the first entry with an outcome and these links left it; ``None`` without one.
+
+    A process that died between an entry and what follows it has left the entry.
+    """
+    log = configured_log()
+    if log is None:
+        return None
+    needles = [json.dumps(value)[1:-1].encode("ascii") for value in links.values()]
+    for line in log.lines():
+        if line.endswith(b"\n") and all(needle in line for needle in needles):
+            entry = parse_entry(line[:-1])
+            if entry.outcome is outcome and links.items() <= entry.links.items():
+                return entry.head
+    return None
 
 
 def current_user() -> str:

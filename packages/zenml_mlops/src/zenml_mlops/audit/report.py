@@ -10,11 +10,11 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from pathlib import Path
 
 from zenml_mlops.audit.chapters import ABOUT, Chapter, Row, ScoredPartition, VersionNames, chapters
 from zenml_mlops.audit.entries import Entry
 from zenml_mlops.audit.verification import Verification
+from zenml_mlops.pages import templates
 
 
 @dataclass(frozen=True)
@@ -122,18 +122,10 @@ def export_bytes(entries: Iterable[Entry]) -> bytes:
 
 def to_html(report: AuditReport) -> str:
     """The report as one page that needs no other file."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).with_name("templates")),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters["ranges"] = ranges
-    templates.filters["moment"] = lambda at: f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-    return templates.get_template("report.html.j2").render(report=report, about=ABOUT, waived=Chapter.WAIVED)
+    found = templates(__file__)
+    found.filters["ranges"] = ranges
+    found.filters["moment"] = lambda at: f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return found.get_template("report.html.j2").render(report=report, about=ABOUT, waived=Chapter.WAIVED)
 
 
 def ranges(numbers: Iterable[int]) -> str:

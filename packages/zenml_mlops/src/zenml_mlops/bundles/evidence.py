@@ -11,13 +11,13 @@ from urllib.parse import urlsplit, urlunsplit
 from zenml.client import Client
 from zenml.models import ModelVersionResponse, PipelineRunResponse
 
+from zenml_airflow.contracts.model_records import approvals
+from zenml_airflow.contracts.origins import ChainLink, Server, SourceRun, origin_of
 from zenml_mlops.bundles.errors import BundleRefusedError
 from zenml_mlops.bundles.manifest import Evidence
 from zenml_mlops.cards.card import DECISIONS_METADATA, Decision
 from zenml_mlops.gates.data_checks import PROFILE_METADATA
 from zenml_mlops.policy.facts import BundleFacts
-from zenml_mlops.promotion.approvals import approvals
-from zenml_mlops.promotion.origins import ChainLink, Server, SourceRun, origin_of
 from zenml_mlops.promotion.records import Record, history
 from zenml_mlops.promotion.versions import (
     TRAINING_METADATA,
@@ -44,7 +44,7 @@ def gather_evidence(version: ModelVersionResponse) -> Evidence:
     Raises:
         BundleRefusedError: If nothing is known of its training.
     """
-    origin, run = origin_of(version), producer(version)
+    origin, run = origin_of(version.run_metadata), producer(version)
     facts = describe_version(version, run, "")
     if origin is None and run is None:
         raise BundleRefusedError(
@@ -58,7 +58,7 @@ def gather_evidence(version: ModelVersionResponse) -> Evidence:
         data_digest=facts.data_digest,
         metadata=_portable(version.run_metadata),
         chain=tuple(_link(r) for r in history(version.model.name) if r.plan.version == int(version.number)),
-        approvals=approvals(version),
+        approvals=approvals(version.run_metadata),
         decisions=tuple(map(Decision.model_validate, recorded)),
         hops=() if origin is None else origin.hops,
     )

@@ -14,12 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
 from zenml import log_metadata
 from zenml.client import Client
 from zenml.metadata.metadata_types import MetadataType
 from zenml.models import ModelResponse, ModelVersionResponse
 
+from zenml_airflow.contracts.frozen import Frozen
+from zenml_airflow.contracts.model_records import APPROVALS_METADATA
+from zenml_airflow.contracts.origins import ORIGIN_METADATA, SERVER_LINK, Hop, Origin, origin_of
 from zenml_mlops.audit import Outcome, current_user, record, recorded_head
 from zenml_mlops.bundles.archive import Archive, open_archive
 from zenml_mlops.bundles.errors import BundleRefusedError
@@ -27,16 +29,15 @@ from zenml_mlops.bundles.manifest import Manifest
 from zenml_mlops.bundles.storing import store_artifacts, store_files
 from zenml_mlops.bundles.verification import Rules, Verified, fetch, refuse_imported, verify_bundle
 from zenml_mlops.cards.card import DECISIONS_METADATA, Decision
-from zenml_mlops.promotion.approvals import APPROVALS_METADATA
 from zenml_mlops.promotion.lock import StageLock
 from zenml_mlops.promotion.machine import remembered, subject
-from zenml_mlops.promotion.origins import ORIGIN_METADATA, SERVER_LINK, Hop, Origin, begun_with, origin_of
 from zenml_mlops.promotion.plans import judged_environment
+from zenml_mlops.promotion.versions import begun_with
 
 _ACTION = "import"
 
 
-class ImportResult(BaseModel):
+class ImportResult(Frozen):
     """What was imported.
 
     Attributes:
@@ -46,8 +47,6 @@ class ImportResult(BaseModel):
         origin: Where it comes from.
         warnings: Policies that it breaks and that stop nothing here.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     model: str
     version: int | None
@@ -124,7 +123,7 @@ def _let_in(
         lock.check()
         _finish(version, verified, origin, reason, resumed=resumed)
     imported = Client().get_model_version(model.id, version.id)
-    if origin_of(imported) is None:
+    if origin_of(imported.run_metadata) is None:
         raise BundleRefusedError(
             f"ZenML did not keep the evidence of version {version.number} of {manifest.model!r}, so it cannot be "
             "promoted: look at its log."

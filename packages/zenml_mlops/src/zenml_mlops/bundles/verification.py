@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-from pydantic import BaseModel, ConfigDict
 from zenml.constants import TEXT_FIELD_MAX_LENGTH
 
+from zenml_airflow.contracts.frozen import Frozen
+from zenml_airflow.contracts.origins import origin_of
 from zenml_mlops.bundles.archive import Archive
 from zenml_mlops.bundles.errors import AlreadyImportedError, BundleRefusedError
 from zenml_mlops.bundles.evidence import bundle_facts, this_server
@@ -19,11 +20,10 @@ from zenml_mlops.bundles.formats import check_formats
 from zenml_mlops.bundles.manifest import EVIDENCE, Evidence, Manifest, parse_evidence
 from zenml_mlops.bundles.signing import Signer, verify
 from zenml_mlops.policy.engine import Assessment, judge
-from zenml_mlops.promotion.origins import origin_of
 from zenml_mlops.promotion.versions import versions
 
 
-class Rules(BaseModel):
+class Rules(Frozen):
     """What a server asks of the bundles that it lets in.
 
     Attributes:
@@ -33,15 +33,13 @@ class Rules(BaseModel):
         most_bytes: Largest bundle.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     allowed_signers: Path
     packages: tuple[str, ...]
     models: tuple[str, ...] = ()
     most_bytes: int = 4 * 1024**3
 
 
-class Verified(BaseModel):
+class Verified(Frozen):
     """What is known of a bundle that kept every rule.
 
     Attributes:
@@ -50,8 +48,6 @@ class Verified(BaseModel):
         signer: Who signed it.
         assessment: What the policies of this server say.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     manifest: Manifest
     evidence: Evidence
@@ -119,7 +115,7 @@ def refuse_imported(manifest: Manifest) -> None:
         AlreadyImportedError: If it is.
     """
     for version in versions(manifest.model):
-        origin = origin_of(version)
+        origin = origin_of(version.run_metadata)
         if origin is not None and str(origin.last.version_id) == manifest.version_id:
             raise AlreadyImportedError(
                 f"Version {manifest.version} of {manifest.model!r} from {manifest.source} was imported by "

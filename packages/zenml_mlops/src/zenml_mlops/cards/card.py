@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from pydantic import AwareDatetime, Field
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.gates.curves import Curves
-from zenml_mlops.gates.limits import Examination, GateReport, Measure, MetricReport
+from zenml_mlops.gates.limits import GateReport, Measure, MetricReport
 
 CARD_ARTIFACT = "model_card"
 """Name of the artifact that holds a version's card as HTML."""
@@ -22,11 +20,8 @@ CARD_CONTENT_ARTIFACT = "model_card_content"
 DECISIONS_METADATA = "decisions"
 """Key of a version's metadata that lists the decisions on it, oldest first."""
 
-SUBGROUP_PREFIX = "subgroup_"
-"""What the metrics begin with that compare a group of people with all."""
 
-
-class CardTexts(BaseModel):
+class CardTexts(Frozen):
     """What people say of a model; stands in ``configs/``.
 
     Attributes:
@@ -39,8 +34,6 @@ class CardTexts(BaseModel):
         limits: What is known to be weak about it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     title: str = Field(min_length=1)
     purpose: str = Field(min_length=1)
     owner: str = Field(min_length=1)
@@ -50,10 +43,8 @@ class CardTexts(BaseModel):
     limits: tuple[str, ...] = Field(min_length=1)
 
 
-class Decision(BaseModel):
+class Decision(Frozen):
     """A decision on a version: who let it do what, when, and why."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     action: str
     by: str
@@ -61,7 +52,7 @@ class Decision(BaseModel):
     reason: str
 
 
-class CardContent(BaseModel):
+class CardContent(Frozen):
     """Everything that a card shows.
 
     Attributes:
@@ -78,8 +69,6 @@ class CardContent(BaseModel):
         decisions: Decisions on the version, oldest first.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
     model: str
     version: int
     made_at: AwareDatetime
@@ -91,38 +80,3 @@ class CardContent(BaseModel):
     gates: GateReport
     groups: tuple[Measure, ...] = ()
     decisions: tuple[Decision, ...] = ()
-
-
-def card_content(
-    *,
-    model: str,
-    version: int,
-    made_at: datetime,
-    texts: CardTexts,
-    facts: dict[str, Any],
-    threshold: float,
-    metrics: MetricReport,
-    curves: Curves,
-    gates: GateReport,
-    examination: Examination,
-) -> CardContent:
-    """Gather a card; see :class:`CardContent`. Facts that are ``None`` are left out."""
-    return CardContent(
-        model=model,
-        version=version,
-        made_at=made_at,
-        texts=texts,
-        facts={name: str(value) for name, value in facts.items() if value is not None},
-        threshold=threshold,
-        metrics=metrics,
-        curves=curves,
-        gates=gates,
-        groups=tuple(m for m in examination.measures if m.metric.startswith(SUBGROUP_PREFIX)),
-    )
-
-
-def render_card(content: CardContent) -> tuple[str, str]:
-    """The card as one self-contained HTML page, and as Markdown."""
-    from zenml_mlops.cards import render_html, render_markdown
-
-    return render_html(content), render_markdown(content)

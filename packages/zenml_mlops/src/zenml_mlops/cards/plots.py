@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from zenml_mlops.cards.card import CardContent
 from zenml_mlops.gates.limits import Measure
+from zenml_mlops.pages import INK, REFERENCE, plot
 
-_SIZE = (4.2, 3.4)
-_INK, _REFERENCE = "#1f5f8b", "#8a8a8a"
 Draw = Callable[[Any, CardContent], None]
 
 
@@ -27,56 +24,42 @@ def plots(content: CardContent) -> dict[str, str]:
 
 
 def _svg(draw: Draw, content: CardContent) -> str:
-    # The object interface: pyplot keeps figures alive and picks a screen's backend.
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    # Text as text, so that a card can be searched; a fixed salt, so that the same card has the same bytes.
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "card", "font.size": 9}):
-        figure = Figure(figsize=_SIZE, layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
-        axes.spines[["top", "right"]].set_visible(False)
-        draw(axes, content)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return re.sub(r"^.*?(?=<svg )", "", buffer.getvalue(), flags=re.DOTALL)
+    return plot(3.4, lambda axes: draw(axes, content), width=4.2, salt="card")
 
 
 def _roc(axes: Any, content: CardContent) -> None:
-    axes.plot([0, 1], [0, 1], color=_REFERENCE, linestyle=":", linewidth=1)
-    axes.plot(content.curves.roc.x, content.curves.roc.y, color=_INK)
+    axes.plot([0, 1], [0, 1], color=REFERENCE, linestyle=":", linewidth=1)
+    axes.plot(content.curves.roc.x, content.curves.roc.y, color=INK)
     axes.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1))
 
 
 def _precision_recall(axes: Any, content: CardContent) -> None:
-    axes.axhline(content.curves.base_rate, color=_REFERENCE, linestyle=":", linewidth=1)
-    axes.plot(content.curves.precision_recall.x, content.curves.precision_recall.y, color=_INK)
+    axes.axhline(content.curves.base_rate, color=REFERENCE, linestyle=":", linewidth=1)
+    axes.plot(content.curves.precision_recall.x, content.curves.precision_recall.y, color=INK)
     axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1))
 
 
 def _reliability(axes: Any, content: CardContent) -> None:
     curve = content.curves.reliability
     end = 1.05 * max(*curve.x, *curve.y)
-    axes.plot([0, end], [0, end], color=_REFERENCE, linestyle=":", linewidth=1)
-    axes.plot(curve.x, curve.y, color=_INK, marker="o", markersize=4)
+    axes.plot([0, end], [0, end], color=REFERENCE, linestyle=":", linewidth=1)
+    axes.plot(curve.x, curve.y, color=INK, marker="o", markersize=4)
     axes.set(xlabel="mean predicted risk", ylabel="observed rate", xlim=(0, end), ylim=(0, end))
 
 
 def _histogram(axes: Any, content: CardContent) -> None:
     curve = content.curves.histogram
     width = curve.x[1] - curve.x[0]
-    axes.bar(curve.x, curve.y, width=width, align="edge", color=_INK)
-    axes.axvline(content.threshold, color=_REFERENCE, linestyle="--", linewidth=1)
+    axes.bar(curve.x, curve.y, width=width, align="edge", color=INK)
+    axes.axvline(content.threshold, color=REFERENCE, linestyle="--", linewidth=1)
     axes.set(xlabel="predicted risk (dashed: decision threshold)", ylabel="rows")
 
 
 def _intervals(measures: Sequence[Measure], axes: Any, _: CardContent) -> None:
     for place, measure in enumerate(measures):
-        axes.plot([measure.lower, measure.upper], [place, place], color=_INK, linewidth=2)
-        axes.plot(measure.value, place, marker="o", markersize=4, color=_INK)
-    axes.axvline(0, color=_REFERENCE, linestyle=":", linewidth=1)
+        axes.plot([measure.lower, measure.upper], [place, place], color=INK, linewidth=2)
+        axes.plot(measure.value, place, marker="o", markersize=4, color=INK)
+    axes.axvline(0, color=REFERENCE, linestyle=":", linewidth=1)
     axes.set_yticks(range(len(measures)), [str(measure.subject) for measure in measures])
     axes.invert_yaxis()
     axes.set_xlabel("difference to all, with interval")

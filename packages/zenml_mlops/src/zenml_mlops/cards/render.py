@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zenml_mlops.cards.card import CardContent
 from zenml_mlops.cards.plots import plots
+from zenml_mlops.pages import templates
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
-_TEMPLATES = Path(__file__).with_name("templates")
 
 
 def render_html(content: CardContent) -> str:
@@ -27,19 +25,10 @@ def render_markdown(content: CardContent) -> str:
 
 @cache
 def _templates() -> Environment:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-
-    templates = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=select_autoescape(["html.j2"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    templates.filters["number"] = _number
-    templates.filters["cell"] = _cell
-    return templates
+    found = templates(__file__)
+    found.filters["number"] = _number
+    found.filters["cell"] = _cell
+    return found
 
 
 def _number(value: float | None) -> str:

@@ -15,8 +15,8 @@ from zenml_mlops.cli.options import AsJson, Environment, Reason
 from zenml_mlops.cli.sentences import sentences
 
 if TYPE_CHECKING:
+    from zenml_airflow.contracts.origins import Origin
     from zenml_mlops.promotion import Preview, PromotionResult, Record
-    from zenml_mlops.promotion.origins import Origin
 
 models_app = typer.Typer(
     no_args_is_help=True,

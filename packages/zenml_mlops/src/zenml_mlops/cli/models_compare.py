@@ -11,6 +11,7 @@ from zenml_mlops.cli.options import Environment
 from zenml_mlops.cli.sentences import sentences
 
 if TYPE_CHECKING:
+    from zenml_airflow.contracts.model_records import Comparison
     from zenml_mlops.cards.card import CardContent
 
 ModelName = Annotated[str, typer.Argument(help="Model, such as readmission_risk.")]
@@ -147,15 +148,10 @@ def _in_stage(model: str, stage: str) -> int | None:
     return next((int(row["version"]) for row in version_rows(model) if row["stage"] == stage), None)
 
 
-def contest_of(model: str, number: int) -> Any | None:
+def contest_of(model: str, number: int) -> Comparison | None:
     """What ``champion_challenger`` found about a version; ``None`` if it has not looked at it."""
     from zenml.client import Client
 
-    from zenml_mlops.training.comparison import COMPARISON_METADATA, Comparison
+    from zenml_airflow.contracts.model_records import comparison
 
-    recorded = Client().get_model_version(model, number).run_metadata.get(COMPARISON_METADATA)
-    if not isinstance(recorded, dict):
-        return None
-    # The run that compared is recorded beside what it found.
-    found: dict[str, Any] = {name: value for name, value in recorded.items() if name in Comparison.model_fields}
-    return Comparison.model_validate(found)
+    return comparison(Client().get_model_version(model, number).run_metadata)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from zenml_airflow.contracts.frozen import Frozen
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -18,16 +18,14 @@ BINS = 10
 HISTOGRAM_BINS = 40
 
 
-class Curve(BaseModel):
+class Curve(Frozen):
     """Points of a curve; ``x`` and ``y`` have the same length."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     x: tuple[float, ...]
     y: tuple[float, ...]
 
 
-class Curves(BaseModel):
+class Curves(Frozen):
     """What the plots of a card show.
 
     Attributes:
@@ -37,8 +35,6 @@ class Curves(BaseModel):
         histogram: Left edge of each bin of risk and the number of rows in it.
         base_rate: Event rate, 0 to 1.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     roc: Curve
     precision_recall: Curve

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.gates.limits import Measure
 
 PROFILE_METADATA = "data_profile"
@@ -17,7 +18,7 @@ _SHOWN = 5
 _DAY_SECONDS = 86_400
 
 
-class ColumnProfile(BaseModel):
+class ColumnProfile(Frozen):
     """One column of a frame.
 
     Attributes:
@@ -26,22 +27,18 @@ class ColumnProfile(BaseModel):
         distinct: Number of different values, missing not counted.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     dtype: str
     missing_share: float = Field(ge=0, le=1)
     distinct: int = Field(ge=0)
 
 
-class DataProfile(BaseModel):
+class DataProfile(Frozen):
     """What a frame looks like, without any of its values.
 
     Attributes:
         rows: Number of rows.
         columns: Every column by name.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rows: int = Field(ge=0)
     columns: dict[str, ColumnProfile]

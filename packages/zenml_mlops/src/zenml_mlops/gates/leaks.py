@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from zenml_mlops.gates.limits import Measure
-from zenml_mlops.gates.resampling import weighted_auc
+from zenml_mlops.gates.statistics import auc
 
 Array = npt.NDArray[Any]
 
@@ -23,11 +23,6 @@ _BINS: Final = 64
 _PRIOR_ROWS: Final = 20.0
 _FOLDS: Final = 3
 _MODULI: Final = (2, 3, 5, 7, 10, 16, 100)
-
-
-def auc(labels: Array, scores: Array) -> float:
-    """Area under the ROC curve."""
-    return float(weighted_auc(labels, scores, np.ones((1, len(labels)), dtype=np.float32))[0])
 
 
 def column_skill(column: pd.Series, labels: Array, groups: Array) -> tuple[float, str]:

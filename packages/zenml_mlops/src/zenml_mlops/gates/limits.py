@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from zenml_airflow.contracts.frozen import Frozen
 
 
 class Judge(StrEnum):
@@ -21,10 +23,8 @@ class Judge(StrEnum):
     UPPER = "upper"
 
 
-class Estimate(BaseModel):
+class Estimate(Frozen):
     """A metric with its confidence interval, in the metric's own unit."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: float
     lower: float
@@ -35,7 +35,7 @@ class Estimate(BaseModel):
         return float(getattr(self, judge.value))
 
 
-class Measure(BaseModel):
+class Measure(Frozen):
     """One number that a limit may bound, about everything or about one subject.
 
     Attributes:
@@ -47,8 +47,6 @@ class Measure(BaseModel):
         evidence: Sentence: what was found, on which sample.
         not_judged: Why no limit is held against it, such as too small a group; ``None`` if one is.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     metric: str
     subject: str | None = None
@@ -64,15 +62,13 @@ class Measure(BaseModel):
         return number
 
 
-class Examination(BaseModel):
+class Examination(Frozen):
     """What an examining step found. It judges nothing; a gate does."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     measures: tuple[Measure, ...]
 
 
-class MetricReport(BaseModel):
+class MetricReport(Frozen):
     """What an evaluation measured.
 
     Attributes:
@@ -83,8 +79,6 @@ class MetricReport(BaseModel):
         resamples: Number of bootstrap resamples behind them.
         resampled_unit: What a resample draws, such as ``patient`` or ``row``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rows: int = Field(ge=0)
     positives: int = Field(ge=0)
@@ -120,7 +114,7 @@ class MetricReport(BaseModel):
         )
 
 
-class Limit(BaseModel):
+class Limit(Frozen):
     """A bound on one metric.
 
     Attributes:
@@ -130,8 +124,6 @@ class Limit(BaseModel):
         maximum: Largest accepted number, inclusive.
         why: Reason, shown when the limit is broken.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     metric: str
     judge: Judge
@@ -169,15 +161,13 @@ class Limit(BaseModel):
         return min(distances)
 
 
-class GateLimits(BaseModel):
+class GateLimits(Frozen):
     """The limits of one gate, by name."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     limits: dict[str, Limit] = Field(min_length=1)
 
 
-class GateVerdict(BaseModel):
+class GateVerdict(Frozen):
     """The decision on one limit.
 
     Attributes:
@@ -193,8 +183,6 @@ class GateVerdict(BaseModel):
         why: The reason of the limit.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     gate: str
     metric: str
     subject: str | None = None
@@ -207,10 +195,8 @@ class GateVerdict(BaseModel):
     why: str = ""
 
 
-class GateReport(BaseModel):
+class GateReport(Frozen):
     """All verdicts of one gate."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     verdicts: list[GateVerdict] = Field(min_length=1)
 

@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from zenml_mlops.gates.leaks import auc
 from zenml_mlops.gates.limits import Measure
-from zenml_mlops.gates.resampling import interval, weighted_auc
 from zenml_mlops.gates.rules import ChampionRules, LatencyRules, StabilityRules
+from zenml_mlops.gates.statistics import auc, interval, weighted_auc
 
 Array = npt.NDArray[Any]
 Predict = Callable[[pd.DataFrame], Array]

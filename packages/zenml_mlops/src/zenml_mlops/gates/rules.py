@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from zenml_airflow.contracts.frozen import Frozen
 
 CONTEST_METRICS = ("average_precision", "roc_auc", "brier")
 """Metrics on which a challenger may be compared with the champion."""
 
 
-class BootstrapConfig(BaseModel):
+class BootstrapConfig(Frozen):
     """How intervals are made: number of resamples and coverage (0 to 1)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     resamples: int = Field(ge=20)
     confidence: float = Field(gt=0, lt=1)
 
 
-class SubgroupRules(BaseModel):
+class SubgroupRules(Frozen):
     """Whose results are compared, and from which size on they are judged.
 
     Attributes:
@@ -26,14 +26,12 @@ class SubgroupRules(BaseModel):
         min_positives: A group of fewer rows with the event is reported, not judged.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     columns: tuple[str, ...]
     min_rows: int = Field(ge=1)
     min_positives: int = Field(ge=1)
 
 
-class StabilityRules(BaseModel):
+class StabilityRules(Frozen):
     """How stability is measured.
 
     Attributes:
@@ -41,23 +39,19 @@ class StabilityRules(BaseModel):
         rows: Training rows, at most, that the refits share; bounds their cost.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     folds: int = Field(ge=2)
     rows: int = Field(ge=10)
 
 
-class LatencyRules(BaseModel):
+class LatencyRules(Frozen):
     """How latency is measured: how many single rows, how many times the batch, and its size."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     single_rows: int = Field(ge=2)
     batches: int = Field(ge=1)
     batch_rows: int = Field(ge=1)
 
 
-class ContestRules(BaseModel):
+class ContestRules(Frozen):
     """When a challenger counts as better, as not worse, or as worse than the champion.
 
     Attributes:
@@ -67,8 +61,6 @@ class ContestRules(BaseModel):
         min_positives: With fewer rows of the event, among those that neither trained on, nothing is decided.
         slices: Number of stretches of time in which the difference is shown.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     primary: str
     margins: dict[str, float] = Field(min_length=1)
@@ -86,9 +78,7 @@ class ContestRules(BaseModel):
         return self
 
 
-class ChampionRules(BaseModel):
+class ChampionRules(Frozen):
     """From how many rows with the event on, among those that neither model trained on, models are compared."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_positives: int = Field(ge=1)

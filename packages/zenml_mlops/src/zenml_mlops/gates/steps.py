@@ -5,6 +5,7 @@ from typing import Annotated
 from zenml import get_step_context, log_metadata, step
 from zenml.metadata.metadata_types import MetadataType
 
+from zenml_airflow.contracts.model_records import GATES_METADATA
 from zenml_mlops.audit import HEAD_METADATA, Outcome, airflow_actor, record
 from zenml_mlops.gates.limits import (
     Examination,
@@ -15,9 +16,6 @@ from zenml_mlops.gates.limits import (
     failure_message,
     judge,
 )
-
-GATES_METADATA = "gates"
-"""Key of the gates' report in the metadata of the ZenML run and of the model version."""
 
 _GATE = {"airflow": {"gate": True, "retries": 0, "timeout_seconds": 300}}
 

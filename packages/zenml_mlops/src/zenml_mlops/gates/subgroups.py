@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from zenml_mlops.gates.limits import Measure
-from zenml_mlops.gates.resampling import interval, weighted_auc
 from zenml_mlops.gates.rules import SubgroupRules
+from zenml_mlops.gates.statistics import auc, interval, weighted_auc
 
 Array = npt.NDArray[Any]
 
@@ -53,7 +53,7 @@ def subgroup_measures(
     overall = _resampled(labels, risks, weights, threshold)
     measures: list[Measure] = []
     for column in rules.columns:
-        values = frame[column].astype("object").where(frame[column].notna(), "missing").astype(str)
+        values = group_names(frame[column])
         table = _metric_frame(labels, risks, values, threshold)
         for group in table.by_group.index:
             inside = (values == group).to_numpy()
@@ -80,6 +80,11 @@ def subgroup_measures(
                     )
                 )
     return tuple(measures)
+
+
+def group_names(column: pd.Series) -> pd.Series:
+    """The group of each row: the value, or ``missing``."""
+    return column.astype("object").where(column.notna(), "missing").astype(str)
 
 
 _GAPS: Final = {
@@ -117,8 +122,7 @@ def _metric_frame(labels: Array, risks: Array, groups: pd.Series, threshold: flo
     from fairlearn.metrics import MetricFrame
 
     def area(y_true: Array, y_pred: Array) -> float:
-        truth, scores = np.asarray(y_true), np.asarray(y_pred)
-        return float(weighted_auc(truth, scores, np.ones((1, len(truth)), dtype=np.float32))[0])
+        return auc(np.asarray(y_true), np.asarray(y_pred))
 
     def recall(y_true: Array, y_pred: Array) -> float:
         events = np.asarray(y_true) == 1

@@ -17,9 +17,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, ConfigDict
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.data.partitions import PartitionManifest, PartitionStore, StoredFile
+from zenml_mlops.gates.statistics import cumulative_distance, population_stability
 from zenml_mlops.inference.batch import Decision
 from zenml_mlops.inference.champion import EmptyStageError, ScoringVersion, find_challenger, find_champion
 from zenml_mlops.inference.config import BatchInferenceConfig, Stage
@@ -28,7 +30,6 @@ SHADOW_METADATA: Final = "shadow"
 """Metadata of a run: what its challenger came to, see :class:`ShadowRecord`."""
 
 _GRID: Final = 1000
-_PSI_BINS: Final = 10
 _SHOWN_BINS: Final = 20
 _DIGITS: Final = 6
 
@@ -48,11 +49,7 @@ class ShadowStatus(StrEnum):
     FAILED = "failed"
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class Agreement(_Record):
+class Agreement(Frozen):
     """How far two versions agree on a day's rows. A difference is the challenger's risk less the champion's.
 
     Attributes:
@@ -91,7 +88,7 @@ class Agreement(_Record):
     challenger_risks: tuple[int, ...] = ()
 
 
-class ShadowRecord(_Record):
+class ShadowRecord(Frozen):
     """What became of the challenger of a run.
 
     Attributes:
@@ -222,8 +219,8 @@ class _Tally:
             mean_absolute_difference=_short(self.absolute / rows),
             p95_absolute_difference=_short(np.searchsorted(self.sizes.cumsum(), 0.95 * rows) / _GRID),
             largest_difference=_short(self.largest),
-            psi=_psi(mine, theirs),
-            ks=_short(np.abs(mine.cumsum() - theirs.cumsum()).max() / rows),
+            psi=_short(population_stability(mine, theirs)),
+            ks=_short(cumulative_distance(mine, theirs)),
             champion_risks=_coarse(mine),
             challenger_risks=_coarse(theirs),
         )
@@ -246,18 +243,6 @@ def _rank_correlation(joint: _Counts) -> float | None:
         float(joint.sum(axis=1) @ one**2) / rows,
         float(joint.sum(axis=0) @ other**2) / rows,
     )
-
-
-def _psi(reference: _Counts, found: _Counts) -> float:
-    """Population stability index, in bins that hold about equal shares of the reference."""
-    total = reference.sum()
-    cuts = np.searchsorted(reference.cumsum(), total * np.arange(1, _PSI_BINS) / _PSI_BINS) + 1
-    starts = np.unique(np.concatenate([[0], cuts[cuts < len(reference)]]))
-    shares = []
-    for counts in (reference, found):
-        binned = np.add.reduceat(counts, starts) + 0.5
-        shares.append(binned / binned.sum())
-    return _short(float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum()))
 
 
 def _ratio(covariance: float, one: float, other: float) -> float | None:

@@ -17,15 +17,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.data.landing import PartitionRef
 from zenml_mlops.data.partitions import SHARDS, PartitionStore, StoredFile
 from zenml_mlops.inference.batch import CheckedPartition, ScoredPartition, rejected_rows, score_good_rows
 from zenml_mlops.inference.champion import ScoringVersion
 
 
-class ShardReceipt(BaseModel):
+class ShardReceipt(Frozen):
     """What scoring a shard came to.
 
     Attributes:
@@ -36,8 +37,6 @@ class ShardReceipt(BaseModel):
         threshold: The threshold.
         file: File of the predictions.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     span: tuple[int, int]
     model_version_id: str

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from zenml_mlops.lineage.nodes import Node, Report, State
+from zenml_mlops.pages import templates
 
 _WIDTH, _HEIGHT, _ACROSS, _DOWN = 270, 42, 46, 12
 _LETTERS = 38
@@ -54,14 +54,10 @@ class _Box:
 
 def to_html(report: Report, heading: str) -> str:
     """The lineage as a picture with all facts below; nothing is fetched when it is opened."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).with_name("templates")), autoescape=True, undefined=StrictUndefined
-    )
-    templates.filters["fact"] = _fact
+    found = templates(__file__)
+    found.filters["fact"] = _fact
     drawings = [_drawing(tree) for tree in report.trees]
-    return templates.get_template("lineage.html.j2").render(
+    return found.get_template("lineage.html.j2").render(
         heading=heading, report=report, drawings=drawings, colors=COLORS, width=_WIDTH, height=_HEIGHT
     )
 

@@ -9,13 +9,19 @@ from uuid import UUID
 from zenml.client import Client
 from zenml.models import ModelVersionResponse, PipelineRunResponse
 
+from zenml_airflow.contracts.origins import Origin, origin_of
 from zenml_mlops.lineage.auditing import AuditTrail
 from zenml_mlops.lineage.code import code_node
-from zenml_mlops.lineage.decisions import approval_nodes, gates_nodes, transition_nodes
+from zenml_mlops.lineage.decisions import (
+    approval_nodes,
+    gates_nodes,
+    origin_node,
+    source_run_node,
+    transition_nodes,
+)
 from zenml_mlops.lineage.nodes import Kind, Node, State, facts, missing
-from zenml_mlops.lineage.origin import Origin, origin_of
 from zenml_mlops.promotion.records import history
-from zenml_mlops.promotion.versions import TRAINING_METADATA, producer, stage_of, versions
+from zenml_mlops.promotion.versions import producer, stage_of, training_of, versions
 
 DataCheck = Callable[[str, str], str | None]
 """Given location and digest of training data, says in a sentence what is different now; ``None`` if nothing is."""
@@ -103,14 +109,14 @@ class Lineage:
                 facts=facts(version_id=version_id),
                 children=(self._audit.of_version(model, number, version_id),),
             )
-        origin = origin_of(found)
+        origin = origin_of(found.run_metadata)
         return Node(
             kind=Kind.MODEL_VERSION,
             title=title,
             state=State.IMPORTED if origin else State.RECORDED,
             facts=facts(version_id=found.id, stage=stage_of(found) or "none", created=found.created),
             children=(
-                *((origin.node(),) if origin else ()),
+                *((origin_node(origin),) if origin else ()),
                 *gates_nodes(found, origin),
                 *approval_nodes(found),
                 *transition_nodes(model, number, stage_of(found), history(model)),
@@ -120,11 +126,10 @@ class Lineage:
         )
 
     def _training(self, version: ModelVersionResponse, origin: Origin | None) -> Iterator[Node]:
-        recorded: Any = version.run_metadata.get(TRAINING_METADATA)
-        made: dict[str, Any] = recorded if isinstance(recorded, dict) else {}
+        made = training_of(version)
         if origin is not None:
             lock = (made.get("provenance") or {}).get("lock")
-            yield origin.run_node(lock, self._data(made, None, origin))
+            yield source_run_node(origin, lock, self._data(made, None, origin))
             return
         run = producer(version)
         run_id = made.get("zenml_run_id") if run is None else str(run.id)
@@ -186,21 +191,18 @@ def versions_of_run(run_id: str) -> list[ModelVersionResponse]:
 
 def versions_trained_on(data: str) -> list[ModelVersionResponse]:
     """The model versions trained on data of this digest or at this location."""
-    found = []
-    for version in _all_versions():
-        made: Any = version.run_metadata.get(TRAINING_METADATA)
-        known = made.get("data", {}) if isinstance(made, dict) else {}
-        if data in {known.get("sha256"), known.get("location")}:
-            found.append(version)
-    return found
+    return [
+        version
+        for version in _all_versions()
+        if (known := training_of(version).get("data")) and data in {known.get("sha256"), known.get("location")}
+    ]
 
 
 def _trained_by(version: ModelVersionResponse) -> set[str]:
-    made: Any = version.run_metadata.get(TRAINING_METADATA)
-    origin = origin_of(version)
-    named = {str(made["zenml_run_id"])} if isinstance(made, dict) and "zenml_run_id" in made else set()
+    made, origin = training_of(version), origin_of(version.run_metadata)
+    named = {str(made["zenml_run_id"])} if "zenml_run_id" in made else set()
     run = producer(version)
-    return named | ({str(run.id)} if run else set()) | ({origin.run_id} if origin else set())
+    return named | ({str(run.id)} if run else set()) | ({str(origin.run.id)} if origin else set())
 
 
 def _all_versions() -> Iterator[ModelVersionResponse]:

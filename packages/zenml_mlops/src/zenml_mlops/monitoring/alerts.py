@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 
-from pydantic import BaseModel, ConfigDict
-
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.monitoring.checks import Check, CheckKind
 from zenml_mlops.monitoring.config import Persistence, PersistenceRules
 
 
-class Alert(BaseModel):
+class Alert(Frozen):
     """A check that stays flagged.
 
     Attributes:
@@ -22,8 +21,6 @@ class Alert(BaseModel):
         flagged_days: Flagged days of the window.
         evidence: What was found on the day, or on the last flagged one.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: str
     kind: CheckKind

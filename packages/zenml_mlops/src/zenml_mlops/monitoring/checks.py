@@ -9,20 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict
 from scipy import stats
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.data.profile import FeatureProfile, Kind, Profile
+from zenml_mlops.gates.statistics import homogeneity, kolmogorov_smirnov
 from zenml_mlops.monitoring.config import MonitoringRules
-
-Array = npt.NDArray[Any]
-
-_SMALLEST_EXPECTED = 5.0
-"""Categories with a smaller expected count are lumped, or the statistic is not chi-square (Cochran 1954)."""
 
 
 class CheckKind(StrEnum):
@@ -35,7 +29,7 @@ class CheckKind(StrEnum):
     PERFORMANCE = "performance"
 
 
-class Check(BaseModel):
+class Check(Frozen):
     """One check of one day.
 
     Attributes:
@@ -49,8 +43,6 @@ class Check(BaseModel):
         flagged: Whether it is remarkable.
         evidence: What was found, in a sentence.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: CheckKind
     subject: str
@@ -94,7 +86,7 @@ def prediction_check(reference: Profile, day: Profile, rules: MonitoringRules) -
     before, now = np.asarray(reference.risks, dtype=float), np.asarray(day.risks, dtype=float)
     if not before.sum() or not now.sum():
         return []
-    effect, p = _ks(before, now)
+    effect, p = kolmogorov_smirnov(before, now)
     means = tuple((part * (np.arange(len(part)) + 0.5)).sum() / part.sum() / len(part) for part in (before, now))
     text = f"mean risk {means[1]:.3f}, was {means[0]:.3f}; largest distance of the distributions {effect:.2f}"
     limits = rules.predictions
@@ -214,19 +206,11 @@ def _rise(hits: int, rows: int, before: float) -> tuple[float, float]:
     return hits / rows, float(stats.binomtest(hits, rows, before, alternative="greater").pvalue)
 
 
-def _ks(before: Array, now: Array) -> tuple[float, float]:
-    """Distance of two counted distributions, and the probability of one that large (Hodges 1958, asymptotic)."""
-    sizes = before.sum(), now.sum()
-    distance = float(np.abs(np.cumsum(before) / sizes[0] - np.cumsum(now) / sizes[1]).max())
-    effective = max(1, round(sizes[0] * sizes[1] / (sizes[0] + sizes[1])))
-    return distance, float(stats.kstwo.sf(distance, effective))
-
-
 def _kolmogorov_smirnov(before: FeatureProfile, now: FeatureProfile) -> tuple[float, float, str]:
     values = sorted(before.counts.keys() | now.counts.keys(), key=float)
     numbers = np.array([float(value) for value in values])
     parts = [np.array([part.counts.get(value, 0) for value in values], dtype=float) for part in (before, now)]
-    distance, p = _ks(*parts)
+    distance, p = kolmogorov_smirnov(*parts)
     means = [float(part @ numbers / part.sum()) for part in parts]
     return distance, p, f"mean {means[1]:.2f}, was {means[0]:.2f}; largest distance {distance:.2f}"
 
@@ -238,16 +222,4 @@ def _chi_square(before: FeatureProfile, now: FeatureProfile) -> tuple[float, flo
     distance = float(np.abs(shares[0] - shares[1]).sum() / 2)
     most = int(np.argmax(np.abs(shares[1] - shares[0])))
     text = f"{values[most]} in {shares[1, most]:.1%} of rows, was {shares[0, most]:.1%}"
-    expected = table.sum(axis=0) * table[1].sum() / table.sum()
-    large = expected >= _SMALLEST_EXPECTED
-    lumped = table[:, large]
-    rest = table[:, ~large].sum(axis=1)
-    if rest.sum():
-        enough = rest.sum() * table[1].sum() / table.sum() >= _SMALLEST_EXPECTED
-        if enough or lumped.shape[1] < 2:
-            lumped = np.column_stack([lumped, rest])
-        else:
-            lumped[:, int(np.argmin(lumped.sum(axis=0)))] += rest
-    if lumped.shape[1] < 2:
-        return distance, 1.0, text
-    return distance, float(stats.chi2_contingency(lumped, correction=False).pvalue), text
+    return distance, homogeneity(table), text

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
 from zenml.client import Client
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.data.landing import IncompletePartitionError, PartitionRef, check_digests, stream
 from zenml_mlops.data.partitions import PartitionError, PartitionStore
 from zenml_mlops.data.profile import PROFILE_ARTIFACT, Profile, profile_rows
@@ -24,7 +24,7 @@ from zenml_mlops.inference.champion import NoChampionError, ScoringVersion, desc
 NO_PROFILE: Final = "it was trained before profiles were kept; train and promote a new version"
 
 
-class Observation(BaseModel):
+class Observation(Frozen):
     """A scored day in counts.
 
     Attributes:
@@ -39,8 +39,6 @@ class Observation(BaseModel):
         problem: Why there is no profile.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
     day: date
     run_id: str
     model_version: int
@@ -52,7 +50,7 @@ class Observation(BaseModel):
     problem: str = ""
 
 
-class Baseline(BaseModel):
+class Baseline(Frozen):
     """What a version is compared with.
 
     Attributes:
@@ -61,8 +59,6 @@ class Baseline(BaseModel):
         problem: Why it has none.
         metrics: Its evaluation; ``None`` if ZenML does not know it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: int
     profile: Profile | None = None

@@ -9,8 +9,9 @@ from contextlib import suppress
 from datetime import date, timedelta
 from typing import Any, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, ConfigDict, ValidationError
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.data.partitions import PartitionError, PartitionManifest, PartitionStore
 from zenml_mlops.data.profile import mean_risk
 from zenml_mlops.monitoring.alerts import Alert, open_alerts
@@ -38,7 +39,7 @@ _FORMAT: Final = 1
 """One more whenever the same data would give other checks: stored ones are not used then."""
 
 
-class DayChecks(BaseModel):
+class DayChecks(Frozen):
     """The checks of one day.
 
     Attributes:
@@ -55,8 +56,6 @@ class DayChecks(BaseModel):
         realised: The performance over the labelled days that the day looks back on, by version.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     day: date
     inputs: str
     run_id: str
@@ -70,7 +69,7 @@ class DayChecks(BaseModel):
     realised: tuple[Realised, ...]
 
 
-class Findings(BaseModel):
+class Findings(Frozen):
     """What monitoring says of a day.
 
     Attributes:
@@ -82,8 +81,6 @@ class Findings(BaseModel):
         missing: Days of the window, after the first scored one, that have no partition.
         realised_by_day: The performance of each labelled day on its own.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     day: date
     own: DayChecks

@@ -6,26 +6,25 @@ from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.data.contract import Contract
 from zenml_mlops.data.landing import IncompletePartitionError
 from zenml_mlops.data.outcomes import read_outcomes
 from zenml_mlops.gates.limits import Estimate, MetricReport
 from zenml_mlops.gates.rules import BootstrapConfig
+from zenml_mlops.gates.statistics import LESS_IS_BETTER, evaluate
 from zenml_mlops.monitoring.checks import Check, CheckKind
 from zenml_mlops.monitoring.config import PerformanceRules
 from zenml_mlops.monitoring.day import Baseline, Scored
-from zenml_mlops.training.evaluation import evaluate
 
-LESS_IS_BETTER = frozenset({"brier", "expected_calibration_error"})
 EITHER_WAY = frozenset({"base_rate", "calibration_intercept"})
 """Metrics that have no better side: what counts is that they moved."""
 
 SHOWN = ("base_rate", "roc_auc", "average_precision", "brier", "expected_calibration_error")
 
 
-class Realised(BaseModel):
+class Realised(Frozen):
     """What became of the cases that a version scored.
 
     Attributes:
@@ -37,8 +36,6 @@ class Realised(BaseModel):
         mean_risk: Mean of their risks, which is the rate that was predicted; ``None`` without rows.
         metrics: By name, with intervals; empty where all rows had one outcome.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     first: date
     last: date

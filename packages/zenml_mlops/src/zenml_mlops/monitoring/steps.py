@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
 from zenml import add_tags, get_step_context, log_metadata, step
 from zenml.types import HTMLString
 
 from zenml_airflow import get_run_context
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.data.partitions import PartitionStore, StoredFile
 from zenml_mlops.data.use_case import load_use_case
 from zenml_mlops.monitoring.config import MonitoringConfig
@@ -36,14 +36,12 @@ RETRAINING = "retraining"
 _TOLD = 10
 
 
-class Monitored(BaseModel):
+class Monitored(Frozen):
     """What a run found.
 
     Attributes:
         days: The days that it looked at, in order.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     days: tuple[Findings, ...]
 

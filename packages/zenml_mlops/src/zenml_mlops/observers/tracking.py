@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from zenml_airflow.contracts.model_records import gate_results
 from zenml_mlops.audit import airflow_actor
-from zenml_mlops.gates.steps import GATES_METADATA
 from zenml_mlops.hooks.events import StepEnd
 from zenml_mlops.promotion import TRAINING_METADATA
 
@@ -52,7 +52,7 @@ def tag_mlflow_run(end: StepEnd) -> None:
 
 
 def _tags(recorded: dict[str, Any], end: StepEnd) -> dict[str, str]:
-    gates = recorded.get(GATES_METADATA) or {}
+    gates = gate_results(recorded)
     training = recorded.get(TRAINING_METADATA) or {}
     tags: dict[str, Any] = {
         "zenml_run": end.run.id,
@@ -63,9 +63,6 @@ def _tags(recorded: dict[str, Any], end: StepEnd) -> dict[str, str]:
         "failed_step": end.step if end.error is not None else None,
     }
     if gates:
-        tags["gates"] = "passed" if gates.get("passed") else "failed"
-    for verdict in gates.get("verdicts", []):
-        name = f"gate.{verdict['gate']}"
-        if tags.get(name) != "failed":
-            tags[name] = "passed" if verdict.get("passed") else "failed"
+        said = {"gates": gates.passed, **{f"gate.{name}": passed for name, passed in gates.by_gate.items()}}
+        tags |= {name: "passed" if passed else "failed" for name, passed in said.items()}
     return {key: str(value) for key, value in tags.items() if value is not None}

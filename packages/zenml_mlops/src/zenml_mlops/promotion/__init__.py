@@ -1,6 +1,6 @@
 """Promotion: which version may enter a stage, how it gets there and back, and what really changed."""
 
-from zenml_mlops.promotion.approvals import Approval
+from zenml_airflow.contracts.model_records import Approval
 from zenml_mlops.promotion.errors import NothingToRollBackToError, PromotionRefusedError, TransitionError
 from zenml_mlops.promotion.lock import LockedError
 from zenml_mlops.promotion.plans import Preview

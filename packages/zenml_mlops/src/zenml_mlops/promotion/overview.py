@@ -7,11 +7,19 @@ from typing import Any
 from zenml.client import Client
 from zenml.enums import ModelStages
 
-from zenml_mlops.promotion.approvals import Approval, latest_approval
+from zenml_airflow.contracts.model_records import Approval, latest_approval
+from zenml_airflow.contracts.origins import SERVER_LINK, Origin, origin_of
 from zenml_mlops.promotion.errors import PromotionRefusedError
-from zenml_mlops.promotion.origins import SERVER_LINK, Origin, origin_of, unfinished
 from zenml_mlops.promotion.records import history_of, withdrawn_versions
-from zenml_mlops.promotion.versions import code_of, describe_version, in_stage, producer, stage_of, versions
+from zenml_mlops.promotion.versions import (
+    code_of,
+    describe_version,
+    in_stage,
+    producer,
+    stage_of,
+    unfinished,
+    versions,
+)
 
 _ALL = 10_000
 
@@ -55,10 +63,10 @@ def version_rows(model_name: str) -> list[dict[str, Any]]:
     for version in found:
         run = producer(version)
         facts = describe_version(version, run, ModelStages.PRODUCTION.value)
-        decided = latest_approval(version, ModelStages.PRODUCTION.value)
+        decided = latest_approval(version.run_metadata, ModelStages.PRODUCTION.value)
         failed = sorted(name for name, passed in facts.gates.items() if not passed)
         by = withdrawn.get(int(version.number))
-        origin = origin_of(version)
+        origin = origin_of(version.run_metadata)
         rows.append(
             {
                 "version": int(version.number),
@@ -83,4 +91,5 @@ def _decision(decided: Approval) -> str:
 
 def imports(model_name: str) -> list[tuple[int, Origin]]:
     """The imported versions of a model with their origins, the newest first."""
-    return [(int(v.number), origin) for v in versions(model_name) if (origin := origin_of(v)) is not None]
+    found = ((int(version.number), origin_of(version.run_metadata)) for version in versions(model_name))
+    return [(number, origin) for number, origin in found if origin is not None]

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from pydantic import BaseModel, ConfigDict
 from zenml.client import Client
 from zenml.enums import ModelStages
 from zenml.models import ModelVersionResponse, PipelineRunResponse
 
+from zenml_airflow.contracts.frozen import Frozen
+from zenml_airflow.contracts.model_records import latest_approval
+from zenml_airflow.contracts.origins import origin_of
 from zenml_mlops.policy.describe import environment_of, served_environments
 from zenml_mlops.policy.engine import Assessment, judge
 from zenml_mlops.policy.schema import Severity, load_policies
 from zenml_mlops.policy.waivers import Waiver, load_waivers
-from zenml_mlops.promotion.approvals import latest_approval
 from zenml_mlops.promotion.errors import NothingToRollBackToError, PromotionRefusedError
-from zenml_mlops.promotion.origins import origin_of
 from zenml_mlops.promotion.records import (
     Kind,
     Record,
@@ -45,7 +45,7 @@ STAGES = (ModelStages.STAGING.value, PRODUCTION)
 _REASON_LENGTH = 10
 
 
-class Preview(BaseModel):
+class Preview(Frozen):
     """What a command would do. Nothing was recorded or changed.
 
     Attributes:
@@ -53,8 +53,6 @@ class Preview(BaseModel):
         assessment: What the policies say; ``None`` where they are not asked, as of a rollback.
         refusals: Why it would be refused; empty if it would be carried out.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     plan: Transition
     assessment: Assessment | None
@@ -83,7 +81,7 @@ def plan_promotion(
         assessment = judge([facts], where, policies=policies, waivers=(*load_waivers(policies), *waivers))
     plan = _plan(Kind.PROMOTE, candidate, stage, records, where, actor, reason, links, waivers=waivers, run=run)
     refusals = [*_unfinished(records), *_withdrawn(plan, records)]
-    decided = latest_approval(candidate, stage)
+    decided = latest_approval(candidate.run_metadata, stage)
     if decided is not None and not decided.approved:
         refusals.append(
             f"{decided.by} rejected it for {stage} on {decided.at:%Y-%m-%d}: {decided.reason} A later approval "
@@ -170,7 +168,7 @@ def _plan(
     waivers: tuple[Waiver, ...] = (),
 ) -> Transition:
     others = [number for number in in_stage(version.model.name, stage) if number != int(version.number)]
-    approval = latest_approval(version, stage)
+    approval = latest_approval(version.run_metadata, stage)
     return Transition(
         number=max((known.plan.number for known in records), default=0) + 1,
         kind=kind,
@@ -191,7 +189,7 @@ def _plan(
 
 
 def _made_by(version: ModelVersionResponse, run: PipelineRunResponse | None) -> dict[str, str]:
-    origin = origin_of(version)
+    origin = origin_of(version.run_metadata)
     if origin is not None:
         return origin.links
     return {} if run is None else {"training_run": str(run.id)}

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
 from zenml import log_metadata
 from zenml.client import Client
 from zenml.models import ModelVersionResponse
 
+from zenml_airflow.contracts.frozen import Frozen
+from zenml_airflow.contracts.model_records import APPROVALS_METADATA, Approval, approvals
 from zenml_mlops.audit import Outcome, current_user, record
-from zenml_mlops.promotion.approvals import APPROVALS_METADATA, Approval, approvals
 from zenml_mlops.promotion.errors import PromotionRefusedError
 from zenml_mlops.promotion.lock import StageLock
 from zenml_mlops.promotion.machine import begin, carry_out, decision_metadata, remembered, subject
@@ -30,7 +30,7 @@ from zenml_mlops.promotion.records import ENTERING, PAST, Kind, Transition, hist
 from zenml_mlops.promotion.versions import find_version, stage_of
 
 
-class PromotionResult(BaseModel):
+class PromotionResult(Frozen):
     """What was changed.
 
     Attributes:
@@ -42,8 +42,6 @@ class PromotionResult(BaseModel):
         training_run_id: The run that produced the version, if it is known.
         text: The same in a sentence.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     model_name: str
     version: int
@@ -247,7 +245,7 @@ def decide(
             reason=reason,
             links={**approval.links, "stage": stage, "model_version": str(found.id)},
         )
-        recorded: list[Any] = [item.model_dump(mode="json") for item in (*approvals(found), approval)]
+        recorded: list[Any] = [item.model_dump(mode="json") for item in (*approvals(found.run_metadata), approval)]
         word = "approved" if approved else "rejected"
         log_metadata(
             metadata={

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
 from zenml.client import Client
 
+from zenml_airflow.contracts.model_records import COMPARISON_METADATA, Comparison, comparison, latest_approval
 from zenml_mlops.policy.schema import load_policies
-from zenml_mlops.promotion.approvals import latest_approval
 from zenml_mlops.promotion.errors import PromotionRefusedError
 from zenml_mlops.promotion.plans import Preview
 from zenml_mlops.promotion.service import decide as record_decision
@@ -20,50 +19,8 @@ from zenml_mlops.promotion.service import preview_promotion
 from zenml_mlops.promotion.service import promote as carry_out
 from zenml_mlops.promotion.versions import find_version
 
-COMPARISON_METADATA = "comparison"
-"""Key of a run's metadata under which a pipeline records how a version does against the champion."""
-
 APPROVAL_RULE = "model_approval"
 """Name of the rule that demands a person's approval."""
-
-
-class _Difference(BaseModel):
-    """One metric of both versions on the same rows; ``gain`` is above zero where the candidate is better."""
-
-    model_config = ConfigDict(frozen=True)
-
-    metric: str
-    subject: str | None = None
-    challenger: float
-    champion: float
-    gain: float
-    lower: float | None = None
-    upper: float | None = None
-    verdict: str | None = None
-
-    def __str__(self) -> str:
-        of = self.metric if self.subject is None else f"{self.metric} of {self.subject}"
-        ends = "" if self.lower is None else f", interval [{self.lower:+.4f}, {self.upper:+.4f}]"
-        said = f": {self.verdict}" if self.verdict else ""
-        return f"{of} {self.challenger:.4f} against {self.champion:.4f}, gain {self.gain:+.4f}{ends}{said}"
-
-
-class _Comparison(BaseModel):
-    """What a promotion reads of a recorded comparison; the pipeline may record more."""
-
-    model_config = ConfigDict(frozen=True)
-
-    challenger: int
-    champion: int | None = None
-    verdict: str
-    reason: str
-    differences: tuple[_Difference, ...] = ()
-    groups: tuple[_Difference, ...] = ()
-
-    def sentences(self) -> list[str]:
-        """All metrics, and the groups of people in which the candidate is worse."""
-        worse = [group for group in self.groups if group.verdict == "worse"]
-        return [str(difference) for difference in (*self.differences, *worse)]
 
 
 def assess(*, model: str, version: int, stage: str, environment: str, comparison_run: str) -> dict[str, Any]:
@@ -83,14 +40,14 @@ def assess(*, model: str, version: int, stage: str, environment: str, comparison
     Raises:
         PromotionRefusedError: If the run compared nothing, or another version.
     """
-    comparison = _recorded_comparison(comparison_run, version)
+    found = _recorded_comparison(comparison_run, version)
     preview = preview_promotion(model, version, stage, environment=environment)
     missing = _approval_violations(preview)
     return {
-        "champion": comparison.champion,
-        "verdict": comparison.verdict,
-        "reason": comparison.reason,
-        "numbers": comparison.sentences(),
+        "champion": found.champion,
+        "verdict": found.verdict.value,
+        "reason": found.reason,
+        "numbers": found.sentences(),
         "refusals": _other_refusals(preview, missing),
         "asks_approval": "; ".join(text for verdict in missing.values() for text in verdict),
     }
@@ -106,7 +63,7 @@ def decide(
         LockedError: See :func:`zenml_mlops.promotion.service.decide`.
         AuditError: If the decision cannot be recorded.
     """
-    last = latest_approval(find_version(model, version), stage)
+    last = latest_approval(find_version(model, version).run_metadata, stage)
     if last is not None and (last.approved, last.by, last.links) == (approved, actor, dict(links)):
         return
     record_decision(model, version, stage, approved=approved, reason=reason, actor=actor, links=links)
@@ -132,20 +89,18 @@ def promote(
     return {**result.model_dump(mode="json", include={"changed", "archived_version", "text"}), "refused": ""}
 
 
-def _recorded_comparison(run_id: str, version: int) -> _Comparison:
-    recorded: Any = Client().get_pipeline_run(run_id).run_metadata.get(COMPARISON_METADATA)
-    try:
-        comparison = _Comparison.model_validate(recorded)
-    except ValidationError:
+def _recorded_comparison(run_id: str, version: int) -> Comparison:
+    found = comparison(Client().get_pipeline_run(run_id).run_metadata)
+    if found is None:
         raise PromotionRefusedError(
             f"The ZenML run {run_id} recorded no comparison under {COMPARISON_METADATA!r}: it is not one of a "
             "pipeline that compares versions."
-        ) from None
-    if comparison.challenger != version:
-        raise PromotionRefusedError(
-            f"The ZenML run {run_id} compared version {comparison.challenger}, not version {version}."
         )
-    return comparison
+    if found.challenger != version:
+        raise PromotionRefusedError(
+            f"The ZenML run {run_id} compared version {found.challenger}, not version {version}."
+        )
+    return found
 
 
 def _approval_violations(preview: Preview) -> dict[str, tuple[str, ...]]:

@@ -9,14 +9,14 @@ from zenml.client import Client
 from zenml.enums import ArtifactType, ModelStages
 from zenml.models import ArtifactVersionResponse, ModelVersionResponse, PipelineRunResponse
 
+from zenml_airflow.contracts.model_records import gate_results, latest_approval
+from zenml_airflow.contracts.origins import SERVER_LINK, origin_of
 from zenml_mlops.cards.card import CARD_ARTIFACT
-from zenml_mlops.gates.steps import GATES_METADATA
 from zenml_mlops.policy.facts import ModelVersionFacts
 from zenml_mlops.policy.rules.model import GateParameters, model_gates
-from zenml_mlops.promotion.approvals import latest_approval
 from zenml_mlops.promotion.errors import PromotionRefusedError
-from zenml_mlops.promotion.origins import SERVER_LINK, origin_of
 
+_BEGUN = "Bundle "
 _PAGE = 50
 
 TRAINING_METADATA = "training"
@@ -31,7 +31,7 @@ def latest_candidate(model_name: str) -> int | None:
     """
     target = ModelStages.PRODUCTION.value
     for version in versions(model_name):
-        decided = latest_approval(version, target)
+        decided = latest_approval(version.run_metadata, target)
         if version.stage == ModelStages.ARCHIVED.value or (decided is not None and not decided.approved):
             continue
         facts = describe_version(version, producer(version), target)
@@ -52,8 +52,8 @@ def describe_version(
         run: The run that produced its model artifact, if ZenML knows it.
         target: Stage that it is to enter.
     """
-    code, made = code_of(version), _made(version)
-    origin, approval = origin_of(version), latest_approval(version, target)
+    code, made = code_of(version), training_of(version)
+    origin, approval = origin_of(version.run_metadata), latest_approval(version.run_metadata, target)
     status: str | None
     if origin is not None:
         status, gates, environment = origin.run.status, origin.run.gates, origin.run.environment
@@ -83,12 +83,8 @@ def describe_version(
 
 def recorded_gates(metadata: Mapping[str, Any]) -> dict[str, bool]:
     """Result by gate, from the metadata of a run or of a version; empty if there is none."""
-    recorded: Any = metadata.get(GATES_METADATA)
-    verdicts = recorded.get("verdicts", []) if isinstance(recorded, dict) else []
-    gates = {str(verdict["gate"]): verdict.get("passed") is True for verdict in verdicts}
-    if gates and recorded.get("passed") is not True and all(gates.values()):
-        gates["the report as a whole"] = False
-    return gates
+    found = gate_results(metadata)
+    return found.by_gate if found else {}
 
 
 def environment_of_run(run: PipelineRunResponse) -> str | None:
@@ -99,11 +95,12 @@ def environment_of_run(run: PipelineRunResponse) -> str | None:
 
 def code_of(version: ModelVersionResponse) -> dict[str, Any]:
     """The code that a version was trained by: ``commit`` and ``dirty``, where they are recorded."""
-    code: dict[str, Any] = _made(version).get("provenance", {})
+    code: dict[str, Any] = training_of(version).get("provenance", {})
     return code
 
 
-def _made(version: ModelVersionResponse) -> dict[str, Any]:
+def training_of(version: ModelVersionResponse) -> dict[str, Any]:
+    """What a version is made of, as its training recorded it; empty if it did not."""
     training: Any = version.run_metadata.get(TRAINING_METADATA)
     return training if isinstance(training, dict) else {}
 
@@ -161,6 +158,16 @@ def in_stage(model_name: str, stage: str) -> list[int]:
     """Numbers of the versions in a stage, ascending; more than one only if somebody went around ZenML's client."""
     found = Client().list_model_versions(model=model_name, stage=stage, size=_PAGE, sort_by="asc:number")
     return [int(version.number) for version in found.items]
+
+
+def begun_with(digest: str) -> str:
+    """Description of a version that an import creates before its evidence is there."""
+    return f"{_BEGUN}{digest}"
+
+
+def unfinished(version: ModelVersionResponse) -> bool:
+    """Whether the import that created a version was interrupted."""
+    return origin_of(version.run_metadata) is None and (version.description or "").startswith(_BEGUN)
 
 
 def stage_of(version: ModelVersionResponse) -> str | None:

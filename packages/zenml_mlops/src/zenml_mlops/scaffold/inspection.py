@@ -305,8 +305,9 @@ def _alone(column: pd.Series, truth: Any, units: Any) -> float:
 def _auc(matrix: pd.DataFrame, truth: Any, units: Any) -> float:
     import numpy as np
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+
+    from zenml_mlops.gates.statistics import auc
 
     rows = np.random.default_rng(0).permutation(len(matrix))[:_MOST_MEASURED_ROWS]
     if min(truth[rows].sum(), (1 - truth[rows]).sum()) < 2 * _FOLDS:
@@ -317,4 +318,4 @@ def _auc(matrix: pd.DataFrame, truth: Any, units: Any) -> float:
     scores = cross_val_predict(model, chosen, truth[rows], groups=units[rows], cv=folds, method="predict_proba")[
         :, 1
     ]
-    return float(roc_auc_score(truth[rows], scores))
+    return auc(truth[rows], scores)

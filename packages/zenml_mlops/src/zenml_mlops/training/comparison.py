@@ -2,112 +2,24 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
+from zenml_airflow.contracts.frozen import Frozen
+from zenml_airflow.contracts.model_records import Comparison, ComparisonVerdict, Difference
 from zenml_mlops.data.contract import Contract
-from zenml_mlops.gates.resampling import group_weights, interval, weighted_auc
 from zenml_mlops.gates.rules import BootstrapConfig, ContestRules, SubgroupRules
-from zenml_mlops.training.evaluation import resampled_metrics
+from zenml_mlops.gates.statistics import LESS_IS_BETTER, group_weights, interval, resampled_metrics, weighted_auc
+from zenml_mlops.gates.subgroups import group_names
 
 Array = npt.NDArray[Any]
 
-COMPARISON_METADATA: Final = "comparison"
-"""Key of the comparison in the metadata of its run and of the challenging version."""
 
-LESS_IS_BETTER: Final = frozenset({"brier"})
-
-
-class Verdict(StrEnum):
-    """What a comparison says of the challenger."""
-
-    BETTER = "better"
-    NOT_WORSE = "not worse"
-    WORSE = "worse"
-    UNDECIDED = "undecided"
-    NO_CHAMPION = "no champion"
-
-
-class Difference(BaseModel):
-    """One metric of both models on the same rows.
-
-    Attributes:
-        metric: Name of the metric.
-        subject: The group of people or the stretch of time; ``None`` if all rows.
-        rows: Number of rows.
-        positives: Number of rows with the event.
-        challenger: Value of the challenger.
-        champion: Value of the champion.
-        gain: Difference in the metric's unit; above zero where the challenger is better.
-        lower: Lower end of the gain's interval; ``None`` where it is reported only.
-        upper: Upper end.
-        margin: How far below zero the gain may lie for the challenger to count as not worse.
-        verdict: What follows from this difference alone; ``None`` where it is reported only.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    metric: str
-    subject: str | None = None
-    rows: int
-    positives: int
-    challenger: float
-    champion: float
-    gain: float
-    lower: float | None = None
-    upper: float | None = None
-    margin: float | None = None
-    verdict: Verdict | None = None
-
-    def __str__(self) -> str:
-        of = self.metric if self.subject is None else f"{self.metric} of {self.subject}"
-        ends = "" if self.lower is None else f", interval [{self.lower:+.4f}, {self.upper:+.4f}]"
-        return f"{of}: {self.challenger:.4f} against {self.champion:.4f}, gain {self.gain:+.4f}{ends}"
-
-
-class Comparison(BaseModel):
-    """How a challenger does against the champion.
-
-    Attributes:
-        challenger: Number of the challenging version.
-        champion: Number of the version in the stage; ``None`` without one.
-        verdict: The verdict.
-        reason: What it rests on, in a sentence.
-        rows: Rows that neither trained on.
-        positives: Those with the event.
-        first: First of these rows.
-        last: Last of these rows.
-        confidence: Coverage of the intervals, 0 to 1.
-        differences: The metrics on all rows.
-        groups: The AUC by group of people.
-        slices: The AUC by stretch of time, in order.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    challenger: int
-    champion: int | None = None
-    verdict: Verdict
-    reason: str
-    rows: int = 0
-    positives: int = 0
-    first: int | None = None
-    last: int | None = None
-    confidence: float | None = None
-    differences: tuple[Difference, ...] = ()
-    groups: tuple[Difference, ...] = ()
-    slices: tuple[Difference, ...] = ()
-
-
-class Contest(BaseModel):
+class Contest(Frozen):
     """Who is compared, as numbers of versions."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     challenger: int
     champion: int
@@ -146,7 +58,7 @@ def compare(
     if positives < rules.min_positives or positives == len(labels):
         return Comparison(
             **known,
-            verdict=Verdict.UNDECIDED,
+            verdict=ComparisonVerdict.UNDECIDED,
             reason=f"{len(frame)} rows with {positives} events are new to both, {rules.min_positives} are needed.",
         )
     weights = group_weights(frame[contract.group_id].to_numpy(), bootstrap.resamples, seed)
@@ -204,29 +116,29 @@ def _difference(
     )
 
 
-def judge_gain(lower: float, upper: float, margin: float) -> Verdict:
+def judge_gain(lower: float, upper: float, margin: float) -> ComparisonVerdict:
     """What the interval of a gain says: surely better, at most the margin worse, surely worse, or nothing."""
     if lower > 0:
-        return Verdict.BETTER
+        return ComparisonVerdict.BETTER
     if lower >= -margin:
-        return Verdict.NOT_WORSE
-    return Verdict.WORSE if upper < 0 else Verdict.UNDECIDED
+        return ComparisonVerdict.NOT_WORSE
+    return ComparisonVerdict.WORSE if upper < 0 else ComparisonVerdict.UNDECIDED
 
 
 def _decide(
     differences: tuple[Difference, ...], groups: tuple[Difference, ...], rules: ContestRules
-) -> tuple[Verdict, str]:
+) -> tuple[ComparisonVerdict, str]:
     """The worst speaks for all; a group that is too small to tell stops nobody, one that is surely worse does."""
     for verdict, found in (
-        (Verdict.WORSE, [d for d in (*differences, *groups) if d.verdict is Verdict.WORSE]),
-        (Verdict.UNDECIDED, [d for d in differences if d.verdict is Verdict.UNDECIDED]),
+        (ComparisonVerdict.WORSE, [d for d in (*differences, *groups) if d.verdict is ComparisonVerdict.WORSE]),
+        (ComparisonVerdict.UNDECIDED, [d for d in differences if d.verdict is ComparisonVerdict.UNDECIDED]),
     ):
         if found:
             return verdict, "; ".join(f"{d} (margin {d.margin:g})" for d in found)
     primary = next(d for d in differences if d.metric == rules.primary)
-    if primary.verdict is Verdict.BETTER:
-        return Verdict.BETTER, str(primary)
-    return Verdict.NOT_WORSE, f"{primary} (margin {primary.margin:g}), and no other metric is worse"
+    if primary.verdict is ComparisonVerdict.BETTER:
+        return ComparisonVerdict.BETTER, str(primary)
+    return ComparisonVerdict.NOT_WORSE, f"{primary} (margin {primary.margin:g}), and no other metric is worse"
 
 
 def _by_group(
@@ -240,7 +152,7 @@ def _by_group(
 ) -> tuple[Difference, ...]:
     found = []
     for column in subgroups.columns:
-        values = frame[column].astype("object").where(frame[column].notna(), "missing").astype(str)
+        values = group_names(frame[column])
         for group in sorted(values.unique()):
             inside = (values == group).to_numpy()
             events = int(labels[inside].sum())

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from zenml_airflow.contracts.model_records import Comparison, Difference
 from zenml_mlops.pages import INK, REFERENCE, page, plot
-from zenml_mlops.training.comparison import Comparison, Difference
 
 
 def render_comparison(found: Comparison) -> str:

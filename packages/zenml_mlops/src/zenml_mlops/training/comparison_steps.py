@@ -3,12 +3,13 @@
 from typing import Annotated
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 from zenml import get_step_context, log_metadata, step
 from zenml.metadata.metadata_types import MetadataType
 from zenml.types import HTMLString
 
 from zenml_airflow import get_run_context
+from zenml_airflow.contracts.frozen import Frozen
+from zenml_airflow.contracts.model_records import COMPARISON_METADATA, Comparison, ComparisonVerdict
 from zenml_mlops.data.source import read_source
 from zenml_mlops.data.use_case import load_use_case
 from zenml_mlops.inference.champion import (
@@ -23,13 +24,13 @@ from zenml_mlops.inference.champion import (
 from zenml_mlops.inference.scoring import score
 from zenml_mlops.materializers import ParquetMaterializer
 from zenml_mlops.step_options import COMPUTE, IO
-from zenml_mlops.training.comparison import COMPARISON_METADATA, Comparison, Contest, Verdict, compare
+from zenml_mlops.training.comparison import Contest, compare
 from zenml_mlops.training.comparison_report import render_comparison
 from zenml_mlops.training.config import ChampionChallengerConfig
 from zenml_mlops.training.splitting import unseen_rows
 
 
-class Contestants(BaseModel):
+class Contestants(Frozen):
     """The two versions of a run, settled once. A promotion in the middle of the run does not change them.
 
     Attributes:
@@ -37,8 +38,6 @@ class Contestants(BaseModel):
         champion: The version in it; ``None`` without one.
         no_champion: Why there is none.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     challenger: ScoringVersion
     champion: ScoringVersion | None = None
@@ -107,13 +106,13 @@ def compare_models(
     challenger, champion = contestants.challenger, contestants.champion
     if champion is None:
         found = Comparison(
-            challenger=challenger.version, verdict=Verdict.NO_CHAMPION, reason=contestants.no_champion
+            challenger=challenger.version, verdict=ComparisonVerdict.NO_CHAMPION, reason=contestants.no_champion
         )
     elif labelled.empty:
         found = Comparison(
             challenger=challenger.version,
             champion=champion.version,
-            verdict=Verdict.UNDECIDED,
+            verdict=ComparisonVerdict.UNDECIDED,
             reason="The training rows of one of the versions are gone, or no later row is new to both.",
         )
     else:

@@ -24,7 +24,7 @@ from zenml_mlops.gates.data_checks import (
     schema_measure,
     size_measures,
 )
-from zenml_mlops.gates.leaks import auc, feature_measures, name_measures, share_measures, split_measures
+from zenml_mlops.gates.leaks import feature_measures, name_measures, share_measures, split_measures
 from zenml_mlops.gates.limits import Examination, Measure
 from zenml_mlops.gates.model_checks import (
     champion_measure,
@@ -33,7 +33,7 @@ from zenml_mlops.gates.model_checks import (
     refit_measure,
     slice_measure,
 )
-from zenml_mlops.gates.resampling import group_weights
+from zenml_mlops.gates.statistics import auc, group_weights
 from zenml_mlops.gates.subgroups import subgroup_measures
 from zenml_mlops.inference.scoring import score
 from zenml_mlops.training.config import TrainingConfig

@@ -5,19 +5,19 @@ from typing import Annotated
 
 import fsspec
 import pandas as pd
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 from sklearn.pipeline import Pipeline
 from zenml import get_step_context, log_metadata, step
 from zenml.types import HTMLString, MarkdownString
 
 from zenml_airflow import Provenance, get_run_context
+from zenml_airflow.contracts.frozen import Frozen
+from zenml_mlops.cards import render_html, render_markdown
 from zenml_mlops.cards.card import (
     CARD_ARTIFACT,
     CARD_CONTENT_ARTIFACT,
     CARD_TEXT_ARTIFACT,
     CardContent,
-    card_content,
-    render_card,
 )
 from zenml_mlops.data.holdout import training_rows
 from zenml_mlops.data.profile import PROFILE_ARTIFACT, Profile, profile_rows
@@ -26,18 +26,18 @@ from zenml_mlops.data.use_case import load_use_case
 from zenml_mlops.gates.curves import Curves, risk_curves
 from zenml_mlops.gates.data_checks import PROFILE_METADATA, DataProfile
 from zenml_mlops.gates.limits import Examination, GateReport, MetricReport
+from zenml_mlops.gates.statistics import evaluate
 from zenml_mlops.inference.scoring import score
 from zenml_mlops.materializers import ParquetMaterializer
 from zenml_mlops.step_options import COMPUTE, DETERMINISTIC, IO
 from zenml_mlops.training.config import TrainingConfig
-from zenml_mlops.training.evaluation import evaluate
 from zenml_mlops.training.examination import examine_risk_model, examine_rows
 from zenml_mlops.training.reference import champion_profile, find_rival
 from zenml_mlops.training.splitting import split_in_time
 from zenml_mlops.training.tracking import tracked_run_id
 
 
-class DataReference(BaseModel):
+class DataReference(Frozen):
     """Which data a model was trained on.
 
     Attributes:
@@ -48,8 +48,6 @@ class DataReference(BaseModel):
         modified_at: When the source file was written; ``None`` if its storage does not tell.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     location: str
     sha256: str
     rows: int
@@ -57,10 +55,8 @@ class DataReference(BaseModel):
     modified_at: AwareDatetime | None = None
 
 
-class TrainingSummary(BaseModel):
+class TrainingSummary(Frozen):
     """What a training run registered: recorded with the model version."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     model_name: str
     model_version: int
@@ -261,31 +257,31 @@ def write_card(
     """
     context = get_run_context()
     airflow = None if context.dag_id == "cli" else f"{context.dag_id}/{context.dag_run_id}"
-    content = card_content(
+    facts = {
+        "data": summary.data.location,
+        "data sha256": summary.data.sha256,
+        "rows that training may see": summary.data.rows,
+        f"last {load_use_case(run_config.use_case).contract.case}": summary.data.last_row_id,
+        "estimator": summary.estimator,
+        "commit": summary.provenance.commit,
+        "uncommitted changes": summary.provenance.dirty,
+        "ZenML run": summary.zenml_run_id,
+        "MLflow run": summary.mlflow_run_id,
+        "Airflow run": airflow,
+    }
+    content = CardContent(
         model=summary.model_name,
         version=summary.model_version,
         made_at=context.attempt_started_at,
         texts=run_config.card,
-        facts={
-            "data": summary.data.location,
-            "data sha256": summary.data.sha256,
-            "rows that training may see": summary.data.rows,
-            f"last {load_use_case(run_config.use_case).contract.case}": summary.data.last_row_id,
-            "estimator": summary.estimator,
-            "commit": summary.provenance.commit,
-            "uncommitted changes": summary.provenance.dirty,
-            "ZenML run": summary.zenml_run_id,
-            "MLflow run": summary.mlflow_run_id,
-            "Airflow run": airflow,
-        },
+        facts={name: str(value) for name, value in facts.items() if value is not None},
         threshold=run_config.decision_threshold,
         metrics=summary.metrics,
         curves=curves,
         gates=gate_report,
-        examination=examination,
+        groups=tuple(measure for measure in examination.measures if measure.metric.startswith("subgroup_")),
     )
-    html, markdown = render_card(content)
-    return HTMLString(html), MarkdownString(markdown), content
+    return HTMLString(render_html(content)), MarkdownString(render_markdown(content)), content
 
 
 def _modified_at(location: str) -> datetime | None:

@@ -7,26 +7,22 @@ was stored.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
-from zenml.models import ModelVersionResponse
+from pydantic import AwareDatetime, Field
+
+from zenml_airflow.contracts.frozen import Deferred
 
 ORIGIN_METADATA: Final = "imported"
 """Key of the metadata of an imported version; a version whose import was interrupted lacks it."""
-
-_BEGUN = "Bundle"
 
 SERVER_LINK: Final = "source_server"
 """Link of an approval or a decision that was made on another server, and came with a bundle."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class Server(_Part):
+class Server(Deferred):
     """A ZenML server, or a local store.
 
     Attributes:
@@ -43,7 +39,7 @@ class Server(_Part):
         return f"{self.environment} ({self.url or f'store {str(self.id)[:8]}'})"
 
 
-class SourceRun(_Part):
+class SourceRun(Deferred):
     """The run that trained a version, as the server that ran it recorded it.
 
     Attributes:
@@ -69,7 +65,7 @@ class SourceRun(_Part):
     logical_date: str | None = None
 
 
-class ChainLink(_Part):
+class ChainLink(Deferred):
     """A change of stages that a version went through on another server."""
 
     number: int
@@ -84,7 +80,7 @@ class ChainLink(_Part):
     approved_by: str | None = None
 
 
-class Hop(_Part):
+class Hop(Deferred):
     """One way of a version from a server to another.
 
     Attributes:
@@ -106,7 +102,7 @@ class Hop(_Part):
     fingerprint: str | None = None
 
 
-class Origin(_Part):
+class Origin(Deferred):
     """Where an imported version comes from.
 
     Attributes:
@@ -154,17 +150,7 @@ class Origin(_Part):
         return f"{self.last.server} version {self.last.version}, {signed}"
 
 
-def begun_with(digest: str) -> str:
-    """Description of a version that an import creates before its evidence is there."""
-    return f"{_BEGUN} {digest}"
-
-
-def unfinished(version: ModelVersionResponse) -> bool:
-    """Whether the import that created a version was interrupted."""
-    return origin_of(version) is None and (version.description or "").startswith(f"{_BEGUN} ")
-
-
-def origin_of(version: ModelVersionResponse) -> Origin | None:
+def origin_of(metadata: Mapping[str, Any]) -> Origin | None:
     """Where a version comes from; ``None`` if it was trained here, or its import was not finished."""
-    recorded: Any = version.run_metadata.get(ORIGIN_METADATA)
+    recorded = metadata.get(ORIGIN_METADATA)
     return None if recorded is None else Origin.model_validate(recorded)
