@@ -45,7 +45,7 @@ class Form(StrEnum):
 
 @stack_app.command()
 def validate(environment: Environment = "local") -> None:
-    """Check a stack file offline: schema, references, ZenML's flavors, the policies, agreement with configs/.
+    """Check a stack file offline: schema, references, ZenML's flavors, the policies.
 
     Every problem is named with file, line and field. Exits with 0 if there is none, else with 1.
 
@@ -196,15 +196,10 @@ def _plain(change: Change) -> dict[str, Any]:
 
 def _checked(settings: Settings, *, as_json: bool = False) -> LoadedStack:
     """The stack file, if nothing at all is wrong with it. What policies say of it must not stand among JSON."""
-    from zenml_mlops.environment.stack_changes import disagreements
     from zenml_mlops.environment.stack_files import checked_stack
     from zenml_mlops.stacks.load import judge_stacks
-    from zenml_mlops.stacks.problems import StackFileError
 
     loaded = checked_stack(settings)
-    problems = disagreements(loaded, settings)
-    if problems:
-        raise StackFileError(problems)
     for verdict in judge_stacks(loaded).warnings:
         line = f"policy {verdict.policy} ({verdict.mode}, {verdict.subject}): {verdict.message}"
         (errors if as_json else console).print(line, markup=False, highlight=False, soft_wrap=True)

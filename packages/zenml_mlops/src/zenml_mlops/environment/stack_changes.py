@@ -1,4 +1,4 @@
-"""An environment's stack file against configuration and server, and each change of the server on record."""
+"""An environment's stack file against the server, and each change of the server on record."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
     from zenml_mlops.stacks.load import LoadedStack
     from zenml_mlops.stacks.plan import Change
-    from zenml_mlops.stacks.problems import Problem
     from zenml_mlops.stacks.schema import StackFile
 
 ACTION = "apply_stack"
@@ -24,29 +23,11 @@ POLICY = "stack-of-environment"
 
 
 class StackDriftError(RuntimeError):
-    """The server or the configuration is not what the stack file says. The message names every difference."""
-
-
-def disagreements(loaded: LoadedStack, settings: Settings) -> list[Problem]:
-    """Where the stack file and ``configs/`` differ: DAG files read the latter alone, so the two must agree."""
-    airflow, configured = loaded.file.airflow, settings.airflow
-    pairs = {
-        "connection": (airflow.connection, configured.connection),
-        "launcher": (airflow.launcher, configured.launcher.value),
-        "granularity": (airflow.granularity, configured.granularity.value),
-    }
-    return [
-        loaded.document.problem(
-            ("airflow", name),
-            f"is {stack!r}, and airflow.{name} of configs/{settings.environment}.yaml {config!r}",
-        )
-        for name, (stack, config) in pairs.items()
-        if stack != config
-    ]
+    """The server is not what the stack file says. The message names every difference."""
 
 
 def check_before_deployment(settings: Settings, progress: Callable[[str], None]) -> LoadedStack:
-    """Compare the stack file with ``configs/`` and with the server, before a deployment changes anything.
+    """Compare the stack file with the server, before a deployment changes anything.
 
     Args:
         settings: Settings of the environment.
@@ -66,8 +47,7 @@ def check_before_deployment(settings: Settings, progress: Callable[[str], None])
     environment = settings.environment
     loaded = checked_stack(settings)
     changes, _ = plan_stack_file(loaded, os.environ)
-    found = [str(problem) for problem in disagreements(loaded, settings)]
-    found += [_drift(change) for change in changes if change.by_hand]
+    found = [_drift(change) for change in changes if change.by_hand]
     mode = next(policy.mode_in(environment) for policy in load_policies() if policy.id == POLICY)
     if not found or mode is Mode.OFF:
         return loaded
