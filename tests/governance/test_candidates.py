@@ -17,7 +17,15 @@ from zenml_airflow.client.conditions import ConditionError, Entity, Outcome, jud
 from zenml_airflow.sensors.candidate import CandidateTrigger
 from zenml_airflow.settings.promotion import ComparisonVerdict
 from zenml_mlops.gates.steps import GATES_METADATA
-from zenml_mlops.promotion import approvals, archive, decide, promote
+from zenml_mlops.promotion import (
+    PromotionRefusedError,
+    approvals,
+    archive,
+    candidate_or_refusal,
+    decide,
+    latest_candidate,
+    promote,
+)
 from zenml_mlops.promotion.tasks import COMPARISON_METADATA
 from zenml_mlops.training.comparison import COMPARISON_METADATA as RECORDED
 from zenml_mlops.training.comparison import Verdict as PipelineVerdict
@@ -80,6 +88,26 @@ def test_what_is_in_production_older_archived_or_rejected_is_no_candidate():
     assert "it is archived" in found.message
     decide("others", 3, approved=True, reason="Looked at it once more.", actor="user:ann")
     assert candidate("others").found["version"] == 3
+
+
+def test_the_command_and_the_dag_agree_that_a_rejection_concerns_its_stage_alone():
+    make_versions("agreed", True, True)
+    decide("agreed", 2, approved=False, reason="Worse for the oldest.", actor="user:ann")
+    for stage, number in (("production", 1), ("staging", 2)):
+        assert candidate("agreed", stage=stage).found["version"] == number
+        assert latest_candidate("agreed", stage) == number
+    assert promote("agreed", candidate_or_refusal("agreed", "staging"), "staging", **WHERE).changed
+    # What is in the stage already may be named again, and changes nothing.
+    assert candidate("agreed", stage="staging").outcome is Outcome.WAITING
+    assert candidate_or_refusal("agreed", "staging") == 2
+
+
+def test_without_a_candidate_both_say_why():
+    make_versions("bad", False)
+    with pytest.raises(PromotionRefusedError) as error:
+        candidate_or_refusal("bad")
+    assert str(error.value).startswith(candidate("bad").message)
+    assert "version 1: its run 'gated-" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ _Asked = Generator[Query, list[Record], "tuple[Outcome, str]"]
 class CandidateCondition(Condition):
     """A version could enter a stage: the run that made it completed, and every gate passed.
 
+    The promotion DAG and ``mlops promote`` both search by this rule. A rejection concerns its own stage alone.
+
     Attributes:
         model: Name or id of the model; it need not exist yet.
         stage: The stage.
@@ -83,7 +85,7 @@ class CandidateCondition(Condition):
             if len(versions) < PAGE_SIZE:
                 newer = f" newer than {holder}" if holder else ""
                 text = f"Model {self.model!r}: no version{newer} is a candidate for {self.stage}.{passed_over}"
-                return Verdict(Outcome.WAITING, text)
+                return Verdict(Outcome.WAITING, text, {"champion": holder})
             page += 1
 
     def _named(self, number: int, holder: int | None) -> Inquiry:
@@ -212,9 +214,11 @@ def rejected_by(version: Record, stage: str) -> str | None:
 
 def _made_well(version: Record, required: Collection[str]) -> _Asked:
     """Whether the run that made the model completed with every gate passed; it may still be running."""
-    imported = (part(version, "run_metadata") or {}).get(IMPORTED)
-    if imported is not None:
-        return _imported_well(imported, required)
+    recorded = part(version, "run_metadata") or {}
+    if (imported := recorded.get(IMPORTED)) is not None:
+        outcome, reason = _imported_well(imported, required)
+        here = outcome is Outcome.MET and GATES in recorded
+        return _gates_passed(recorded[GATES], ()) if here else (outcome, reason)
     artifacts = yield Query(
         Entity.ARTIFACT_VERSION,
         {"model_version_id": version["id"], "type": MODEL_ARTIFACT_TYPE, "size": PAGE_SIZE, "hydrate": True},

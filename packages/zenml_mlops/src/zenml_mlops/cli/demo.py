@@ -123,7 +123,7 @@ def _promote(settings: Settings, console: Console) -> None:
 
     _title(console, "Promote")
     scoring = BatchInferenceConfig.from_settings(settings.model_dump())
-    version = latest_candidate(scoring.model_name)
+    version = latest_candidate(scoring.model_name, scoring.stage)
     if version is None:
         raise DisagreementError("Training succeeded, yet ZenML has no version whose gates passed.")
     console.print(str(promote(scoring.model_name, version, scoring.stage, environment=settings.environment)))

@@ -33,7 +33,7 @@ console = Console(soft_wrap=True)
 def promote(
     model: ModelName,
     version: Annotated[
-        int | None, typer.Argument(help="Version number; the newest one whose gates passed by default.")
+        int | None, typer.Argument(help="Version number; by default the newest that could enter the stage.")
     ] = None,
     to: Stage = "production",
     dry_run: DryRun = False,
@@ -60,7 +60,7 @@ def promote(
         if resume and (version is not None or dry_run or force):
             raise ValueError("--resume finishes the plan that was written: it takes the model and nothing else.")
         settings = enter(environment)
-        from zenml_mlops.promotion import PromotionRefusedError, latest_candidate, preview_promotion
+        from zenml_mlops.promotion import candidate_or_refusal, preview_promotion
         from zenml_mlops.promotion import promote as promote_version
         from zenml_mlops.promotion import resume as finish
 
@@ -71,11 +71,7 @@ def promote(
             else:
                 console.print(done or f"Nothing of {model} was interrupted; nothing changed.", highlight=False)
             return
-        number = version if version is not None else latest_candidate(model)
-        if number is None:
-            raise PromotionRefusedError(
-                f"No version of {model!r} has passed its gates: train one with `mlops run training` first."
-            )
+        number = version if version is not None else candidate_or_refusal(model, to)
         if dry_run:
             preview = preview_promotion(
                 model, number, to, environment=settings.environment, reason=reason, force=force

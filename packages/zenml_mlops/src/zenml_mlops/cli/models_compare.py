@@ -33,8 +33,10 @@ def current(model: ModelName, stage: Stage = "production", environment: Environm
         sys.stdout.write(f"{number}\n")
 
 
-def candidate(model: ModelName, environment: Environment = "local") -> None:
-    """Print the number of the newest version whose gates passed, and nothing else; exit with 1 if none has.
+def candidate(model: ModelName, stage: Stage = "production", environment: Environment = "local") -> None:
+    """Print the number of the newest version that could enter a stage, and nothing else; exit with 1 without one.
+
+    Its run completed, its gates passed, and nobody rejected it for that stage.
 
     For example: `mlops models candidate readmission_risk`
     """
@@ -42,18 +44,15 @@ def candidate(model: ModelName, environment: Environment = "local") -> None:
 
     with sentences():
         enter(environment)
-        from zenml_mlops.promotion import latest_candidate
+        from zenml_mlops.promotion import candidate_or_refusal
 
-        number = latest_candidate(model)
-        if number is None:
-            raise ValueError(f"No version of {model!r} has passed its gates.")
-        sys.stdout.write(f"{number}\n")
+        sys.stdout.write(f"{candidate_or_refusal(model, stage)}\n")
 
 
 def compare(
     model: ModelName,
     version: Annotated[
-        int | None, typer.Argument(help="Number of the version; the newest whose gates passed by default.")
+        int | None, typer.Argument(help="Number of the version; by default the newest that could enter the stage.")
     ] = None,
     against: Annotated[
         int | None, typer.Option("--against", help="Other version; by default the one in the stage.")
@@ -73,11 +72,9 @@ def compare(
     with sentences():
         enter(environment)
         from zenml_mlops.cards.records import recorded_card
-        from zenml_mlops.promotion import latest_candidate
+        from zenml_mlops.promotion import candidate_or_refusal
 
-        number = version if version is not None else latest_candidate(model)
-        if number is None:
-            raise ValueError(f"No version of {model!r} has passed its gates: there is nothing to compare.")
+        number = version if version is not None else candidate_or_refusal(model, stage)
         other = against if against is not None else _in_stage(model, stage)
         if other == number:
             other = None

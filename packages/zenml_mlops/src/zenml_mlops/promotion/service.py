@@ -12,6 +12,9 @@ from zenml import log_metadata
 from zenml.client import Client
 from zenml.models import ModelVersionResponse
 
+from zenml_airflow.client.api import read_local
+from zenml_airflow.client.candidates import CandidateCondition
+from zenml_airflow.client.conditions import ModelStage, judge
 from zenml_mlops.audit import Outcome, current_user, record
 from zenml_mlops.promotion.approvals import APPROVALS_METADATA, Approval, approvals
 from zenml_mlops.promotion.errors import PromotionRefusedError
@@ -55,6 +58,32 @@ class PromotionResult(BaseModel):
 
     def __str__(self) -> str:
         return self.text
+
+
+def latest_candidate(model_name: str, stage: str = PRODUCTION) -> int | None:
+    """The newest version that could enter a stage, by the rule of the promotion DAG; ``None`` if there is none.
+
+    The version that is in the stage counts where no newer one could enter, so that a promotion may be repeated.
+    """
+    return _candidate(model_name, stage)[0]
+
+
+def candidate_or_refusal(model_name: str, stage: str = PRODUCTION) -> int:
+    """The same.
+
+    Raises:
+        PromotionRefusedError: If there is none, with what is against the newest.
+    """
+    number, found = _candidate(model_name, stage)
+    if number is None:
+        raise PromotionRefusedError(f"{found} Train one with `mlops run training`.")
+    return number
+
+
+def _candidate(model_name: str, stage: str) -> tuple[int | None, str]:
+    check_stage(stage)
+    verdict = judge(CandidateCondition(model=model_name, stage=ModelStage(stage)), read_local)
+    return verdict.found.get("version", verdict.found["champion"]), verdict.message
 
 
 def promote(

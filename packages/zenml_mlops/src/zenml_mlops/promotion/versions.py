@@ -12,7 +12,6 @@ from zenml.models import ArtifactVersionResponse, ModelVersionResponse, Pipeline
 from zenml_mlops.cards.card import CARD_ARTIFACT
 from zenml_mlops.gates.steps import GATES_METADATA
 from zenml_mlops.policy.facts import ModelVersionFacts
-from zenml_mlops.policy.rules.model import GateParameters, model_gates
 from zenml_mlops.promotion.approvals import latest_approval
 from zenml_mlops.promotion.errors import PromotionRefusedError
 from zenml_mlops.promotion.origins import SERVER_LINK, origin_of
@@ -21,23 +20,6 @@ _PAGE = 50
 
 TRAINING_METADATA = "training"
 """Key of the metadata of a version and its run that says what it is made of: ``data.sha256``, ``provenance``, …"""
-
-
-def latest_candidate(model_name: str) -> int | None:
-    """The newest version whose run completed and whose gates passed, or ``None``.
-
-    A version that was archived is no candidate: putting it back is a rollback, which is asked for by number. One
-    that a person rejected for production is none either.
-    """
-    target = ModelStages.PRODUCTION.value
-    for version in versions(model_name):
-        decided = latest_approval(version, target)
-        if version.stage == ModelStages.ARCHIVED.value or (decided is not None and not decided.approved):
-            continue
-        facts = describe_version(version, producer(version), target)
-        if not any(model_gates(facts, GateParameters())):
-            return int(version.number)
-    return None
 
 
 def describe_version(
