@@ -150,11 +150,8 @@ def cli_context(
     """The context of a run that the command line starts for one calendar day.
 
     Args:
-        day: The day the run is for.
-        environment: Name of the environment.
         storage_root: Path or fsspec URL that relative storage locations resolve against.
         timezone: IANA name of the zone in which ``day`` is meant.
-        params: Options handed to the steps.
     """
     zone = ZoneInfo(timezone)
     start = datetime.combine(day, time.min, zone)

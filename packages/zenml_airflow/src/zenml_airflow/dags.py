@@ -64,7 +64,6 @@ def dag_arguments(
     interval a point, and then the run of a day cannot tell which day's data it is for.
 
     Args:
-        settings: Settings of the environment.
         pipeline: Name of the pipeline, which names its schedule.
         assets: Assets whose update starts a run too; the environment need not have a schedule then.
         paused: Whether it is paused when Airflow sees it for the first time; the environment's choice by default.

@@ -34,7 +34,6 @@ class Section(BaseModel):
         """Build it from plain data.
 
         Args:
-            values: The data.
             place: Where they stand, for the message.
 
         Raises:

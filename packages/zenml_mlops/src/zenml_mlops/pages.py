@@ -24,7 +24,6 @@ def plot(height: float, draw: Callable[[Any], None]) -> str:
 
     Args:
         height: Height in inches.
-        draw: Draws on the axes.
     """
     # The object interface: pyplot keeps figures alive and picks a screen's backend.
     from matplotlib import rc_context

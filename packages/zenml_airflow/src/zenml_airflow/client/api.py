@@ -71,8 +71,6 @@ class ZenMLServer(BaseModel):
 
     Attributes:
         url: Address of the server, without a slash at the end.
-        api_key: API key of a service account.
-        extra: How it is to be talked to.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -99,7 +97,6 @@ class ZenMLServer(BaseModel):
             host: URL of the server, or its host name alone.
             schema: ``https`` or ``http`` where ``host`` is a name; ``https`` by default.
             port: Port, where ``host`` names none.
-            password: API key.
             extra: Extra fields; empty ones count as absent.
 
         Raises:

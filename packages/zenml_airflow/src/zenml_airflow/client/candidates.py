@@ -51,7 +51,6 @@ class CandidateCondition(Condition):
 
     Attributes:
         model: Name or id of the model; it need not exist yet.
-        stage: The stage.
         version: Number of the version. By default the newest that fits, is newer than the one in the stage, is
             neither archived nor in production, and was not rejected.
         required: Gates that must be among the recorded ones.
@@ -126,8 +125,6 @@ class StandingCondition(Condition):
     """A candidate that was compared is still what it was; it fails once it is not, and is never met.
 
     Attributes:
-        model: Name or id of the model.
-        version: Number of the version.
         target: The stage that it is to enter.
         stage: The stage that it was in; ``None`` for none.
         champion: Number of the version that it was compared with; ``None`` if the stage was empty.

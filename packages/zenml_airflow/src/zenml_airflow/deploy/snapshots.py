@@ -52,7 +52,6 @@ def deployed_snapshots(environment: str, pipeline: str | None = None) -> Iterato
     """Yield the snapshots that were deployed to an environment, the newest first.
 
     Args:
-        environment: Name of the environment.
         pipeline: Only those of this pipeline.
     """
     from zenml.client import Client

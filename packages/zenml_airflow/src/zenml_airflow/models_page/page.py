@@ -73,10 +73,7 @@ class ModelRow(_Part):
     """A model with all that is known of it.
 
     Attributes:
-        name: Its name.
         known: Whether ZenML is known to have it.
-        stages: The version in each stage.
-        newest: Its newest version.
         questions: Questions about its versions that wait for a person.
         partitions: Days of the pipelines that score with it.
     """
@@ -93,11 +90,9 @@ class Board(_Part):
     """What the page shows.
 
     Attributes:
-        environment: The environment.
         zenml: How the reading of ZenML stands.
         mlflow_url: Address at which people open MLflow, if there is one.
         more: Whether ZenML has more models than are shown.
-        models: The models.
     """
 
     environment: str

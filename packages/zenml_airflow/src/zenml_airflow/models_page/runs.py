@@ -85,7 +85,6 @@ class Partitions(_Part):
     """The partitions of a pipeline.
 
     Attributes:
-        pipeline: The pipeline.
         dags: The DAGs that run it, as far as the user may see them; empty if there is none.
         days: The days, the oldest first; empty without a DAG.
     """
@@ -99,11 +98,6 @@ class OpenQuestion(_Part):
     """A required action that asks whether a version may enter a stage.
 
     Attributes:
-        model: Name of the model.
-        version: Number of the version.
-        stage: The stage.
-        run: The DAG run.
-        task_id: The task that asks.
         asked_at: Since when.
         asked: Names of the people who may answer; empty if anybody may.
     """
@@ -121,10 +115,7 @@ def read_partitions(session: Session, pipeline: str, days: Sequence[date], zone:
     """Read what became of a pipeline's partitions.
 
     Args:
-        session: A session of Airflow's database.
-        pipeline: The pipeline.
         days: The days, in order.
-        zone: The environment's time zone.
         may: Whether the user may see the runs of a DAG.
     """
     dags = [dag for dag in _dags(session, pipeline) if may(dag.dag_id)]
@@ -140,7 +131,6 @@ def read_questions(session: Session, may: May) -> list[OpenQuestion]:
     """Read the questions about model versions that nobody has answered, the oldest first.
 
     Args:
-        session: A session of Airflow's database.
         may: Whether the user may see the required actions of a DAG.
     """
     asked = (

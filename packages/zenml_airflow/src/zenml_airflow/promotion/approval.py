@@ -109,7 +109,6 @@ class PromotionApprovalOperator(HITLOperator):
     skipped.
 
     Args:
-        environment: Name of the environment.
         assessed: What :class:`~zenml_airflow.promotion.tasks.PromotionDecisionOperator` returned.
     """
 

@@ -109,7 +109,6 @@ def fetch_code(digest: str, store: ArtifactStore, cache: Path) -> Path:
 
     Args:
         digest: sha256 of the archive.
-        store: The artifact store that holds it.
         cache: Folder of unpacked archives, one folder a digest.
 
     Raises:

@@ -49,10 +49,8 @@ class Closed(BaseModel):
     """A ZenML run that was closed, or would be.
 
     Attributes:
-        run_id: The ZenML run.
         was: Its status before.
         now: Its status afterwards, or in a dry run the one it would most likely have.
-        reason: Why.
     """
 
     model_config = ConfigDict(frozen=True)

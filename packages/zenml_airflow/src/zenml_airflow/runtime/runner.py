@@ -93,8 +93,6 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
     steps upstream that this attempt did not run are taken from the latest attempt that did.
 
     Args:
-        request: The steps.
-        context: The run they belong to.
         code_cache: Folder of unpacked code archives.
 
     Raises:

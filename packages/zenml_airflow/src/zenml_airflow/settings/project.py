@@ -140,8 +140,6 @@ class AirflowSettings(_Section):
         sharded: Whether steps that can be cut into shards are, by dynamic task mapping.
         backfill_days: Days of one ``mlops backfill``, at most.
         preload: Import the heavy third-party libraries once in processes that fork tasks.
-        promotion: Which candidates go on, and who approves them.
-        models_page: The page "Models" of Airflow's UI.
         schedules: Schedule by pipeline name.
     """
 
@@ -250,7 +248,6 @@ class Settings(_Section):
     """Everything an environment decides.
 
     Attributes:
-        environment: Name of the environment.
         further: Whether the use case is another one than that of ``configs/base.yaml``.
         use_case: What the DAGs and their assets are named after: lower-case letters, digits, underscores.
         definition: ``module:attribute`` of the object that says what the use case is; a package above reads it.

@@ -72,7 +72,6 @@ class PromotionSettings(_Section):
     Attributes:
         start_paused: Whether the promotion DAG is paused when Airflow sees it for the first time.
         accept: Verdicts of the comparison that let a candidate go on.
-        approval: Who is asked.
     """
 
     start_paused: bool = True

@@ -124,8 +124,6 @@ class AirflowApi:
 
         Args:
             dag_id: DAG to run.
-            first: First day.
-            last: Last day, included.
             reprocess: Which days that have run are run again: ``none``, ``failed`` or ``completed``.
             max_active_runs: Runs of the backfill at once.
         """

@@ -72,9 +72,6 @@ class Row:
     Attributes:
         numbers: Numbers of the entries that it rests on; none for what stands outside the log.
         at: When, UTC.
-        what: What it is about.
-        who: Who did or decided it.
-        outcome: How it ended.
         bad: Whether something was refused or failed.
         reason: Why, in words; empty if none was given.
         details: What it rests on: broken limits and policies, ids of other records.
@@ -95,12 +92,7 @@ class ScoredPartition:
     """A published partition of predictions.
 
     Attributes:
-        day: Day of the partition.
         published_at: When it became the day's partition.
-        model: Name of the model.
-        version: Number of the version.
-        version_id: Id of the version.
-        scored: Rows that were scored.
         quarantined: Rows that were set aside.
         replaced: Whether another run of the day was published since.
         zenml_run: The run that published it.

@@ -32,7 +32,6 @@ class Head(BaseModel):
 
     Attributes:
         number: Number of the entry, from 1.
-        hash: Its hash.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,7 +47,6 @@ class Event(BaseModel):
         actor: Who did or decided it, such as ``user:anna`` or ``airflow:DAG/RUN``.
         action: What was done or decided, such as ``promote``.
         subject: What it was about, such as ``model_version:readmission_risk/3``.
-        outcome: How it ended.
         reason: Why, in a sentence.
         verdicts: What it was based on, as plain data.
         links: Ids by which the other records are found, such as ``zenml_run``.

@@ -41,10 +41,7 @@ class ExportResult(BaseModel):
     """What was exported.
 
     Attributes:
-        location: The bundle.
         changed: Whether it was written; ``False`` if the same bundle was there already.
-        model: Name of the model.
-        version: Number of the version.
         bundle: sha256 of its manifest, which names the bundle.
         size: Its size in bytes.
         signer: Fingerprint of the key that signed it.
@@ -85,15 +82,11 @@ def export_bundle(
     """Write a version with its evidence into a bundle.
 
     Args:
-        model_name: Name of the model.
-        number: Number of the version.
         to: fsspec URL or path of a folder; or of the file, if it ends with ``.tar``.
         environment: The environment whose policies hold; that of the active stack by default.
         key: SSH key to sign with.
         packages: Packages whose classes a bundle may name.
         actor: Who exports it; the user of the operating system by default.
-        reason: Why.
-        progress: Told what is being done.
 
     Returns:
         What was written. The same version, with the same decisions on it, gives the same bytes.

@@ -40,7 +40,6 @@ class ImportResult(BaseModel):
     """What was imported.
 
     Attributes:
-        model: Name of the model.
         version: Number of the version on this server; ``None`` if it was only verified.
         bundle: sha256 of the bundle's manifest.
         origin: Where it comes from.
@@ -75,12 +74,8 @@ def import_bundle(
 
     Args:
         location: fsspec URL or path of the bundle.
-        rules: What this server asks of bundles.
         environment: The environment whose policies hold; that of the active stack by default.
         actor: Who imports it; the user of the operating system by default.
-        reason: Why.
-        dry_run: Only verify.
-        progress: Told what is being done.
 
     Raises:
         TamperedError: If the bundle is not what was exported. Nothing is changed then.

@@ -56,7 +56,6 @@ class Artifact(_Part):
     """An artifact of the version, as ZenML stores it.
 
     Attributes:
-        name: Its name.
         type: ZenML's type of artifact.
         materializer: The class that stored it, and loads it.
         data_type: The class of what it holds.
@@ -78,7 +77,6 @@ class Evidence(_Part):
     """What is recorded of the version on the server that it leaves; a file of its own in the bundle.
 
     Attributes:
-        run: The run that trained it.
         commit: Git commit that it was trained from.
         data_digest: sha256 of the data that it was trained on.
         metadata: Metadata of the version: what it is made of, and its metrics.
@@ -102,14 +100,10 @@ class Manifest(_Part):
     """What a bundle holds.
 
     Attributes:
-        format: Version of this format.
-        model: Name of the model.
         version: Number of the version on the server that it leaves.
         version_id: Its id there.
         created: When it was trained.
         tags: Tags of the model there.
-        source: That server.
-        artifacts: Its artifacts.
         files: Every other file of the bundle, by path.
     """
 

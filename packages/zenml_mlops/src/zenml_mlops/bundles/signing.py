@@ -29,7 +29,6 @@ class Signer(BaseModel):
 
     Attributes:
         name: The principal in the list of allowed signers.
-        fingerprint: Fingerprint of the key.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,7 +41,6 @@ def sign(content: bytes, key: Path) -> tuple[bytes, Signer]:
     """Sign content.
 
     Args:
-        content: The content.
         key: File of a private key, or of a public one whose private part an agent or a token holds.
 
     Returns:
@@ -67,8 +65,6 @@ def verify(content: bytes, signature: bytes, allowed: Path) -> Signer:
     """Find out who signed content.
 
     Args:
-        content: The content.
-        signature: Its signature.
         allowed: The list of allowed signers, as ssh-keygen(1) describes it.
 
     Raises:

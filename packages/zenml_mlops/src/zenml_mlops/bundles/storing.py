@@ -43,8 +43,6 @@ def store_artifacts(manifest: Manifest, version: ModelVersionResponse, folder: s
     """Register the artifacts and link them to the version; what is registered already is not registered twice.
 
     Args:
-        manifest: The manifest of the bundle.
-        version: The version.
         folder: Where :func:`store_files` has put the files.
     """
     client = Client()

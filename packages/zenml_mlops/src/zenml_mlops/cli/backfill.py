@@ -56,8 +56,6 @@ def checked_range(first: date, last: date, *, today: date, longest: int) -> DayR
     """A range of days that are over.
 
     Args:
-        first: First day.
-        last: Last day, included.
         today: The day that is not over yet, in the environment's time zone.
         longest: Days that a range may have.
 
@@ -99,13 +97,8 @@ def follow_days(
     """Wait until the days of a backfill have run and Airflow would take another one.
 
     Args:
-        api: Airflow.
-        dag_id: The DAG.
-        number: Id of the backfill.
-        days: The days.
         before: When each run, by its id, had ended before the backfill began.
         timeout: Seconds to wait.
-        out: Where progress is told.
 
     Raises:
         AirflowApiError: If a day failed, or they have not ended in time.

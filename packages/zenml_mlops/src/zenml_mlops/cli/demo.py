@@ -51,9 +51,6 @@ def run_demo(settings: Settings, source: str, console: Console, *, days: int | N
     A failure or Ctrl-C before the end stops every service again.
 
     Args:
-        settings: Settings of the environment.
-        source: Source of the data.
-        console: Where to tell how it goes.
         days: How many days are scored; as configured if none are named.
 
     Raises:
@@ -163,8 +160,6 @@ def reconcile(api: AirflowApi, settings: Settings, fed: dict[date, int]) -> list
     """Compare Airflow's runs, ZenML's runs and the partitions on disk, day by day.
 
     Args:
-        api: Airflow.
-        settings: Settings of the environment.
         fed: Rows in the landing zone by day.
 
     Raises:

@@ -87,7 +87,6 @@ def markdown(newer: CardContent, older: CardContent | None, *, stage: str, conte
     """Two versions' recorded metrics as a Markdown table.
 
     Args:
-        newer: Card of the version in question.
         older: Card of the version that it is compared with; ``None`` if there is none.
         stage: Stage that the other version is in, for the sentence that says there is none.
         contest: What ``champion_challenger`` recorded for the version, if it has run.

@@ -34,7 +34,6 @@ class DataConfig(Section):
     Attributes:
         raw: Folder of the fetched files, relative to the state folder.
         holdout_fraction: Latest share of rows, by row id, that no training run sees.
-        feed: How the held-out rows are replayed.
     """
 
     raw: str = Field(min_length=1)

@@ -23,8 +23,6 @@ class ColumnRule(Section):
     """What one column may hold.
 
     Attributes:
-        name: Name of the column.
-        type: Its type.
         required: Whether a missing value makes the row bad.
         minimum: Smallest accepted number, inclusive.
         maximum: Largest accepted number, inclusive. An integer without one is a code, and no count.

@@ -42,9 +42,7 @@ class PartitionRef(BaseModel):
     """A complete input partition: small enough to hand from step to step.
 
     Attributes:
-        day: The day.
         location: Folder of the partition below the storage root, or a URL.
-        rows: Number of rows.
         files: sha256 of each Parquet file, by name, in the order in which they are read.
         rows_by_file: Rows of each file, so that a row's number tells its file when that is gone.
     """
@@ -62,10 +60,8 @@ def find_partition(day: date, location: str, resolved: str, contract: Contract) 
     """Find a day's partition and check marker, digests, columns and row count.
 
     Args:
-        day: The day.
         location: Root of the partitions, as configured.
         resolved: The same, resolved to a path or URL.
-        contract: The contract that the files must keep.
 
     Raises:
         IncompletePartitionError: If something is missing or does not match the marker.
@@ -132,9 +128,7 @@ def stream(
     """Read a partition, or a span of its rows, in record batches; memory does not grow with its size.
 
     Args:
-        partition: The partition.
         resolved: Root of the partitions, resolved.
-        contract: The contract, whose columns are read.
         batch_rows: Rows in memory at once.
         span: First row and the row after the last; all rows by default. Row groups outside of it are not read.
 

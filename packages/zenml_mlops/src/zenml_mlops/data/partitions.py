@@ -51,7 +51,6 @@ class StoredFile(BaseModel):
 
     Attributes:
         path: Path relative to the root of its partitions.
-        rows: Number of rows.
         sha256: Digest of the file.
     """
 
@@ -66,10 +65,7 @@ class PartitionManifest(BaseModel):
     """The part of a manifest that reading needs; writers add what they have to say.
 
     Attributes:
-        partition_date: Day of the partition.
         zenml_run_id: Run that published it.
-        rows: Rows in all files.
-        files: The files.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -182,9 +178,7 @@ class PartitionStore:
         """Make a run's folder the current partition of its day.
 
         Args:
-            day: The day.
             run_path: Folder of the run, relative to the root.
-            manifest: What the folder holds.
 
         Returns:
             Path of the manifest that readers follow, relative to the root.

@@ -66,7 +66,6 @@ class Profile(BaseModel):
     """What some rows look like, without any of them.
 
     Attributes:
-        rows: Number of rows.
         features: The inputs by name.
         risks: Rows by bin of the risk; their sum is smaller than ``rows`` where rows were refused.
     """

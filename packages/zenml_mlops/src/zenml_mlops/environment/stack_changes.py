@@ -30,7 +30,6 @@ def check_before_deployment(settings: Settings, progress: Callable[[str], None])
     """Compare the stack file with the server, before a deployment changes anything.
 
     Args:
-        settings: Settings of the environment.
         progress: Called with each difference where differences do not stop a deployment.
 
     Returns:
@@ -74,7 +73,6 @@ def apply_and_record(loaded: LoadedStack, *, prune: bool = False) -> Iterator[Ch
     An apply that has nothing to change leaves no entry.
 
     Args:
-        loaded: The file.
         prune: Whether to delete what the file names no more.
 
     Raises:
@@ -127,7 +125,6 @@ def apply_stack(settings: Settings, loaded: LoadedStack | None = None) -> list[s
     Nothing is deleted: that is for ``mlops stack apply --prune``.
 
     Args:
-        settings: Settings of the environment.
         loaded: The stack file, if it was read and checked before.
     """
     loaded = loaded or checked_stack(settings)

@@ -25,9 +25,6 @@ class StepEnd:
     """The end of a step.
 
     Attributes:
-        pipeline: Name of the pipeline.
-        step: Name of the step.
-        run: The ZenML run.
         version: The model version that the step belongs to, if it does.
         error: What it raised; ``None`` if it succeeded.
         seconds: How long the step function and loading its inputs took.

@@ -65,9 +65,7 @@ class ScoredPartition(_Record):
     """Result of the scoring.
 
     Attributes:
-        rows: Rows scored.
         high_risk: Rows at or above the threshold.
-        run_id: ZenML run that scored; the rows carry it.
         run_path: Folder of the run below the predictions root.
         files: Files of the predictions, in the order of the input.
     """
@@ -184,12 +182,8 @@ def quarantine_bad_rows(
     """Stream a partition and write its bad rows to the run's quarantine folder.
 
     Args:
-        partition: The partition.
-        contract: The contract that its rows must keep.
-        landing: Root of the input partitions, resolved.
         store: Where quarantine partitions lie.
         batch_rows: Rows in memory at once.
-        run_id: The ZenML run.
 
     Raises:
         IncompletePartitionError: If the files changed while they were read.
@@ -257,16 +251,10 @@ def score_good_rows(
     The row numbers of the quarantine decide what is left out, so a row is in exactly one of the two.
 
     Args:
-        model: The model.
-        partition: The partition.
-        champion: The version that the model is.
         rejected: See :func:`rejected_rows`.
-        landing: Root of the input partitions, resolved.
-        store: Where predictions lie.
         path: The file, relative to the store's root.
         batch_rows: Rows in memory at once.
         threshold: A risk at or above it is a high-risk decision.
-        run_id: The ZenML run.
         span: First row and the row after the last; all rows by default.
 
     Returns:

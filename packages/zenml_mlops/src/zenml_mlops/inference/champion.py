@@ -30,9 +30,6 @@ class ScoringVersion(BaseModel):
     """The model version of a run. A promotion in the middle of the run does not change it.
 
     Attributes:
-        model_name: Name of the model.
-        version: Number of the version.
-        version_id: Its id in ZenML.
         model_artifact_id: Id of the artifact that holds the scikit-learn Pipeline.
         contract: The contract stored beside it.
         training_run_id: The run that trained it, if ZenML still knows.
@@ -74,7 +71,6 @@ def find_challenger(model_name: str, number: int | None) -> ScoringVersion:
     """Find the version that wants to become the champion.
 
     Args:
-        model_name: Name of the model.
         number: Its number; by default the newest version that is in no stage.
 
     Raises:

@@ -63,7 +63,6 @@ class Agreement(_Record):
         both: Rows of high risk by both.
         correlation: Pearson's, of the risks; ``None`` if one of the two gives all rows one risk.
         rank_correlation: Spearman's, of the risks in steps of a thousandth.
-        mean_difference: Mean of the differences.
         mean_absolute_difference: Mean of their sizes.
         p95_absolute_difference: Size that 95 percent of them do not exceed, in steps of a thousandth.
         largest_difference: The largest size.
@@ -165,7 +164,6 @@ def measure_agreement(
     Args:
         champion: Where the champion's files lie, and the files.
         challenger: The same of the challenger.
-        row_id: Name of the column that names a row.
         batch_rows: Rows in memory at once.
 
     Raises:

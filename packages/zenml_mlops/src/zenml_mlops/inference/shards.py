@@ -33,8 +33,6 @@ class ShardReceipt(BaseModel):
         model_version_id: The version that scored.
         input_files: sha256 of the input files.
         high_risk: Rows at or above the threshold.
-        threshold: The threshold.
-        file: File of the predictions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -53,7 +51,6 @@ class DayScoring:
 
     Attributes:
         model: Returns the model; called when rows are scored.
-        landing: Root of the input partitions, resolved.
         run_id: The ZenML run that scores.
         spans: Span of rows of each shard, see ``ShardRules.spans``.
     """

@@ -24,11 +24,8 @@ class _ScoresImpact(BaseModel):
     """Affected scores of a day.
 
     Attributes:
-        date: Day of the scores.
         current: Whether they are the day's, or were replaced since.
-        model: Name of the model.
         model_version: Number of the version that scored.
-        zenml_run: The run that wrote them.
         affected: Rows that are affected.
     """
 
@@ -64,7 +61,6 @@ class Impact(BaseModel):
     """Every prediction that came of something.
 
     Attributes:
-        schema_version: Version of this form.
         asked: What was asked, by option.
         cause: What that is, in a sentence.
         affected: Number of affected predictions in the partitions that are current.
@@ -88,7 +84,6 @@ def impact_of_file(settings: Settings, named: str, *, replaced: bool, ids: bool)
     """The predictions made from a landing file, or by versions trained on a data file, in all use cases.
 
     Args:
-        settings: Settings of the environment.
         named: ``date=DAY/NAME.parquet`` in the landing zone, the location of training data, or a sha256.
         replaced: List partitions too that were replaced since.
         ids: List the ids.

@@ -81,7 +81,6 @@ class Report(BaseModel):
     """The answer to a question about lineage.
 
     Attributes:
-        schema_version: Version of this form.
         asked: What was asked, by option.
         trees: The answers.
     """

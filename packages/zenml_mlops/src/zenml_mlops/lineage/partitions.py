@@ -44,9 +44,7 @@ class Stores:
     """Where the partitions lie.
 
     Attributes:
-        predictions: The predictions.
         quarantine: The rows that were not scored.
-        landing: Root of the input partitions, resolved.
         location: The same as configured, as messages name it.
         contract: What the rows are.
     """

@@ -43,7 +43,6 @@ def affected_shadows(
         predictions: Affected predictions; a challenger scored the same rows in the same order.
         versions: Ids of versions.
         named: Versions by name and number, where ZenML has lost them.
-        run_id: A run.
 
     Raises:
         DamagedManifestError: If a manifest is not one that this project writes.

@@ -112,7 +112,6 @@ def start(settings: Settings, progress: Callable[[str], None]) -> None:
     """Start every service and wait until each is healthy; stop all of them if one is not.
 
     Args:
-        settings: Settings of the environment.
         progress: Called with a line for each thing that happens.
 
     Raises:

@@ -86,7 +86,6 @@ def describe_stack(stack: StackResponse, used_for: str) -> StackFacts:
     """Describe a registered stack.
 
     Args:
-        stack: The stack.
         used_for: The environment that it is to be used for.
     """
     return StackFacts(

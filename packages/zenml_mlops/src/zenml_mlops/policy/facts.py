@@ -34,7 +34,6 @@ class OutputFacts(_Facts):
     """An output of a step.
 
     Attributes:
-        name: Name of the artifact.
         artifact_type: Type that the step declares or its materializer stands for, such as ``ModelArtifact``.
         materializers: Sources of the materializers that store it; empty where ZenML picks one.
     """
@@ -52,12 +51,8 @@ class StepFacts(_Facts):
         cached: Whether ZenML may reuse an earlier result.
         timeout_seconds: Limit of its run time, its own or the environment's; ``None`` without one.
         retries: How often it is tried again; ``None`` where nothing says.
-        cpu_count: CPUs that it asks for.
-        memory_bytes: Memory that it asks for.
-        gpu_count: GPUs that it asks for.
         image: Image that it runs in, if it has one of its own.
         gate: Whether it may stop the pipeline on purpose.
-        outputs: Its outputs.
     """
 
     name: str
@@ -83,12 +78,9 @@ class PipelineFacts(_Facts):
     """A pipeline as it is about to be deployed or run.
 
     Attributes:
-        name: Its name.
         labels: What it says of itself under ``extra``: owner, purpose, data classification.
-        tags: Its tags.
         models: Models that it or its steps write.
         guarded: Whether ZenML calls the run-start guard before its first step.
-        steps: Its steps.
     """
 
     name: str
@@ -104,8 +96,6 @@ class ComponentFacts(_Facts):
 
     Attributes:
         kind: Type of the component, such as ``artifact_store``.
-        name: Its name.
-        flavor: Its flavor.
         local: Whether it keeps its state on one machine.
         location: Root of an artifact store.
         encrypted: Whether the store encrypts at rest; ``None`` where its configuration does not say.
@@ -125,10 +115,8 @@ class StackFacts(_Facts):
     """A ZenML stack.
 
     Attributes:
-        name: Its name.
         environment: The environment that it was registered for; ``None`` where its labels do not say.
         used_for: The environment that somebody wants to use it for.
-        components: Its components.
     """
 
     name: str
@@ -141,7 +129,6 @@ class DeploymentFacts(_Facts, Provenance):
     """What is deployed, from which state of the code, under which platform; further attributes as of provenance.
 
     Attributes:
-        pipeline: The pipeline.
         needs_image: Whether the launcher starts a container.
         image_lock_digest: sha256 of the lock that the image was built from, as its label says.
         running: Version of each package of the platform that is installed where this is judged.
@@ -181,7 +168,6 @@ class DagFacts(_Facts):
     Attributes:
         name: DAG id.
         owner: Owners, comma-separated, as Airflow shows them.
-        tags: Its tags.
         max_active_runs: How many runs may be active at once.
         limits_runs: Whether the DAG file itself says ``max_active_runs``.
         states_catchup: Whether the DAG file itself says ``catchup``.
@@ -205,8 +191,6 @@ class ModelVersionFacts(_Facts):
     """A model version that somebody wants to promote.
 
     Attributes:
-        name: Name of the model.
-        version: Number of the version.
         target: Stage that it is to enter.
         run_status: Status of the run that made it; ``None`` if ZenML knows no such run.
         gates: Result by gate, as recorded by that run; empty if it recorded none.

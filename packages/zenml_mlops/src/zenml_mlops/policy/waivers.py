@@ -17,7 +17,6 @@ class Waiver(BaseModel):
     """A violation that is accepted for a while.
 
     Attributes:
-        policy: Id of the policy.
         subject: What may break it, as verdicts name it, such as ``dag:nightly_export``.
         who: The person who answers for it.
         why: The reason.

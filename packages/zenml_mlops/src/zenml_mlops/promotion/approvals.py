@@ -18,8 +18,6 @@ class Approval(BaseModel):
         stage: Stage that it is about.
         approved: Whether the version may enter it.
         by: The person.
-        at: When.
-        reason: Why.
         links: Ids of other records, such as ``dag_run`` and ``comparison_run``.
     """
 

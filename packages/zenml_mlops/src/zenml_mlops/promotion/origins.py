@@ -49,11 +49,9 @@ class SourceRun(_Part):
     Attributes:
         id: Its id there.
         name: Its name there.
-        pipeline: Its pipeline.
         status: How it ended.
         environment: Environment that it ran in.
         gates: Result by gate; empty if it recorded none.
-        dag_id: The Airflow DAG that ran it.
         dag_run_id: The DAG run.
         logical_date: The day that it was for.
     """
@@ -94,7 +92,6 @@ class Hop(_Part):
         chain: The changes of stages that it went through there, oldest first.
         bundle: sha256 of the bundle's manifest.
         signer: Who signed the bundle, as the list of allowed signers names them; ``None`` if nobody did.
-        fingerprint: Fingerprint of the key.
     """
 
     server: Server
@@ -115,8 +112,6 @@ class Origin(_Part):
         commit: Git commit that it was trained from.
         data_digest: sha256 of the data that it was trained on.
         files: sha256 of each file of the bundle, by path.
-        imported_by: Who imported it.
-        imported_at: When.
     """
 
     hops: tuple[Hop, ...] = Field(min_length=1)

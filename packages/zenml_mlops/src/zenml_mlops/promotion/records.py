@@ -60,14 +60,9 @@ class Transition(BaseModel):
 
     Attributes:
         number: Its place in the model's history, from 1.
-        kind: What it is.
-        model: Name of the model.
-        version: The version that it is about.
         stage: Stage that the version enters; ``archived`` where it leaves one.
         came_from: Stage that the version was in; ``None`` if in none.
         displaced: Versions that were in the stage, and are archived; more than one only after a change by hand.
-        actor: Who does it.
-        reason: Why.
         at: When it was planned.
         environment: The environment whose policies allowed it.
         approval: The approval that it relies on, if there is one.
@@ -117,7 +112,6 @@ class End(BaseModel):
 
     Attributes:
         state: ``done``, ``failed`` (nothing was changed) or ``abandoned`` (somebody else changed the stages).
-        at: When.
         by: Who ended it; another than the actor if it was resumed.
         detail: What really changed, in a sentence.
     """

@@ -37,7 +37,6 @@ class PromotionResult(BaseModel):
     """What was changed.
 
     Attributes:
-        model_name: Name of the model.
         version: Number of the version that it is about.
         stage: Stage that the version is in now.
         changed: Whether anything was changed; ``False`` if the version was there already.
@@ -103,8 +102,6 @@ def promote(
     status and the gate results recorded in its own metadata decide.
 
     Args:
-        model_name: Name of the model.
-        version: Number of the version.
         stage: ``staging`` or ``production``.
         environment: The environment whose policies hold; that of the active stack by default.
         actor: Who asks for it; the user of the operating system by default.
@@ -161,13 +158,10 @@ def rollback(
     The policies are not asked: they allowed the version when it was promoted, and a rollback must work at night.
 
     Args:
-        model_name: Name of the model.
         to: The version; by default the last one before the present one, leaving out those that were rolled back
             from, archived or withdrawn.
-        stage: The stage.
         environment: As in :func:`promote`.
         actor: As in :func:`promote`.
-        reason: Why.
         links: Ids of other records, for the history.
 
     Raises:

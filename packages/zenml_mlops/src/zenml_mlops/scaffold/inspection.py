@@ -35,7 +35,6 @@ class Column:
     """A column of the contract.
 
     Attributes:
-        name: Its name.
         type: ``integer``, ``number`` or ``text``.
         required: Whether every row has a value.
         feature: Whether the model reads it.
@@ -64,7 +63,6 @@ class Table:
     """A table, understood.
 
     Attributes:
-        rows: Number of rows.
         columns: The contract's columns, ids first.
         row_id: Column that numbers the rows in the order of time.
         numbered: Whether that is the position in the file, since no column is.

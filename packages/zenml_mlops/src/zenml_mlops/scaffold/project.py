@@ -72,7 +72,6 @@ class Platform:
         version: Version of the two packages.
         wheels: Folder or index page of their wheels.
         git: Their Git repository.
-        tag: A tag of it.
         checkout: A checkout of it, for trying a platform that is being changed.
     """
 
@@ -199,7 +198,6 @@ def create(target: Path, data: Path, project: NewProject, *, template: str | Non
     Args:
         target: Folder of the new one: absent or empty.
         data: The table; its copy in ``data/`` is ignored by Git.
-        project: What it is about.
         template: A Git repository of the platform, at the platform's tag; the installed template by default.
         lock: A lock whose versions are taken where they fit, where uv can lock.
 
@@ -238,9 +236,7 @@ def add(folder: Path, data: Path, project: NewProject) -> list[str]:
     """Put a further use case into a project: pipelines, models, tables and DAGs with names of its own.
 
     Args:
-        folder: The project.
         data: The table; its copy in ``data/`` is ignored by Git.
-        project: What the use case is about.
 
     Returns:
         The new files.
@@ -445,7 +441,6 @@ def _lock(folder: Path, known: Path | None) -> None:
     """Write ``uv.lock``, where there is uv and it reaches the packages; else ``make setup`` does.
 
     Args:
-        folder: The project.
         known: A lock whose versions are taken where they fit.
     """
     path = folder / "uv.lock"

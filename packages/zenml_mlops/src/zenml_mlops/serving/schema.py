@@ -80,7 +80,6 @@ class RequestContract:
     """What a request to one model version must look like.
 
     Attributes:
-        row_id: Name of the column that names a row.
         columns: The contract of the columns that are taken.
         arrow: The same as an Arrow schema, which is how a partition reaches the model.
     """

@@ -68,7 +68,6 @@ class Served:
         version: Which version it is.
         contract: What its requests must look like.
         threshold: A risk at or above it is a high-risk decision.
-        loaded_at: When it was loaded.
     """
 
     version: ModelVersion
