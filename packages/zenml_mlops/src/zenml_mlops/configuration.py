@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.contracts.problems import describe
 from zenml_mlops.yaml_files import YAMLError, read_yaml
 
@@ -24,10 +25,8 @@ class ConfigError(ValueError):
     """A configuration or a run-time override is wrong. The message names every problem."""
 
 
-class Section(BaseModel):
+class Section(Frozen):
     """A part of a configuration: what it does not know is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     @classmethod
     def checked(cls, values: Mapping[str, Any], place: str) -> Self:

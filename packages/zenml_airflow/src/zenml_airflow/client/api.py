@@ -16,9 +16,10 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 
 from zenml_airflow.client.conditions import Entity, Query, Record
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.contracts.problems import describe
 
 API = "/api/v1"
@@ -49,7 +50,7 @@ class ServerError(ValueError):
     """A connection does not describe a ZenML server."""
 
 
-class ServerExtra(BaseModel):
+class ServerExtra(Frozen):
     """The extra fields of a connection.
 
     Attributes:
@@ -59,21 +60,17 @@ class ServerExtra(BaseModel):
             from the environment.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     verify_ssl: bool = True
     ca_bundle: str | None = Field(default=None, min_length=1)
     project_id: UUID | None = None
 
 
-class ZenMLServer(BaseModel):
+class ZenMLServer(Frozen):
     """A ZenML server and the service account's key to it.
 
     Attributes:
         url: Address of the server, without a slash at the end.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str
     api_key: SecretStr

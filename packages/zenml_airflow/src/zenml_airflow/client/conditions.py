@@ -14,8 +14,9 @@ from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.contracts.problems import describe
 
 PAGE_SIZE = 50
@@ -130,10 +131,8 @@ Inquiry = Generator[Query, list[Record], Verdict]
 """The course of a judgement: yields questions, is sent the answers, returns the verdict."""
 
 
-class Condition(BaseModel):
+class Condition(Frozen):
     """What all conditions have in common."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Self:

@@ -11,12 +11,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 
 from zenml_airflow.client.api import Read
 from zenml_airflow.client.candidates import APPROVALS, COMPARISON, GATES, IMPORTED, number_of, stage_of
 from zenml_airflow.client.conditions import Entity, ModelStage, Query, Record, part
 from zenml_airflow.client.run_urls import LinkTarget, mlflow_run_link, run_links, server_link
+from zenml_airflow.contracts.frozen import Frozen
 
 TRAINING: Final = "training"
 """Key of a version's metadata on what it is made of: ``zenml_run_id``, ``mlflow_run_id``, ``provenance``."""
@@ -25,18 +26,14 @@ SHOWN_STAGES: Final = (ModelStage.PRODUCTION, ModelStage.STAGING)
 """Stages that one version at a time holds, as people want to see them."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FailedGate(_Part):
+class FailedGate(Frozen):
     """A gate that did not pass, and why."""
 
     gate: str
     evidence: str
 
 
-class Gates(_Part):
+class Gates(Frozen):
     """The gates' last report on a version.
 
     Attributes:
@@ -50,7 +47,7 @@ class Gates(_Part):
     failed: tuple[FailedGate, ...]
 
 
-class Decision(_Part):
+class Decision(Frozen):
     """The last decision of a person on a version."""
 
     stage: str
@@ -59,7 +56,7 @@ class Decision(_Part):
     reason: str
 
 
-class ModelVersion(_Part):
+class ModelVersion(Frozen):
     """One version of a model.
 
     Attributes:
@@ -87,7 +84,7 @@ class ModelVersion(_Part):
     links: dict[LinkTarget, str]
 
 
-class RegisteredModel(_Part):
+class RegisteredModel(Frozen):
     """A model: the holder of each shown stage, and its newest version."""
 
     name: str
@@ -95,7 +92,7 @@ class RegisteredModel(_Part):
     newest: ModelVersion | None
 
 
-class Registry(_Part):
+class Registry(Frozen):
     """The models that were read.
 
     Attributes:

@@ -8,15 +8,16 @@ from importlib.metadata import entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from zenml_airflow.contracts.extensions import PLATFORM
+from zenml_airflow.contracts.frozen import Frozen
 
 DISTRIBUTION = "airflow-provider-zenml"
 """The package that the bridge is installed as."""
 
 
-class Provenance(BaseModel):
+class Provenance(Frozen):
     """The code and what it ran with; ``None`` is what is not known or not there.
 
     Attributes:
@@ -26,8 +27,6 @@ class Provenance(BaseModel):
         image: Image that the steps run in, where they need one.
         platform: Each installed package of the platform, see :func:`platform_versions`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     commit: str | None = None
     dirty: bool | None = None

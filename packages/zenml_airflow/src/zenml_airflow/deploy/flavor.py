@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from zenml.integrations.airflow.flavors.airflow_orchestrator_flavor import (  # noqa: TID253
     AirflowOrchestratorConfig,
     AirflowOrchestratorFlavor,
@@ -21,6 +21,7 @@ from zenml.stack import StackValidator  # noqa: TID253
 
 from zenml_airflow.context import get_run_context
 from zenml_airflow.contracts.enums import Launcher
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.manifest.launchers import check_digest
 from zenml_airflow.manifest.manifest import (
     SCHEMA_VERSION,
@@ -43,7 +44,7 @@ STEP_OPTIONS_KEY = "airflow"
 """Key of a step's ``extra`` that holds its :class:`StepOptions`."""
 
 
-class StepOptions(BaseModel):
+class StepOptions(Frozen):
     """What a step may say about its Airflow task, under ``extra={"airflow": {...}}``.
 
     Attributes:
@@ -52,8 +53,6 @@ class StepOptions(BaseModel):
         aside: Whether the step is no part of what the pipeline is for, such as an observation of it: it gets a
             task of its own, and the assets of the pipeline do not wait for it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     retries: int | None = Field(default=None, ge=0, le=10)
     retry_delay_seconds: int | None = Field(default=None, ge=0)
@@ -71,10 +70,8 @@ class StepOptions(BaseModel):
         return value
 
 
-class TaskDefaults(BaseModel):
+class TaskDefaults(Frozen):
     """What holds for a step that says nothing about its Airflow task."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     launcher: Launcher
     retries: int

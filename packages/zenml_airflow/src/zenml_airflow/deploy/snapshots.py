@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
-
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.manifest.manifest import CodeRef, Manifest, PolicyVerdict
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ class SnapshotError(ValueError):
     """There is no such snapshot, or it was not made by a deployment."""
 
 
-class Deployment(BaseModel):
+class Deployment(Frozen):
     """What a deployment knew when it made a snapshot, and what the snapshot does not say by itself.
 
     Attributes:
@@ -31,8 +30,6 @@ class Deployment(BaseModel):
         config_digest: Digest of the configuration that was deployed with it.
         image: Image of steps that name none, by digest.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     environment: str
     code: CodeRef

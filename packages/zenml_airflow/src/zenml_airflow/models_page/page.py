@@ -23,7 +23,7 @@ from airflow.sdk.timezone import utcnow
 from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 
 from zenml_airflow.client.api import ServerError, ZenMLApiError, reader
@@ -31,6 +31,7 @@ from zenml_airflow.client.cached import Latest, Look
 from zenml_airflow.client.conditions import ModelStage
 from zenml_airflow.client.registry import SHOWN_STAGES, ModelVersion, RegisteredModel, Registry, read_registry
 from zenml_airflow.client.run_urls import server_link
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.hooks.zenml import ZenMLHook
 from zenml_airflow.models_page.runs import (
     DayState,
@@ -49,11 +50,7 @@ _TEMPLATES: Final = Path(__file__).parent / "templates"
 _UNKNOWN_STAGES: Final[dict[ModelStage, ModelVersion | None]] = dict.fromkeys(SHOWN_STAGES)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ZenMLState(_Part):
+class ZenMLState(Frozen):
     """How the reading of ZenML stands.
 
     Attributes:
@@ -69,7 +66,7 @@ class ZenMLState(_Part):
     url: str | None
 
 
-class ModelRow(_Part):
+class ModelRow(Frozen):
     """A model with all that is known of it.
 
     Attributes:
@@ -86,7 +83,7 @@ class ModelRow(_Part):
     partitions: tuple[Partitions, ...]
 
 
-class Board(_Part):
+class Board(Frozen):
     """What the page shows.
 
     Attributes:

@@ -16,10 +16,11 @@ from airflow.models.dagrun import DagRun
 from airflow.models.hitl import HITLDetail
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.state import DagRunState, TaskInstanceState
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.manifest.manifest import pipeline_tag
 from zenml_airflow.promotion.subject import Question
 from zenml_airflow.run_date import DATE_PARAM
@@ -55,18 +56,14 @@ class DayState(StrEnum):
         return cls.FAILED if set(states) == {DagRunState.FAILED.value} else cls.RUNNING
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RunRef(_Part):
+class RunRef(Frozen):
     """A DAG run."""
 
     dag_id: str
     run_id: str
 
 
-class PartitionDay(_Part):
+class PartitionDay(Frozen):
     """A day, what became of its partition, and the run that says so."""
 
     day: date
@@ -74,14 +71,14 @@ class PartitionDay(_Part):
     run: RunRef | None
 
 
-class ShownDag(_Part):
+class ShownDag(Frozen):
     """A DAG that writes partitions."""
 
     dag_id: str
     paused: bool
 
 
-class Partitions(_Part):
+class Partitions(Frozen):
     """The partitions of a pipeline.
 
     Attributes:
@@ -94,7 +91,7 @@ class Partitions(_Part):
     days: tuple[PartitionDay, ...]
 
 
-class OpenQuestion(_Part):
+class OpenQuestion(Frozen):
     """A required action that asks whether a version may enter a stage.
 
     Attributes:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from zenml_airflow.client.run_urls import TRACKER_RUN, run_links
 from zenml_airflow.context import RunContext, run_context
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.runtime import records
 from zenml_airflow.runtime.active_stack import active_stack
 from zenml_airflow.runtime.code_archive import activate_code, fetch_code
@@ -39,7 +40,7 @@ class StepFailedError(RuntimeError):
     """A step left no record of success."""
 
 
-class StepsRequest(BaseModel):
+class StepsRequest(Frozen):
     """Which steps of which snapshot to run.
 
     Attributes:
@@ -52,8 +53,6 @@ class StepsRequest(BaseModel):
         shard: Number of the shard to work on, of the one step; the steps themselves by default.
         tracker_url: Address at which people open MLflow, where it is not the tracker's own.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     group_id: str
     snapshot_id: str

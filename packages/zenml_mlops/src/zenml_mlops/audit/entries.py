@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
+
+from zenml_airflow.contracts.frozen import Frozen
 
 START = "0" * 64
 """What the first entry names as the hash of the one before it."""
@@ -27,20 +29,18 @@ class Outcome(StrEnum):
     OBSERVED = "observed"
 
 
-class Head(BaseModel):
+class Head(Frozen):
     """The last entry of a log at some time: a log that lacks it was cut or rewritten.
 
     Attributes:
         number: Number of the entry, from 1.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     number: int = Field(ge=1)
     hash: str = _SHA256
 
 
-class Event(BaseModel):
+class Event(Frozen):
     """What happened, before it has a place in the log.
 
     Attributes:
@@ -51,8 +51,6 @@ class Event(BaseModel):
         verdicts: What it was based on, as plain data.
         links: Ids by which the other records are found, such as ``zenml_run``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     actor: str = Field(min_length=1)
     action: str = Field(min_length=1)

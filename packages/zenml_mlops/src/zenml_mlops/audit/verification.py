@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pydantic import BaseModel, ConfigDict
-
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.audit.entries import START, Entry, Head, MalformedEntryError, parse_entry
 
 
-class Verification(BaseModel):
+class Verification(Frozen):
     """What was found.
 
     Attributes:
@@ -20,8 +19,6 @@ class Verification(BaseModel):
         problem: What is wrong with it.
         checkpoints: Heads known from elsewhere that the log was compared with.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     entries: int
     first: int | None

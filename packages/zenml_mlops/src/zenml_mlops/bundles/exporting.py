@@ -13,12 +13,12 @@ from typing import Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
-from pydantic import BaseModel, ConfigDict
 from zenml import log_metadata
 from zenml.artifacts.utils import load_artifact_store
 from zenml.client import Client
 from zenml.models import ArtifactVersionResponse, ModelVersionResponse
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.audit import Outcome, current_user, record
 from zenml_mlops.audit.entries import canonical
 from zenml_mlops.bundles.archive import write_archive
@@ -37,7 +37,7 @@ SUFFIX = ".tar"
 _MOST = 1000
 
 
-class ExportResult(BaseModel):
+class ExportResult(Frozen):
     """What was exported.
 
     Attributes:
@@ -48,8 +48,6 @@ class ExportResult(BaseModel):
         left_out: Artifacts of the version that do not travel.
         warnings: Policies that it breaks and that stop nothing here.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     location: str
     changed: bool

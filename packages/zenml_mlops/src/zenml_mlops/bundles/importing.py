@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
 from zenml import log_metadata
 from zenml.client import Client
 from zenml.metadata.metadata_types import MetadataType
 from zenml.models import ModelResponse, ModelVersionResponse
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.audit import Outcome, current_user, record, recorded_head
 from zenml_mlops.bundles.archive import Archive, open_archive
 from zenml_mlops.bundles.errors import BundleRefusedError
@@ -36,7 +36,7 @@ from zenml_mlops.promotion.plans import judged_environment
 _ACTION = "import"
 
 
-class ImportResult(BaseModel):
+class ImportResult(Frozen):
     """What was imported.
 
     Attributes:
@@ -45,8 +45,6 @@ class ImportResult(BaseModel):
         origin: Where it comes from.
         warnings: Policies that it breaks and that stop nothing here.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     model: str
     version: int | None

@@ -7,8 +7,9 @@ import json
 import re
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationError, model_validator
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.audit.entries import canonical
 from zenml_mlops.bundles.errors import TamperedError
 from zenml_mlops.cards.card import Decision
@@ -40,11 +41,7 @@ Path = Annotated[str, AfterValidator(_plain)]
 """A path that stays in the bundle: plain names, joined by slashes; none begins with a dot."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class File(_Part):
+class File(Frozen):
     """A file of a bundle, the manifest and its signature left out."""
 
     path: Path
@@ -52,7 +49,7 @@ class File(_Part):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-class Artifact(_Part):
+class Artifact(Frozen):
     """An artifact of the version, as ZenML stores it.
 
     Attributes:
@@ -73,7 +70,7 @@ class Artifact(_Part):
     shown: dict[Path, str] = {}
 
 
-class Evidence(_Part):
+class Evidence(Frozen):
     """What is recorded of the version on the server that it leaves; a file of its own in the bundle.
 
     Attributes:
@@ -96,7 +93,7 @@ class Evidence(_Part):
     hops: tuple[Hop, ...] = ()
 
 
-class Manifest(_Part):
+class Manifest(Frozen):
     """What a bundle holds.
 
     Attributes:

@@ -13,8 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
-
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.bundles.errors import BundleRefusedError, TamperedError, UnknownSignerError
 
 NAMESPACE: Final = "mlops-bundle"
@@ -24,14 +23,12 @@ _SECONDS = 120
 """Time for a person to touch a hardware key."""
 
 
-class Signer(BaseModel):
+class Signer(Frozen):
     """Who signed a bundle.
 
     Attributes:
         name: The principal in the list of allowed signers.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     fingerprint: str

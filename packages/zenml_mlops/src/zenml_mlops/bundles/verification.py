@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-from pydantic import BaseModel, ConfigDict
 from zenml.constants import TEXT_FIELD_MAX_LENGTH
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.bundles.archive import Archive
 from zenml_mlops.bundles.errors import AlreadyImportedError, BundleRefusedError
 from zenml_mlops.bundles.evidence import bundle_facts, this_server
@@ -23,7 +23,7 @@ from zenml_mlops.promotion.origins import origin_of
 from zenml_mlops.promotion.versions import versions
 
 
-class Rules(BaseModel):
+class Rules(Frozen):
     """What a server asks of the bundles that it lets in.
 
     Attributes:
@@ -31,23 +31,19 @@ class Rules(BaseModel):
         models: Models that this server takes; any if it is empty.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     allowed_signers: Path
     packages: tuple[str, ...]
     models: tuple[str, ...] = ()
     most_bytes: int = 4 * 1024**3
 
 
-class Verified(BaseModel):
+class Verified(Frozen):
     """What is known of a bundle that kept every rule.
 
     Attributes:
         evidence: What is recorded of the version on the server that it left.
         signer: Who signed it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     manifest: Manifest
     evidence: Evidence

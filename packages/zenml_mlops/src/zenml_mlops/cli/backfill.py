@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
-from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.cli.options import Environment, day_option
 from zenml_mlops.cli.sentences import errors, sentences
 
@@ -35,10 +35,8 @@ class BackfillRangeError(ValueError):
     """A range of days that must not be backfilled. The message lists everything that is wrong with it."""
 
 
-class DayRange(BaseModel):
+class DayRange(Frozen):
     """Days from the first to the last, both included."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     first: date
     last: date

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.table import Table
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.airflow_api.api import AirflowApi, AirflowApiError
 from zenml_mlops.airflow_api.runs import follow_run, progress_bar
 from zenml_mlops.environment.deploying import deploy_all
@@ -30,10 +30,8 @@ class DisagreementError(RuntimeError):
     """Airflow, ZenML and the files on disk tell different stories."""
 
 
-class DayReport(BaseModel):
+class DayReport(Frozen):
     """One day of the backfill, as ZenML recorded it and the files and Airflow confirm it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     day: date
     rows_in: int

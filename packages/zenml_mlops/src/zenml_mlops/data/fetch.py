@@ -11,10 +11,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.data.download import PATIENT, QUICK, DownloadPolicy, download, public_url
 from zenml_mlops.data.errors import DataError
 from zenml_mlops.data.files import sha256_of, temporary_file
@@ -33,7 +34,7 @@ class SourceKind(StrEnum):
     SYNTHETIC = "synthetic"
 
 
-class RawSource(BaseModel):
+class RawSource(Frozen):
     """What the raw folder holds; stored beside the file of the rows as ``source.json``.
 
     Attributes:
@@ -41,8 +42,6 @@ class RawSource(BaseModel):
         sha256: Digest of the file of the rows.
         fetched_at: When it was put there, in UTC.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: SourceKind
     origin: str

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.contracts.problems import describe
 from zenml_mlops.data.contract import Contract
 from zenml_mlops.data.partitions import file_sha256
@@ -38,7 +39,7 @@ class Marker(BaseModel):
     files: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(min_length=1)
 
 
-class PartitionRef(BaseModel):
+class PartitionRef(Frozen):
     """A complete input partition: small enough to hand from step to step.
 
     Attributes:
@@ -46,8 +47,6 @@ class PartitionRef(BaseModel):
         files: sha256 of each Parquet file, by name, in the order in which they are read.
         rows_by_file: Rows of each file, so that a row's number tells its file when that is gone.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     day: date
     location: str

@@ -35,6 +35,8 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import BaseModel, ConfigDict
 
+from zenml_airflow.contracts.frozen import Frozen
+
 MANIFEST: Final = "_manifest.json"
 PUBLISHED: Final = "_PUBLISHED"
 SHARDS: Final = "_shards"
@@ -46,15 +48,13 @@ class PartitionError(RuntimeError):
     """A partition is missing, damaged, or cannot be replaced."""
 
 
-class StoredFile(BaseModel):
+class StoredFile(Frozen):
     """One Parquet file of a partition.
 
     Attributes:
         path: Path relative to the root of its partitions.
         sha256: Digest of the file.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str
     rows: int

@@ -14,8 +14,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.data.contract import ColumnRule, ColumnType, Contract
 from zenml_mlops.data.use_case import Grouping
 
@@ -36,7 +36,7 @@ class Kind(StrEnum):
     CATEGORICAL = "categorical"
 
 
-class FeatureProfile(BaseModel):
+class FeatureProfile(Frozen):
     """One input of the model.
 
     Attributes:
@@ -44,8 +44,6 @@ class FeatureProfile(BaseModel):
         counts: Rows by value; numbers are written as text.
         missing: Rows without a value.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Kind
     counts: dict[str, int]
@@ -62,15 +60,13 @@ class FeatureProfile(BaseModel):
         return self.present + self.missing
 
 
-class Profile(BaseModel):
+class Profile(Frozen):
     """What some rows look like, without any of them.
 
     Attributes:
         features: The inputs by name.
         risks: Rows by bin of the risk; their sum is smaller than ``rows`` where rows were refused.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rows: int
     features: dict[str, FeatureProfile]

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, ConfigDict
 
 from zenml_airflow import Provenance
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.data.contract import ColumnRule, Contract
 from zenml_mlops.data.landing import PartitionRef, check_digests, stream
 from zenml_mlops.data.partitions import PartitionManifest, PartitionStore, StoredFile
@@ -39,11 +40,7 @@ class RowsLostError(RuntimeError):
     """The rows that came out are not the rows that went in."""
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class CheckedPartition(_Record):
+class CheckedPartition(Frozen):
     """Result of the row checks.
 
     Attributes:
@@ -61,7 +58,7 @@ class CheckedPartition(_Record):
     quarantine: StoredFile
 
 
-class ScoredPartition(_Record):
+class ScoredPartition(Frozen):
     """Result of the scoring.
 
     Attributes:
@@ -117,7 +114,7 @@ class PredictionManifest(PartitionManifest):
     published_at: AwareDatetime
 
 
-class BatchSummary(_Record):
+class BatchSummary(Frozen):
     """One day in one line."""
 
     partition_date: date

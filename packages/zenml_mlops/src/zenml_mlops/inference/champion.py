@@ -6,11 +6,11 @@ from typing import Any
 from uuid import UUID
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 from zenml.client import Client
 from zenml.enums import ModelStages
 from zenml.models import ModelVersionPipelineRunRequest, ModelVersionResponse
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.data.contract import Contract
 
 MODEL_ARTIFACT = "risk_model"
@@ -26,7 +26,7 @@ class EmptyStageError(NoChampionError):
     """The stage is empty, which is a state and not a fault where only a challenger is looked for."""
 
 
-class ScoringVersion(BaseModel):
+class ScoringVersion(Frozen):
     """The model version of a run. A promotion in the middle of the run does not change it.
 
     Attributes:
@@ -34,8 +34,6 @@ class ScoringVersion(BaseModel):
         contract: The contract stored beside it.
         training_run_id: The run that trained it, if ZenML still knows.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     model_name: str
     version: int

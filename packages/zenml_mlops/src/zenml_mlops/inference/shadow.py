@@ -17,8 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, ConfigDict
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.data.partitions import PartitionManifest, PartitionStore, StoredFile
 from zenml_mlops.inference.batch import Decision
 from zenml_mlops.inference.champion import EmptyStageError, ScoringVersion, find_challenger, find_champion
@@ -48,11 +49,7 @@ class ShadowStatus(StrEnum):
     FAILED = "failed"
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class Agreement(_Record):
+class Agreement(Frozen):
     """How far two versions agree on a day's rows. A difference is the challenger's risk less the champion's.
 
     Attributes:
@@ -90,7 +87,7 @@ class Agreement(_Record):
     challenger_risks: tuple[int, ...] = ()
 
 
-class ShadowRecord(_Record):
+class ShadowRecord(Frozen):
     """What became of the challenger of a run.
 
     Attributes:

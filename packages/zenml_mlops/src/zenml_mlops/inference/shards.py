@@ -17,15 +17,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.data.landing import PartitionRef
 from zenml_mlops.data.partitions import SHARDS, PartitionStore, StoredFile
 from zenml_mlops.inference.batch import CheckedPartition, ScoredPartition, rejected_rows, score_good_rows
 from zenml_mlops.inference.champion import ScoringVersion
 
 
-class ShardReceipt(BaseModel):
+class ShardReceipt(Frozen):
     """What scoring a shard came to.
 
     Attributes:
@@ -34,8 +35,6 @@ class ShardReceipt(BaseModel):
         input_files: sha256 of the input files.
         high_risk: Rows at or above the threshold.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     span: tuple[int, int]
     model_version_id: str

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
-
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.settings.project import every_use_case
 from zenml_mlops.data.partitions import PartitionStore
 from zenml_mlops.lineage import Lineage, forward
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
 
 
-class _ScoresImpact(BaseModel):
+class _ScoresImpact(Frozen):
     """Affected scores of a day.
 
     Attributes:
@@ -28,8 +27,6 @@ class _ScoresImpact(BaseModel):
         model_version: Number of the version that scored.
         affected: Rows that are affected.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     date: date
     current: bool
@@ -57,7 +54,7 @@ class DayImpact(_ScoresImpact):
     row_ids: tuple[int, ...] | None = None
 
 
-class Impact(BaseModel):
+class Impact(Frozen):
     """Every prediction that came of something.
 
     Attributes:
@@ -68,8 +65,6 @@ class Impact(BaseModel):
         days: The partitions with affected predictions.
         shadow: What challengers scored in their shadow and is affected too; it counts in no sum.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: int = 1
     asked: dict[str, str]

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from zenml_airflow.contracts.frozen import Frozen
 
 SCHEMA_VERSION: Final = 1
 
@@ -49,7 +49,7 @@ BROKEN: Final = frozenset({State.CHANGED, State.MISSING})
 """States in which an auditor cannot follow a link; ``none`` is a link that does not have to be there."""
 
 
-class Node(BaseModel):
+class Node(Frozen):
     """A link, and those that follow from it.
 
     Attributes:
@@ -60,8 +60,6 @@ class Node(BaseModel):
         note: What is missing or different, in a sentence.
         children: What it came from.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Kind
     title: str
@@ -77,15 +75,13 @@ class Node(BaseModel):
             yield from child.walk()
 
 
-class Report(BaseModel):
+class Report(Frozen):
     """The answer to a question about lineage.
 
     Attributes:
         asked: What was asked, by option.
         trees: The answers.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: int = SCHEMA_VERSION
     asked: dict[str, str]

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.policy.facts import SUBJECTS, Subject, subject_name
 from zenml_mlops.policy.rules.catalog import rules
 from zenml_mlops.policy.schema import Mode, Policy, Severity, load_policies
@@ -22,7 +21,7 @@ class PolicyViolationError(RuntimeError):
         self.assessment = assessment
 
 
-class Verdict(BaseModel):
+class Verdict(Frozen):
     """What one policy says of one subject.
 
     Attributes:
@@ -32,8 +31,6 @@ class Verdict(BaseModel):
         waiver: The waiver that accepts the violation, if one does.
         expired: The day on which a waiver ended that would have accepted it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     policy: str
     subject: str
@@ -79,10 +76,8 @@ class Verdict(BaseModel):
         }
 
 
-class Assessment(BaseModel):
+class Assessment(Frozen):
     """All verdicts on some subjects in one environment."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     environment: str
     verdicts: tuple[Verdict, ...]

@@ -6,16 +6,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.contracts.provenance import Provenance
 
 ENVIRONMENT_LABEL = "environment"
 """Label of a ZenML stack that names the environment it was registered for."""
-
-
-class _Facts(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 class Scope(StrEnum):
@@ -30,7 +27,7 @@ class Scope(StrEnum):
     BUNDLE = "bundle"
 
 
-class OutputFacts(_Facts):
+class OutputFacts(Frozen):
     """An output of a step.
 
     Attributes:
@@ -43,7 +40,7 @@ class OutputFacts(_Facts):
     materializers: tuple[str, ...] = ()
 
 
-class StepFacts(_Facts):
+class StepFacts(Frozen):
     """A step of a pipeline.
 
     Attributes:
@@ -67,14 +64,14 @@ class StepFacts(_Facts):
     outputs: tuple[OutputFacts, ...] = ()
 
 
-class ModelFacts(_Facts):
+class ModelFacts(Frozen):
     """A model that a pipeline writes versions of."""
 
     name: str
     tags: tuple[str, ...] = ()
 
 
-class PipelineFacts(_Facts):
+class PipelineFacts(Frozen):
     """A pipeline as it is about to be deployed or run.
 
     Attributes:
@@ -91,7 +88,7 @@ class PipelineFacts(_Facts):
     steps: tuple[StepFacts, ...]
 
 
-class ComponentFacts(_Facts):
+class ComponentFacts(Frozen):
     """A component of a ZenML stack.
 
     Attributes:
@@ -111,7 +108,7 @@ class ComponentFacts(_Facts):
     region: str | None = None
 
 
-class StackFacts(_Facts):
+class StackFacts(Frozen):
     """A ZenML stack.
 
     Attributes:
@@ -125,7 +122,7 @@ class StackFacts(_Facts):
     components: tuple[ComponentFacts, ...]
 
 
-class DeploymentFacts(_Facts, Provenance):
+class DeploymentFacts(Provenance):
     """What is deployed, from which state of the code, under which platform; further attributes as of provenance.
 
     Attributes:
@@ -140,7 +137,7 @@ class DeploymentFacts(_Facts, Provenance):
     running: dict[str, str] = Field(default_factory=dict)
 
 
-class TaskFacts(_Facts):
+class TaskFacts(Frozen):
     """A task of a DAG, as it was parsed or as it was stored.
 
     Attributes:
@@ -162,7 +159,7 @@ class TaskFacts(_Facts):
     text: str = ""
 
 
-class DagFacts(_Facts):
+class DagFacts(Frozen):
     """A DAG as Airflow has parsed it.
 
     Attributes:
@@ -187,7 +184,7 @@ class DagFacts(_Facts):
     interval_seconds: float | None = None
 
 
-class ModelVersionFacts(_Facts):
+class ModelVersionFacts(Frozen):
     """A model version that somebody wants to promote.
 
     Attributes:
@@ -225,7 +222,7 @@ class ModelVersionFacts(_Facts):
     local_gates: dict[str, bool] = {}
 
 
-class BundleFacts(_Facts):
+class BundleFacts(Frozen):
     """A model version on its way from one server to another.
 
     Attributes:
@@ -247,7 +244,7 @@ class BundleFacts(_Facts):
 
 Subject = PipelineFacts | StackFacts | DeploymentFacts | DagFacts | TaskFacts | ModelVersionFacts | BundleFacts
 
-SUBJECTS: dict[Scope, type[_Facts]] = {
+SUBJECTS: dict[Scope, type[Frozen]] = {
     Scope.PIPELINE: PipelineFacts,
     Scope.STACK: StackFacts,
     Scope.DEPLOYMENT: DeploymentFacts,

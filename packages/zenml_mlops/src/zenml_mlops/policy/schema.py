@@ -9,8 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.policy.facts import Scope
 from zenml_mlops.policy.places import governance_dir
 from zenml_mlops.policy.rules.catalog import rules
@@ -44,11 +45,7 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Policy(_Part):
+class Policy(Frozen):
     """One policy: a rule, its parameters, and what a violation does in each environment.
 
     Attributes:
@@ -93,7 +90,7 @@ class Policy(_Part):
         return known.model_validate({**self.parameters, **self.per_environment.get(environment, {})})
 
 
-class PolicyFile(_Part):
+class PolicyFile(Frozen):
     """A policy file."""
 
     policies: tuple[Policy, ...] = Field(min_length=1)

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.policy.places import governance_dir
 from zenml_mlops.policy.schema import Policy, PolicyFileError, describe
 from zenml_mlops.yaml_files import YAMLError, read_yaml
 
 
-class Waiver(BaseModel):
+class Waiver(Frozen):
     """A violation that is accepted for a while.
 
     Attributes:
@@ -23,8 +24,6 @@ class Waiver(BaseModel):
         until: Last day on which it holds.
         environments: Where it holds; everywhere if empty.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     policy: str
     subject: str = Field(pattern=r"^[a-z_]+:\S+$")
@@ -39,10 +38,8 @@ class Waiver(BaseModel):
         return here and (self.policy, self.subject) == (policy, subject)
 
 
-class WaiverFile(BaseModel):
+class WaiverFile(Frozen):
     """The file of all waivers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     waivers: tuple[Waiver, ...] = ()
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 from zenml.models import ModelVersionResponse
+
+from zenml_airflow.contracts.frozen import Frozen
 
 APPROVALS_METADATA = "approvals"
 """Key of a version's metadata that lists the approvals and rejections, oldest first."""
 
 
-class Approval(BaseModel):
+class Approval(Frozen):
     """A person's decision on a version.
 
     Attributes:
@@ -20,8 +22,6 @@ class Approval(BaseModel):
         by: The person.
         links: Ids of other records, such as ``dag_run`` and ``comparison_run``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     stage: str
     approved: bool

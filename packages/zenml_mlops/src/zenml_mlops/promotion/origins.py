@@ -10,8 +10,10 @@ from __future__ import annotations
 from typing import Any, Final
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 from zenml.models import ModelVersionResponse
+
+from zenml_airflow.contracts.frozen import Frozen
 
 ORIGIN_METADATA: Final = "imported"
 """Key of the metadata of an imported version; a version whose import was interrupted lacks it."""
@@ -22,11 +24,7 @@ SERVER_LINK: Final = "source_server"
 """Link of an approval or a decision that was made on another server, and came with a bundle."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class Server(_Part):
+class Server(Frozen):
     """A ZenML server, or a local store.
 
     Attributes:
@@ -43,7 +41,7 @@ class Server(_Part):
         return f"{self.environment} ({self.url or f'store {str(self.id)[:8]}'})"
 
 
-class SourceRun(_Part):
+class SourceRun(Frozen):
     """The run that trained a version, as the server that ran it recorded it.
 
     Attributes:
@@ -67,7 +65,7 @@ class SourceRun(_Part):
     logical_date: str | None = None
 
 
-class ChainLink(_Part):
+class ChainLink(Frozen):
     """A change of stages that a version went through on another server."""
 
     number: int
@@ -82,7 +80,7 @@ class ChainLink(_Part):
     approved_by: str | None = None
 
 
-class Hop(_Part):
+class Hop(Frozen):
     """One way of a version from a server to another.
 
     Attributes:
@@ -103,7 +101,7 @@ class Hop(_Part):
     fingerprint: str | None = None
 
 
-class Origin(_Part):
+class Origin(Frozen):
     """Where an imported version comes from.
 
     Attributes:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from pydantic import BaseModel, ConfigDict
 from zenml.client import Client
 from zenml.enums import ModelStages
 from zenml.models import ModelVersionResponse, PipelineRunResponse
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.policy.describe import environment_of, served_environments
 from zenml_mlops.policy.engine import Assessment, judge
 from zenml_mlops.policy.schema import Severity, load_policies
@@ -45,15 +45,13 @@ STAGES = (ModelStages.STAGING.value, PRODUCTION)
 _REASON_LENGTH = 10
 
 
-class Preview(BaseModel):
+class Preview(Frozen):
     """What a command would do. Nothing was recorded or changed.
 
     Attributes:
         assessment: What the policies say; ``None`` where they are not asked, as of a rollback.
         refusals: Why it would be refused; empty if it would be carried out.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     plan: Transition
     assessment: Assessment | None

@@ -11,11 +11,12 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 from zenml.enums import ModelStages
 from zenml.metadata.metadata_types import MetadataType
 from zenml.models import ModelVersionResponse
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.policy.waivers import Waiver
 from zenml_mlops.promotion.approvals import Approval
 from zenml_mlops.promotion.versions import versions
@@ -55,7 +56,7 @@ class State(StrEnum):
     ABANDONED = "abandoned"
 
 
-class Transition(BaseModel):
+class Transition(Frozen):
     """The written plan of one transition.
 
     Attributes:
@@ -70,8 +71,6 @@ class Transition(BaseModel):
         commit: Git commit that the version was trained from.
         links: Ids of other records: ``training_run``, and what the caller names, such as ``comparison_run``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     number: int = Field(ge=1)
     kind: Kind
@@ -107,7 +106,7 @@ class Transition(BaseModel):
         return f"{self.model}/{self.number}"
 
 
-class End(BaseModel):
+class End(Frozen):
     """How a transition ended.
 
     Attributes:
@@ -116,18 +115,14 @@ class End(BaseModel):
         detail: What really changed, in a sentence.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     state: State
     at: AwareDatetime
     by: str
     detail: str
 
 
-class Record(BaseModel):
+class Record(Frozen):
     """A transition in the history: the plan, and how it ended if it has."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     plan: Transition
     end: End | None = None

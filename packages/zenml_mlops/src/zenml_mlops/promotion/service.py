@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
 from zenml import log_metadata
 from zenml.client import Client
 from zenml.models import ModelVersionResponse
@@ -15,6 +14,7 @@ from zenml.models import ModelVersionResponse
 from zenml_airflow.client.api import read_local
 from zenml_airflow.client.candidates import CandidateCondition
 from zenml_airflow.client.conditions import ModelStage, judge
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.audit import Outcome, current_user, record
 from zenml_mlops.promotion.approvals import APPROVALS_METADATA, Approval, approvals
 from zenml_mlops.promotion.errors import PromotionRefusedError
@@ -33,7 +33,7 @@ from zenml_mlops.promotion.records import ENTERING, PAST, Kind, Transition, hist
 from zenml_mlops.promotion.versions import find_version, stage_of
 
 
-class PromotionResult(BaseModel):
+class PromotionResult(Frozen):
     """What was changed.
 
     Attributes:
@@ -44,8 +44,6 @@ class PromotionResult(BaseModel):
         training_run_id: The run that produced the version, if it is known.
         text: The same in a sentence.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     model_name: str
     version: int

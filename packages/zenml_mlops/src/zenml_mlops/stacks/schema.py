@@ -6,19 +6,16 @@ import json
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.policy.schema import Mode
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 SecretValue = Annotated[str, Field(pattern=r"^(env://[A-Z_][A-Z0-9_]*|external)$")]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Component(_Part):
+class Component(Frozen):
     """A ZenML stack component.
 
     Attributes:
@@ -30,7 +27,7 @@ class Component(_Part):
     config: dict[str, Any] = {}
 
 
-class SettingsDefaults(_Part):
+class SettingsDefaults(Frozen):
     """What holds for a pipeline that says nothing.
 
     Attributes:
@@ -49,14 +46,14 @@ class Executor(StrEnum):
     KUBERNETES = "KubernetesExecutor"
 
 
-class Pool(_Part):
+class Pool(Frozen):
     """An Airflow pool: how many of the tasks that name it run at once."""
 
     slots: int = Field(gt=0)
     description: str = ""
 
 
-class LocalBundle(_Part):
+class LocalBundle(Frozen):
     """DAG files and manifests in a folder of the machine.
 
     Attributes:
@@ -67,7 +64,7 @@ class LocalBundle(_Part):
     refresh_seconds: int = Field(default=5, gt=0)
 
 
-class GitBundle(_Part):
+class GitBundle(Frozen):
     """DAG files and manifests from git: a run keeps the version that it started with.
 
     Attributes:
@@ -84,7 +81,7 @@ class GitBundle(_Part):
     refresh_seconds: int = Field(default=60, gt=0)
 
 
-class AirflowSide(_Part):
+class AirflowSide(Frozen):
     """What Airflow's services must be like; what its tasks do stands under ``airflow`` in ``configs/``.
 
     Attributes:
@@ -100,7 +97,7 @@ class AirflowSide(_Part):
     bundle: Annotated[LocalBundle | GitBundle, Field(discriminator="kind")]
 
 
-class PolicyModes(_Part):
+class PolicyModes(Frozen):
     """How strict the policies are in this environment; the policy files themselves must agree.
 
     Attributes:
@@ -112,7 +109,7 @@ class PolicyModes(_Part):
     weaker: dict[str, Mode] = {}
 
 
-class StackFile(_Part):
+class StackFile(Frozen):
     """What an environment's ZenML server and Airflow must hold.
 
     Attributes:

@@ -12,8 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pydantic import BaseModel, ConfigDict
-
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.contracts.provenance import platform_modules
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ class Level(StrEnum):
     PROBLEM = "problem"
 
 
-class Finding(BaseModel):
+class Finding(Frozen):
     """What a check found.
 
     Attributes:
@@ -45,8 +44,6 @@ class Finding(BaseModel):
         found: What was found, in a sentence.
         fix: What to do about it; ``None`` where nothing has to be done.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     check: str
     level: Level

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict
+from zenml_airflow.contracts.frozen import Frozen
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
@@ -21,15 +21,13 @@ class StatusError(RuntimeError):
     """A section cannot be read. The message says why, and what to do."""
 
 
-class Section(BaseModel):
+class Section(Frozen):
     """A part of the screen.
 
     Attributes:
         rows: What was found; every row has the same keys.
         problem: Why nothing was found, in a sentence.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rows: tuple[dict[str, Any], ...] = ()
     problem: str | None = None

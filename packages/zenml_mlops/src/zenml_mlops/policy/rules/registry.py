@@ -8,15 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.policy.facts import SUBJECTS, Scope
 
 
-class Parameters(BaseModel):
+class Parameters(Frozen):
     """Base of the parameters of a rule: frozen, and no unknown key."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class NoParameters(Parameters):
