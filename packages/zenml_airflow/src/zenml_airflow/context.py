@@ -50,7 +50,6 @@ class RunContext(BaseModel):
         dag_id: The Airflow DAG, or ``"cli"``.
         dag_run_id: The Airflow DAG run id; unique within ``dag_id`` only.
         attempt: 0 for the first run, one more each time the DAG run is cleared.
-        attempt_started_at: When Airflow started this attempt of the DAG run.
         try_number: The task's try, from 1.
         params: The params of the DAG run, or the options of the command line.
         environment: Name of the environment (``local``, ``staging``, ``production``).

@@ -54,7 +54,6 @@ class ServerExtra(Frozen):
     """The extra fields of a connection.
 
     Attributes:
-        verify_ssl: Whether the server's certificate is checked.
         ca_bundle: File on the worker's machine with the certificates to trust; the system's own by default.
         project_id: Project to work in; the server's default project otherwise. An id, because ZenML takes no name
             from the environment.

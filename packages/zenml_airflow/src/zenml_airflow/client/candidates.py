@@ -125,7 +125,6 @@ class StandingCondition(Condition):
     """A candidate that was compared is still what it was; it fails once it is not, and is never met.
 
     Attributes:
-        target: The stage that it is to enter.
         stage: The stage that it was in; ``None`` for none.
         champion: Number of the version that it was compared with; ``None`` if the stage was empty.
         named: Whether a person asked for this very version; a newer one does not supersede it then.

@@ -98,9 +98,6 @@ def deploy_pipeline(
     Args:
         pipeline: The pipeline, not yet prepared.
         packages: Packages that travel with the snapshot, relative to the project root.
-        made: What it is made from, if that was asked before.
-        policies: Verdicts to record in the manifest.
-        extra: What else to record in the snapshot, as JSON.
 
     Returns:
         The manifest and where it was written.

@@ -144,8 +144,6 @@ class ManifestAirflowOrchestrator(AirflowOrchestrator):
         """Describe a compiled snapshot for Airflow.
 
         Args:
-            snapshot: The snapshot, compiled on a stack of this flavor.
-            defaults: Options of steps that name none.
             image: Image of steps that name none, by digest.
         """
         stack = snapshot.stack

@@ -48,13 +48,11 @@ class DockerOptions(BaseModel):
 
     Attributes:
         image: Image of steps that name none.
-        docker_conn_id: Airflow connection of the registry.
         docker_url: Address of the engine; the worker's ``DOCKER_HOST`` by default.
         user: User and group that the steps run as; never root.
         read_only: Whether the container's root file system is read-only; ``/tmp`` is memory then.
         tmp_size: Size of ``/tmp``.
         volumes: Named volumes or folders by path in the container, such as ``{"/data": "landing:ro"}``.
-        pull: When the image is pulled.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -91,16 +89,13 @@ class KubernetesOptions(BaseModel):
     Attributes:
         image: Image of steps that name none, by digest.
         kubernetes_conn_id: Airflow connection of the cluster; the worker's own cluster by default.
-        node_selector: Labels that a node must have.
         tolerations: Taints that the pods tolerate, as in a pod specification.
         pod_template: Pod template file, relative to the project root; what stands here wins over it.
-        image_pull_secrets: Names of secrets for the registry.
         credentials_secret: Kubernetes secret whose keys become variables of the pod: the ZenML server's URL and
             key, and what the artifact store needs. A value in the pod itself could be read by everyone who may
             read pods.
         run_as_user: User id that the steps run as.
         deferrable: Whether the triggerer waits for the pod instead of a worker.
-        startup_timeout_seconds: How long a pod may wait for a node and its image.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)

@@ -70,7 +70,6 @@ class StepSpec(_Part):
 
     Attributes:
         name: Invocation id of the step, unique within the pipeline.
-        upstream: Invocation ids of the steps that it waits for.
         image: Image by digest; ``None`` where the launcher needs none.
         retry_delay_seconds: Wait before the first retry; doubles with each further one.
         gate: Whether the step may stop the pipeline on purpose, and so gets a task of its own to be seen.

@@ -95,7 +95,6 @@ class OpenQuestion(Frozen):
     """A required action that asks whether a version may enter a stage.
 
     Attributes:
-        asked_at: Since when.
         asked: Names of the people who may answer; empty if anybody may.
     """
 
@@ -109,12 +108,7 @@ class OpenQuestion(Frozen):
 
 
 def read_partitions(session: Session, pipeline: str, days: Sequence[date], zone: ZoneInfo, may: May) -> Partitions:
-    """Read what became of a pipeline's partitions.
-
-    Args:
-        days: The days, in order.
-        may: Whether the user may see the runs of a DAG.
-    """
+    """Read what became of a pipeline's partitions."""
     dags = [dag for dag in _dags(session, pipeline) if may(dag.dag_id)]
     if not dags or not days:
         return Partitions(pipeline=pipeline, dags=tuple(dags), days=())
@@ -125,11 +119,7 @@ def read_partitions(session: Session, pipeline: str, days: Sequence[date], zone:
 
 
 def read_questions(session: Session, may: May) -> list[OpenQuestion]:
-    """Read the questions about model versions that nobody has answered, the oldest first.
-
-    Args:
-        may: Whether the user may see the required actions of a DAG.
-    """
+    """Read the questions about model versions that nobody has answered, the oldest first."""
     asked = (
         select(
             HITLDetail.subject,

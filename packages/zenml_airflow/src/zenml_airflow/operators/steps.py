@@ -37,12 +37,9 @@ class ZenMLSteps(BaseOperator):
 
     Args:
         group_id: The task group that places the pipeline.
-        pipeline: Name of the pipeline.
-        snapshot_id: The ZenML snapshot.
         code_digest: sha256 of the code archive that the steps run from.
         steps: Invocation ids in topological order.
         placed: All steps that the task group places.
-        environment_name: Name of the environment.
         zenml_conn_id: Airflow connection of the ZenML server; ``None`` for the local store.
         stack_name: Name of the stack that the snapshot was compiled on.
         verdicts: What the policies said of it when it was deployed.

@@ -61,10 +61,6 @@ class ArtifactStore(Protocol):
 def build_archive(root: Path, packages: Sequence[str]) -> tuple[bytes, str]:
     """Pack Python packages into a reproducible ``tar.gz``.
 
-    Args:
-        root: Folder that holds the packages.
-        packages: Names of the package folders.
-
     Returns:
         The archive and its sha256. Equal sources give equal bytes: names are sorted, owners, modes and times
         are fixed.

@@ -49,7 +49,6 @@ class Closed(BaseModel):
     """A ZenML run that was closed, or would be.
 
     Attributes:
-        was: Its status before.
         now: Its status afterwards, or in a dry run the one it would most likely have.
     """
 

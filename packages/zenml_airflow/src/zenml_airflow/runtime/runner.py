@@ -71,8 +71,6 @@ class StepsResult(BaseModel):
     Attributes:
         run_id: The ZenML run.
         steps: Status by step, as ZenML's store has it.
-        metadata: What the steps logged on the run.
-        links: URLs of the run in ZenML and MLflow, where these have any.
     """
 
     model_config = ConfigDict(frozen=True)

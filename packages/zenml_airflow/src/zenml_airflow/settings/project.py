@@ -104,8 +104,6 @@ class ModelsPageSettings(_Section):
     Attributes:
         partitions: Pipelines whose DAG writes one partition a day; the page shows them with the model that their
             configuration names as ``model_name``.
-        days: Days of which it shows the partitions.
-        most_models: Models that it shows, at most.
         fresh_seconds: For how long it does not ask ZenML again.
         patience_seconds: How long it waits for ZenML before it shows what is known without it.
     """
@@ -121,16 +119,13 @@ class AirflowSettings(_Section):
     """The Airflow side of an environment.
 
     Attributes:
-        launcher: Where steps run.
         launcher_options: Options by launcher; those of the launcher in use count.
-        granularity: How many tasks a pipeline becomes.
         connection: Airflow connection of the ZenML server; ``None`` for the local store.
         mlflow_url: Address at which people open MLflow, for links; ``local`` for the service of ``mlops up``,
             ``None`` for the address that the experiment tracker itself uses.
         manifests: Folder of the manifests, relative to the project root or ``state:<path>`` for a path
             below the state folder.
         start_paused: Whether a DAG that Airflow sees for the first time is paused.
-        owner: Owner shown on every DAG.
         retries: Retries of a task whose step names none.
         retry_delay_seconds: Wait before the first retry; doubles with each further one.
         timeout_seconds: Limit of one task's run time where its step names none.

@@ -72,7 +72,6 @@ class Row:
     Attributes:
         numbers: Numbers of the entries that it rests on; none for what stands outside the log.
         at: When, UTC.
-        bad: Whether something was refused or failed.
         reason: Why, in words; empty if none was given.
         details: What it rests on: broken limits and policies, ids of other records.
     """
@@ -93,9 +92,7 @@ class ScoredPartition:
 
     Attributes:
         published_at: When it became the day's partition.
-        quarantined: Rows that were set aside.
         replaced: Whether another run of the day was published since.
-        zenml_run: The run that published it.
         airflow: The DAG run, such as ``airflow:DAG/RUN``.
     """
 

@@ -48,7 +48,6 @@ class Archive:
     """A bundle that is read; every file is compared with the manifest while it is.
 
     Attributes:
-        content: The bytes of the manifest.
         signature: Its signature, if there is one; not verified here.
     """
 

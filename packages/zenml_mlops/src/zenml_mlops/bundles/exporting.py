@@ -41,7 +41,6 @@ class ExportResult(Frozen):
     """What was exported.
 
     Attributes:
-        changed: Whether it was written; ``False`` if the same bundle was there already.
         bundle: sha256 of its manifest, which names the bundle.
         size: Its size in bytes.
         signer: Fingerprint of the key that signed it.

@@ -42,7 +42,6 @@ class ImportResult(Frozen):
     Attributes:
         version: Number of the version on this server; ``None`` if it was only verified.
         bundle: sha256 of the bundle's manifest.
-        origin: Where it comes from.
         warnings: Policies that it breaks and that stop nothing here.
     """
 

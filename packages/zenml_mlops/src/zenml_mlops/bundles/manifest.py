@@ -53,7 +53,6 @@ class Artifact(Frozen):
     """An artifact of the version, as ZenML stores it.
 
     Attributes:
-        type: ZenML's type of artifact.
         materializer: The class that stored it, and loads it.
         data_type: The class of what it holds.
         content_hash: ZenML's hash of its content, if it has one.
@@ -74,12 +73,10 @@ class Evidence(Frozen):
     """What is recorded of the version on the server that it leaves; a file of its own in the bundle.
 
     Attributes:
-        commit: Git commit that it was trained from.
         data_digest: sha256 of the data that it was trained on.
         metadata: Metadata of the version: what it is made of, and its metrics.
         chain: The changes of stages that it went through, oldest first.
         approvals: What persons decided about it, oldest first.
-        decisions: What its card says of decisions on it.
         hops: The servers that it came through before, if it was imported there.
     """
 
@@ -100,7 +97,6 @@ class Manifest(Frozen):
         version: Number of the version on the server that it leaves.
         version_id: Its id there.
         created: When it was trained.
-        tags: Tags of the model there.
         files: Every other file of the bundle, by path.
     """
 

@@ -41,7 +41,6 @@ class Verified(Frozen):
     """What is known of a bundle that kept every rule.
 
     Attributes:
-        evidence: What is recorded of the version on the server that it left.
         signer: Who signed it.
     """
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.cli.options import Environment, day_option
-from zenml_mlops.cli.sentences import errors, sentences
+from zenml_mlops.cli.sentences import entered, errors
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
@@ -154,10 +154,7 @@ def backfill(
 
     For example: `mlops backfill readmission_batch_inference --from 2026-01-05 --to 2026-01-11 --dry-run`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         found = checked_range(
             first.date(),
             last.date(),

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from zenml_mlops.cli.options import AsJson, Environment, Reason
-from zenml_mlops.cli.sentences import sentences
+from zenml_mlops.cli.sentences import entered
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -56,10 +56,8 @@ def export(
     `mlops export readmission_risk 3 --to s3://bucket/bundles --key ~/.ssh/id_ed25519 --env staging`
     """
     from zenml_mlops.environment.deployments import BUNDLE_PACKAGES
-    from zenml_mlops.environment.process import enter
 
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.bundles import export_bundle
 
         done = export_bundle(
@@ -99,10 +97,7 @@ def import_(
     For example: `mlops import bundles/readmission_risk-3-1f0c22ab9d0e.tar --dry-run`, or
     `mlops import s3://bucket/bundles/readmission_risk-3-1f0c22ab9d0e.tar --env production`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.bundles import import_bundle
 
         with _stack(settings):

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.options import AsJson, Environment, Reason
-from zenml_mlops.cli.sentences import sentences
+from zenml_mlops.cli.sentences import entered, sentences
 
 if TYPE_CHECKING:
     from zenml_mlops.promotion import Preview, PromotionResult, Record
@@ -101,10 +101,7 @@ def rollback(
 
     For example: `mlops rollback readmission_risk --dry-run`, or `mlops rollback readmission_risk --to 1`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.promotion import preview_rollback
         from zenml_mlops.promotion import rollback as bring_back
 
@@ -120,8 +117,7 @@ def list_models(as_json: AsJson = False, environment: Environment = "local") -> 
 
     For example: `mlops models list`
     """
-    with sentences():
-        _enter(environment)
+    with entered(environment):
         from zenml_mlops.promotion.overview import overview
 
         rows = overview()
@@ -142,8 +138,7 @@ def show(model: ModelName, as_json: AsJson = False, environment: Environment = "
 
     For example: `mlops models show readmission_risk`
     """
-    with sentences():
-        _enter(environment)
+    with entered(environment):
         from zenml_mlops.promotion.overview import version_rows
 
         rows = version_rows(model)
@@ -165,8 +160,7 @@ def history(model: ModelName, as_json: AsJson = False, environment: Environment 
 
     For example: `mlops models history readmission_risk`
     """
-    with sentences():
-        _enter(environment)
+    with entered(environment):
         from zenml_mlops.promotion import history as recorded
         from zenml_mlops.promotion.overview import imports
 
@@ -223,11 +217,10 @@ def archive(
 
     For example: `mlops models archive readmission_risk 2 --reason "The pilot is over."`
     """
-    with sentences():
-        environment = _enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.promotion import archive as leave
 
-        _show(leave(model, version, reason=reason, environment=environment), as_json=as_json)
+        _show(leave(model, version, reason=reason, environment=settings.environment), as_json=as_json)
 
 
 @models_app.command()
@@ -238,18 +231,16 @@ def withdraw(
 
     For example: `mlops models withdraw readmission_risk 2 --reason "Trained on a withdrawn file."`
     """
-    with sentences():
-        environment = _enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.promotion import withdraw as leave
 
-        _show(leave(model, version, reason=reason, environment=environment), as_json=as_json)
+        _show(leave(model, version, reason=reason, environment=settings.environment), as_json=as_json)
 
 
 def _decide(
     model: str, version: int, stage: str, reason: str, environment: str, *, approved: bool, as_json: bool
 ) -> None:
-    with sentences():
-        _enter(environment)
+    with entered(environment):
         from zenml_mlops.promotion import decide
 
         made = decide(model, version, stage, approved=approved, reason=reason)
@@ -265,12 +256,6 @@ def _show(done: PromotionResult, *, as_json: bool) -> None:
         print_json(done.model_dump(mode="json"))
     else:
         console.print(str(done), highlight=False)
-
-
-def _enter(environment: str) -> str:
-    from zenml_mlops.environment.process import enter
-
-    return enter(environment).environment
 
 
 def _show_preview(preview: Preview, *, as_json: bool) -> None:

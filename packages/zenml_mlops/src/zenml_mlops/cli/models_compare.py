@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zenml_mlops.cli.options import Environment
-from zenml_mlops.cli.sentences import sentences
+from zenml_mlops.cli.sentences import entered
 
 if TYPE_CHECKING:
     from zenml_mlops.cards.card import CardContent
@@ -23,10 +23,7 @@ def current(model: ModelName, stage: Stage = "production", environment: Environm
 
     For example: `mlops models current readmission_risk`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        enter(environment)
+    with entered(environment):
         number = _in_stage(model, stage)
         if number is None:
             raise ValueError(f"No version of {model!r} is in {stage}.")
@@ -40,10 +37,7 @@ def candidate(model: ModelName, stage: Stage = "production", environment: Enviro
 
     For example: `mlops models candidate readmission_risk`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        enter(environment)
+    with entered(environment):
         from zenml_mlops.promotion import candidate_or_refusal
 
         sys.stdout.write(f"{candidate_or_refusal(model, stage)}\n")
@@ -67,10 +61,7 @@ def compare(
 
     For example: `mlops models compare readmission_risk`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        enter(environment)
+    with entered(environment):
         from zenml_mlops.cards.records import recorded_card
         from zenml_mlops.promotion import candidate_or_refusal
 
@@ -87,7 +78,6 @@ def markdown(newer: CardContent, older: CardContent | None, *, stage: str, conte
     """Two versions' recorded metrics as a Markdown table.
 
     Args:
-        older: Card of the version that it is compared with; ``None`` if there is none.
         stage: Stage that the other version is in, for the sentence that says there is none.
         contest: What ``champion_challenger`` recorded for the version, if it has run.
     """

@@ -15,7 +15,7 @@ from rich.table import Table
 from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.options import AsJson, Environment
 from zenml_mlops.cli.run import Date, Params, Wait, key_values, start_in_airflow
-from zenml_mlops.cli.sentences import sentences
+from zenml_mlops.cli.sentences import entered
 
 if TYPE_CHECKING:
     from zenml.models import PipelineSnapshotResponse
@@ -57,8 +57,7 @@ def list_snapshots(
 
     For example: `mlops snapshots list`, or `mlops snapshots list --pipeline training --state deployed`
     """
-    with sentences():
-        settings = _enter(environment)
+    with entered(environment) as settings:
         rows = _rows(settings, pipeline, commit, state, limit)
         if as_json:
             print_json(rows)
@@ -79,8 +78,7 @@ def show(name: Name, as_json: AsJson = False, environment: Environment = "local"
 
     For example: `mlops snapshots show training`, or `mlops snapshots show batch_inference --json`
     """
-    with sentences():
-        settings = _enter(environment)
+    with entered(environment) as settings:
         snapshot = _find(settings, name)
         from zenml_airflow.deploy.snapshots import facts_of
 
@@ -102,8 +100,7 @@ def diff(before: Name, after: Name, as_json: AsJson = False, environment: Enviro
 
     For example: `mlops snapshots diff local-training-0f3c2a9b71de-5b1d0c3e training`
     """
-    with sentences():
-        settings = _enter(environment)
+    with entered(environment) as settings:
         old, new = _find(settings, before), _find(settings, after)
         from zenml_airflow.deploy.snapshots import differences, facts_of
 
@@ -137,8 +134,7 @@ def run(
 
     For example: `mlops snapshots run training --wait`
     """
-    with sentences():
-        settings = _enter(environment)
+    with entered(environment) as settings:
         snapshot = _find(settings, name)
         pipeline = snapshot.pipeline.name
         deployed = _deployed(settings).get(pipeline)
@@ -148,12 +144,6 @@ def run(
                 f"{_name_of(deployed)}. Revert the commit that replaced it, or deploy its commit again."
             )
         start_in_airflow(settings, pipeline, _day(date), key_values(param), wait=wait, dag=dag)
-
-
-def _enter(environment: str) -> Settings:
-    from zenml_mlops.environment.process import enter
-
-    return enter(environment)
 
 
 def _rows(

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.options import AsJson
-from zenml_mlops.cli.sentences import errors, sentences
+from zenml_mlops.cli.sentences import entered, errors, sentences
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
@@ -51,10 +51,8 @@ def validate(environment: Environment = "local") -> None:
 
     For example: `mlops stack validate`, or `mlops stack validate staging`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        loaded = _checked(enter(environment))
+    with entered(environment) as settings:
+        loaded = _checked(settings)
         console.print(f"stacks/{environment}.yaml is valid: {len(loaded.file.stacks)} stacks")
 
 
@@ -66,10 +64,7 @@ def plan(environment: Environment = "local", prune: Prune = False, as_json: AsJs
 
     For example: `mlops stack plan`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.stacks.apply import plan_stack_file
         from zenml_mlops.stacks.plan import Action, plan_digest
 
@@ -98,11 +93,9 @@ def apply(environment: Environment = "local", prune: Prune = False, as_json: AsJ
 
     For example: `mlops stack apply`
     """
-    from zenml_mlops.environment.process import enter
     from zenml_mlops.environment.stack_changes import prepare_stores
 
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.environment.stack_changes import apply_and_record
 
         loaded = _checked(settings, as_json=as_json)
@@ -128,10 +121,7 @@ def diff(environment: Environment = "local", as_json: AsJson = False) -> None:
 
     For example: `mlops stack diff`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.stacks.apply import plan_stack_file
         from zenml_mlops.stacks.plan import Action
 

@@ -18,7 +18,6 @@ class FeedConfig(Section):
     """How held-out rows are spread over calendar days.
 
     Attributes:
-        start_date: Day of the first replayed row.
         per_day: Mean number of rows a day.
         seed: Seed of the daily volumes.
     """

@@ -27,7 +27,6 @@ class ColumnRule(Section):
         minimum: Smallest accepted number, inclusive.
         maximum: Largest accepted number, inclusive. An integer without one is a code, and no count.
         values: Closed vocabulary; ``None`` leaves it open.
-        feature: Whether the model reads the column.
     """
 
     name: str

@@ -39,7 +39,6 @@ class RawSource(Frozen):
 
     Attributes:
         origin: The file's name, the URL without credentials, or the generator's arguments; never a local path.
-        sha256: Digest of the file of the rows.
         fetched_at: When it was put there, in UTC.
     """
 
@@ -115,7 +114,6 @@ def fetch(
         seed: Seed of the synthetic rows; the use case's own by default.
         console: Where to report and show progress; silent without one.
         address: Another address of the public source than the use case knows.
-        policy: Patience of a download.
         auto_policy: Patience of the download in ``auto``.
 
     Raises:

@@ -18,7 +18,6 @@ class TableSpec(Section):
     Attributes:
         numbered: Whether the row id is the position in the file, because no column is.
         rows: Number of made-up rows, unless somebody asks for another one.
-        seed: Their seed.
         event_share: Share of them with the event, 0 to 1.
         strength: Weight of the score that decides the label, beside standard logistic noise.
         ranges: Smallest and largest made-up number, by column.

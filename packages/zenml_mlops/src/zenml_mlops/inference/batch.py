@@ -44,8 +44,6 @@ class CheckedPartition(Frozen):
     """Result of the row checks.
 
     Attributes:
-        good: Rows without complaint.
-        quarantined: Rows with one or more.
         reasons: Number of rows by reason; a row with two reasons counts under both.
         run_path: Folder of the run below the quarantine root.
         quarantine: File of the bad rows; it exists when there are none, too.

@@ -92,7 +92,6 @@ class ShadowRecord(Frozen):
 
     Attributes:
         reason: Why there was none, or what failed.
-        champion: Number of the version that scored the day.
         challenger: Number of the challenger, where one was found.
         manifest: Location of its scores, below the storage root or as a URL.
     """

@@ -114,7 +114,6 @@ def score_shard(
     """Score one shard of a day, on any worker, in any order; ``score_partition`` gathers what it leaves.
 
     Args:
-        checked_partition: Which rows are in quarantine.
         config: The configuration, as ZenML keeps parameters.
 
     Returns:

@@ -34,7 +34,6 @@ class FoundRow:
     Attributes:
         row: Its number in that file, from 0.
         scored: Whether it was scored; ``False`` for a row in quarantine.
-        evidence: Whether the file is still the one that was published.
         source: Number of the row in the day's input, from 0; ``None`` if that can no longer be told.
     """
 
@@ -55,7 +54,6 @@ class SourceRow:
         file: Name of the file; ``None`` if it can no longer be told which one.
         sha256: Digest of the file when it was read.
         row: Number of the row in the file, from 0.
-        evidence: What stands there now.
         note: What is missing or different, in a sentence.
     """
 

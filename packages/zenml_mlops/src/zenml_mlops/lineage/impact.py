@@ -24,8 +24,6 @@ class _ScoresImpact(Frozen):
 
     Attributes:
         current: Whether they are the day's, or were replaced since.
-        model_version: Number of the version that scored.
-        affected: Rows that are affected.
     """
 
     date: date
@@ -44,7 +42,6 @@ class DayImpact(_ScoresImpact):
     """Affected predictions of one published partition.
 
     Attributes:
-        predictions: All its predictions.
         exact: Whether exactly these are affected; if not, the records cannot tell them from the others.
         row_ids: The ids of the rows, if they are asked for.
     """
@@ -62,7 +59,6 @@ class Impact(Frozen):
         cause: What that is, in a sentence.
         affected: Number of affected predictions in the partitions that are current.
         replaced: The same in partitions that were replaced since.
-        days: The partitions with affected predictions.
         shadow: What challengers scored in their shadow and is affected too; it counts in no sum.
     """
 

@@ -17,11 +17,7 @@ from zenml_mlops.promotion.origins import ORIGIN_METADATA
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an imported version comes from.
-
-    Attributes:
-        content: The record of the import.
-    """
+    """Where an imported version comes from."""
 
     content: dict[str, Any]
 

@@ -26,7 +26,6 @@ class Partition:
     """A partition of predictions.
 
     Attributes:
-        manifest: What its run wrote.
         current: Whether it is the day's partition; ``False`` once another run replaced it.
     """
 

@@ -45,10 +45,8 @@ class StepFacts(Frozen):
 
     Attributes:
         name: Invocation id.
-        cached: Whether ZenML may reuse an earlier result.
         timeout_seconds: Limit of its run time, its own or the environment's; ``None`` without one.
         retries: How often it is tried again; ``None`` where nothing says.
-        image: Image that it runs in, if it has one of its own.
         gate: Whether it may stop the pipeline on purpose.
     """
 
@@ -76,7 +74,6 @@ class PipelineFacts(Frozen):
 
     Attributes:
         labels: What it says of itself under ``extra``: owner, purpose, data classification.
-        models: Models that it or its steps write.
         guarded: Whether ZenML calls the run-start guard before its first step.
     """
 
@@ -94,9 +91,7 @@ class ComponentFacts(Frozen):
     Attributes:
         kind: Type of the component, such as ``artifact_store``.
         local: Whether it keeps its state on one machine.
-        location: Root of an artifact store.
         encrypted: Whether the store encrypts at rest; ``None`` where its configuration does not say.
-        region: Region of a cloud component, where its configuration says.
     """
 
     kind: str
@@ -144,7 +139,6 @@ class TaskFacts(Frozen):
         dag: DAG id.
         name: Task id.
         operator: Qualified name of the operator's class.
-        pool: Pool that its runs take slots of.
         limit_seconds: Limit of its run time or, for a sensor, of its wait; ``None`` without one.
         limit_known: Whether no ``limit_seconds`` means no limit; Airflow stores a sensor without that of its wait.
         text: The templated texts of the task, which could name a command.
@@ -165,7 +159,6 @@ class DagFacts(Frozen):
     Attributes:
         name: DAG id.
         owner: Owners, comma-separated, as Airflow shows them.
-        max_active_runs: How many runs may be active at once.
         limits_runs: Whether the DAG file itself says ``max_active_runs``.
         states_catchup: Whether the DAG file itself says ``catchup``.
         failure_callback: Whether the DAG, or each of its tasks, has a callback for failures.
@@ -191,15 +184,10 @@ class ModelVersionFacts(Frozen):
         target: Stage that it is to enter.
         run_status: Status of the run that made it; ``None`` if ZenML knows no such run.
         gates: Result by gate, as recorded by that run; empty if it recorded none.
-        has_card: Whether a model card is stored with it.
         data_digest: sha256 of the data that it was trained on.
         commit: Git commit that it was trained from.
         dirty: Whether the checkout differed from it.
-        environment: Environment of the run that made it.
-        approved_by: Who approved it, if anybody has.
-        created: When the version was made.
         imported_from: The server that it was imported from; ``None`` if it was trained here.
-        signed_by: Who signed the bundle that it came in.
         approval_imported: Whether the approval was given on the other server.
         local_gates: Result by gate that judged an imported version on this server.
     """
@@ -226,9 +214,7 @@ class BundleFacts(Frozen):
     """A model version on its way from one server to another.
 
     Attributes:
-        name: Name of the model.
         version: Number of the version on the server that it leaves.
-        environment: Environment of that server.
         signed_by: Who signed the bundle, verified; ``None`` if nobody did.
         run_status: Status of the run that trained it; ``None`` if none is recorded.
         gates: Result by gate, as recorded by that run.

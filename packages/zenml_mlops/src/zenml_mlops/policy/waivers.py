@@ -19,8 +19,6 @@ class Waiver(Frozen):
 
     Attributes:
         subject: What may break it, as verdicts name it, such as ``dag:nightly_export``.
-        who: The person who answers for it.
-        why: The reason.
         until: Last day on which it holds.
         environments: Where it holds; everywhere if empty.
     """

@@ -18,8 +18,6 @@ class Approval(Frozen):
 
     Attributes:
         stage: Stage that it is about.
-        approved: Whether the version may enter it.
-        by: The person.
         links: Ids of other records, such as ``dag_run`` and ``comparison_run``.
     """
 

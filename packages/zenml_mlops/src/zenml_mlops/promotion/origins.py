@@ -45,13 +45,9 @@ class SourceRun(Frozen):
     """The run that trained a version, as the server that ran it recorded it.
 
     Attributes:
-        id: Its id there.
-        name: Its name there.
         status: How it ended.
-        environment: Environment that it ran in.
         gates: Result by gate; empty if it recorded none.
         dag_run_id: The DAG run.
-        logical_date: The day that it was for.
     """
 
     id: UUID
@@ -106,7 +102,6 @@ class Origin(Frozen):
 
     Attributes:
         hops: The servers that it came through, the one that trained it first.
-        run: The run that trained it.
         commit: Git commit that it was trained from.
         data_digest: sha256 of the data that it was trained on.
         files: sha256 of each file of the bundle, by path.

@@ -65,10 +65,8 @@ class Transition(Frozen):
         came_from: Stage that the version was in; ``None`` if in none.
         displaced: Versions that were in the stage, and are archived; more than one only after a change by hand.
         at: When it was planned.
-        environment: The environment whose policies allowed it.
         approval: The approval that it relies on, if there is one.
         waivers: Violations that are accepted.
-        commit: Git commit that the version was trained from.
         links: Ids of other records: ``training_run``, and what the caller names, such as ``comparison_run``.
     """
 
@@ -112,7 +110,6 @@ class End(Frozen):
     Attributes:
         state: ``done``, ``failed`` (nothing was changed) or ``abandoned`` (somebody else changed the stages).
         by: Who ended it; another than the actor if it was resumed.
-        detail: What really changed, in a sentence.
     """
 
     state: State

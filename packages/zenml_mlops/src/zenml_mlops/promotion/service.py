@@ -41,8 +41,6 @@ class PromotionResult(Frozen):
         stage: Stage that the version is in now.
         changed: Whether anything was changed; ``False`` if the version was there already.
         archived_version: Number of the version that left the stage, if one did.
-        training_run_id: The run that produced the version, if it is known.
-        text: The same in a sentence.
     """
 
     model_name: str

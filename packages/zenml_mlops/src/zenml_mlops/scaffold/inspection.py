@@ -36,8 +36,6 @@ class Column:
 
     Attributes:
         type: ``integer``, ``number`` or ``text``.
-        required: Whether every row has a value.
-        feature: Whether the model reads it.
         minimum: Smallest accepted number, with room below the smallest that occurs.
         maximum: The same above.
         low: The 5th percentile, for made-up rows.
@@ -67,8 +65,6 @@ class Table:
         row_id: Column that numbers the rows in the order of time.
         numbered: Whether that is the position in the file, since no column is.
         group: Column of what rows can have in common; the row's id if there is none.
-        target: The label.
-        labels: The values that it has.
         event: The one that is predicted.
         event_share: Share of the rows with it.
         missing: Largest share of missing values of a feature.

@@ -153,11 +153,9 @@ class NewProject:
         name: What DAGs, assets and the model are named after.
         title: The same for people.
         outcome: What the risk is of, as it follows "the risk that".
-        owner: The team.
         classification: Of the data, such as ``internal``.
         subgroups: Columns whose values are compared for fairness.
         label_delay: Days after which an outcome is known.
-        table: The first table.
         platform: Where the platform is installed from.
     """
 

@@ -55,7 +55,6 @@ class Problem(BaseModel):
     Attributes:
         row: Number of the row in the request, from 0; ``None`` if it is about the request.
         column: The column; ``None`` if it is about the row, or if the contract has no such column.
-        problem: What is wrong, without the value.
     """
 
     row: int | None
