@@ -99,9 +99,6 @@ def deploy_pipeline(
         pipeline: The pipeline, not yet prepared.
         packages: Packages that travel with the snapshot, relative to the project root.
 
-    Returns:
-        The manifest and where it was written.
-
     Raises:
         DeploymentError: If the active stack is not one that Airflow runs.
     """

@@ -176,7 +176,11 @@ def _enter_run(
     if run is not None:
         found = records.latest_steps(run.id)
         # Airflow tries again what ZenML takes for ended: after a stop, or when ZenML's tries are used up.
-        ended = {name for name in request.steps if name in found and _ended_badly(found[name])}
+        ended = {
+            name
+            for name in request.steps
+            if name in found and found[name].status.is_finished and not found[name].status.is_successful
+        }
         if not ended and run.status not in {ExecutionStatus.STOPPING, ExecutionStatus.STOPPED}:
             return run, found
         history.earlier.insert(0, run)
@@ -234,10 +238,6 @@ def _close_what_was_left_stopping(request: StepsRequest, history: records.RunHis
 def _other_tasks(request: StepsRequest) -> list[str]:
     """The steps that other tasks may be at work on."""
     return [name for name in request.placed if name not in request.steps]
-
-
-def _ended_badly(step: StepRunResponse) -> bool:
-    return step.status.is_finished and not step.status.is_successful
 
 
 def _run_one(

@@ -251,7 +251,8 @@ def _runs(entries: Sequence[Entry], names: VersionNames) -> Iterator[Row]:
         yield Row(
             numbers=tuple(entry.number for entry in ended),
             at=ended[-1].at,
-            what=_pipeline(ended[0]) + (f", version {version}" if version else ""),
+            what=ended[0].subject.removeprefix("step:").rpartition("/")[0]
+            + (f", version {version}" if version else ""),
             who=ended[0].actor,
             outcome=f"{len(ended)} steps ended" + (f", {len(failed)} failed" if failed else ""),
             bad=bool(failed),
@@ -282,15 +283,12 @@ def _trainings(entries: Sequence[Entry], names: VersionNames) -> Iterator[Row]:
                 *(f"{count} steps {outcome}" for outcome, count in sorted(ends.items())),
                 *(
                     f"{entry.action} {entry.outcome.value} (entry {entry.number})"
-                    for entry in _checks(related, gate)
+                    for entry in related
+                    if entry.action in {"start_run", "gate"} and entry is not gate
                 ),
                 *_links(gate),
             ),
         )
-
-
-def _checks(related: Iterable[Entry], gate: Entry) -> Iterator[Entry]:
-    return (entry for entry in related if entry.action in {"start_run", "gate"} and entry is not gate)
 
 
 def _waivers(entries: Sequence[Entry]) -> Iterator[Row]:
@@ -324,7 +322,3 @@ def _partition(item: ScoredPartition) -> Row:
         + (", replaced since" if item.replaced else ""),
         details=(f"ZenML run {item.zenml_run}",),
     )
-
-
-def _pipeline(entry: Entry) -> str:
-    return entry.subject.removeprefix("step:").rpartition("/")[0]

@@ -89,7 +89,7 @@ class Entry(Event):
 
     def expected_hash(self) -> str:
         """The hash that its content has."""
-        return _hash(self.model_dump(mode="json", exclude={"hash"}))
+        return hashlib.sha256(canonical(self.model_dump(mode="json", exclude={"hash"}))).hexdigest()
 
 
 class MalformedEntryError(ValueError):
@@ -129,7 +129,3 @@ def parse_entry(line: bytes) -> Entry:
 def canonical(content: Mapping[str, Any] | Sequence[Any]) -> bytes:
     """Plain data as bytes, in one way only: sorted keys, no spaces, ASCII."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
-
-
-def _hash(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(canonical(content)).hexdigest()

@@ -71,9 +71,6 @@ def build_report(
         heads_asked: Whether ZenML was asked for the heads it remembers.
         named: Gives the name of a model version by its id where the log does not tell it.
 
-    Returns:
-        The report.
-
     Raises:
         ValueError: If the first day is after the last.
     """

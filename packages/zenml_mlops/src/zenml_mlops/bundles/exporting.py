@@ -101,7 +101,7 @@ def export_bundle(
             _refuse_withdrawn(model_name, number)
             evidence = gather_evidence(version)
             manifest, files, left_out = _packed(version, evidence, where, packages, folder, progress)
-            signature, signer = _signed(manifest, key)
+            signature, signer = (None, None) if key is None else sign(manifest.content(), key)
             assessment = _judged(manifest, evidence, signer, where)
         except BundleRefusedError as error:
             record("export", subject(model_name, number), Outcome.REFUSED, actor=who, reason=str(error))
@@ -151,10 +151,6 @@ def _refuse_withdrawn(model_name: str, number: int) -> None:
             f"Version {number} of {model_name!r} was withdrawn by {by.actor} on {by.at:%Y-%m-%d}: {by.reason} It "
             "does not leave this server."
         )
-
-
-def _signed(manifest: Manifest, key: Path | None) -> tuple[bytes | None, Signer | None]:
-    return (None, None) if key is None else sign(manifest.content(), key)
 
 
 def _judged(manifest: Manifest, evidence: Evidence, signer: Signer | None, where: str) -> Assessment:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from zenml_airflow.runtime.preload import collect_rarely
 from zenml_airflow.settings.project import USE_CASE_ENV
@@ -30,7 +29,7 @@ from zenml_mlops.cli.options import AsJson, Environment
 from zenml_mlops.cli.policy import policy_app
 from zenml_mlops.cli.report import report_app
 from zenml_mlops.cli.run import run
-from zenml_mlops.cli.sentences import entered, sentences
+from zenml_mlops.cli.sentences import console, entered, sentences
 from zenml_mlops.cli.serve import serve
 from zenml_mlops.cli.snapshots import snapshots_app
 from zenml_mlops.cli.stack import stack_app
@@ -92,9 +91,6 @@ class CardForm(StrEnum):
 
     MARKDOWN = "md"
     HTML = "html"
-
-
-console = Console(soft_wrap=True)
 
 
 @app.command()

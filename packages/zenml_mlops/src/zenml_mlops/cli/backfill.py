@@ -14,13 +14,11 @@ from rich.console import Console
 
 from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.cli.options import Environment, day_option
-from zenml_mlops.cli.sentences import entered, errors
+from zenml_mlops.cli.sentences import console, entered, errors
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
     from zenml_mlops.airflow_api.api import AirflowApi
-
-console = Console(soft_wrap=True)
 
 
 class Reprocess(StrEnum):

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from zenml_mlops.cli.options import AsJson, Environment, Reason
-from zenml_mlops.cli.sentences import entered
+from zenml_mlops.cli.sentences import console, entered
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
     from zenml_mlops.bundles import Rules
 
-console = Console(soft_wrap=True)
 # Apart from what a machine reads.
 progress = Console(stderr=True, soft_wrap=True)
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.options import AsJson, Environment
-from zenml_mlops.cli.sentences import entered
+from zenml_mlops.cli.sentences import console, entered
 
-console = Console(soft_wrap=True)
 _COLORS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 

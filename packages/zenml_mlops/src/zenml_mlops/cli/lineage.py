@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
 from zenml_mlops.cli.options import AsJson, Environment, day_option
-from zenml_mlops.cli.sentences import entered
+from zenml_mlops.cli.sentences import console, entered
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
@@ -26,7 +25,6 @@ Version = Annotated[
     str | None, typer.Option("--model-version", metavar="[MODEL/]N", help="A model version, such as 3.")
 ]
 Run = Annotated[str | None, typer.Option("--run", help="A ZenML run, by its id or full name.")]
-console = Console(soft_wrap=True)
 
 BROKEN_EXIT = 3
 _COLORS = {"missing": "red", "changed": "yellow", "imported": "magenta", "none": "dim"}

@@ -6,28 +6,24 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
-from zenml_mlops.cli.options import AsJson, Environment, Reason
-from zenml_mlops.cli.sentences import entered, sentences
+from zenml_mlops.cli.options import AsJson, Environment, Reason, group
+from zenml_mlops.cli.sentences import console, entered, sentences
 
 if TYPE_CHECKING:
     from zenml_mlops.promotion import Preview, PromotionResult, Record
     from zenml_mlops.promotion.origins import Origin
 
-models_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="The models: their versions, stages and history; approve, reject, archive and withdraw versions.",
+models_app = group(
+    "The models: their versions, stages and history; approve, reject, archive and withdraw versions."
 )
 ModelName = Annotated[str, typer.Argument(help="Model, such as readmission_risk.")]
 Number = Annotated[int, typer.Argument(help="Number of the version.")]
 Stage = Annotated[str, typer.Option("--to", help="Stage: staging or production.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and what is against it.")]
-console = Console(soft_wrap=True)
 
 
 def promote(

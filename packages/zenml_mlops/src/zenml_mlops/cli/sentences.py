@@ -13,7 +13,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
 
-errors = Console(stderr=True)
+console, errors = Console(soft_wrap=True), Console(stderr=True)
 
 
 @contextmanager

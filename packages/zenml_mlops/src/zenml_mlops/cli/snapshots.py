@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,22 +12,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
-from zenml_mlops.cli.options import AsJson, Environment
+from zenml_mlops.cli.options import AsJson, Environment, group
 from zenml_mlops.cli.run import Date, Params, Wait, key_values, start_in_airflow
-from zenml_mlops.cli.sentences import entered
+from zenml_mlops.cli.sentences import console, entered
 
 if TYPE_CHECKING:
     from zenml.models import PipelineSnapshotResponse
 
     from zenml_airflow.settings.project import Settings
 
-snapshots_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="The snapshots that `mlops deploy` made: list, show, compare and run them.",
-)
+snapshots_app = group("The snapshots that `mlops deploy` made: list, show, compare and run them.")
 Name = Annotated[str, typer.Argument(help="Name or id; or a pipeline, for the snapshot that its manifest names.")]
-console = Console(soft_wrap=True)
 TABLE_WIDTH = 170
 """Characters that hold the list with its names uncut."""
 
@@ -143,7 +137,7 @@ def run(
                 f"Airflow does not run snapshot {snapshot.name!r}: the manifest of {pipeline!r} names "
                 f"{_name_of(deployed)}. Revert the commit that replaced it, or deploy its commit again."
             )
-        start_in_airflow(settings, pipeline, _day(date), key_values(param), wait=wait, dag=dag)
+        start_in_airflow(settings, pipeline, date and date.date(), key_values(param), wait=wait, dag=dag)
 
 
 def _rows(
@@ -213,10 +207,6 @@ def _name_of(snapshot_id: str | None) -> str:
     from zenml_airflow.deploy.snapshots import get_snapshot
 
     return repr(get_snapshot(snapshot_id).name) if snapshot_id else "none"
-
-
-def _day(moment: datetime | None) -> Any:
-    return moment.date() if moment else None
 
 
 def _cell(key: str, row: dict[str, Any]) -> str:

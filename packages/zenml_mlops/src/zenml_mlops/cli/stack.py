@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from zenml_mlops.cli.json_output import print_json
-from zenml_mlops.cli.options import AsJson
+from zenml_mlops.cli.options import AsJson, group
 from zenml_mlops.cli.sentences import entered, errors, sentences
 
 if TYPE_CHECKING:
@@ -24,11 +24,7 @@ if TYPE_CHECKING:
 DIFFERENT = 3
 """Exit code of ``plan`` and ``diff`` that found something; 2 is the command line's own, for wrong usage."""
 
-stack_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="The stacks of an environment: validate, plan, apply, diff and export stacks/ENV.yaml.",
-)
+stack_app = group("The stacks of an environment: validate, plan, apply, diff and export stacks/ENV.yaml.")
 Environment = Annotated[str, typer.Argument(metavar="[ENV]", help="Environment, as in stacks/ENV.yaml.")]
 Prune = Annotated[bool, typer.Option("--prune", help="Delete what the file names no more.")]
 console = Console(soft_wrap=True, highlight=False, markup=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zenml_mlops.environment.deployments import pipelines
 from zenml_mlops.environment.stack_files import checked_stack
@@ -32,9 +32,6 @@ def check_before_deployment(settings: Settings, progress: Callable[[str], None])
     Args:
         progress: Called with each difference where differences do not stop a deployment.
 
-    Returns:
-        The stack file.
-
     Raises:
         StackDriftError: If there is a difference and :data:`POLICY` is enforced in the environment.
         StackFileError: If the file itself is wrong.
@@ -46,7 +43,7 @@ def check_before_deployment(settings: Settings, progress: Callable[[str], None])
     environment = settings.environment
     loaded = checked_stack(settings)
     changes, _ = plan_stack_file(loaded, os.environ)
-    found = [_drift(change) for change in changes if change.by_hand]
+    found = [f"{c.target} was changed by hand: {'; '.join(c.details)}" for c in changes if c.by_hand]
     mode = next(policy.mode_in(environment) for policy in load_policies() if policy.id == POLICY)
     if not found or mode is Mode.OFF:
         return loaded
@@ -89,7 +86,8 @@ def apply_and_record(loaded: LoadedStack, *, prune: bool = False) -> Iterator[Ch
 
     def announce(changes: Sequence[Change]) -> None:
         links["plan"] = plan_digest(changes)
-        record(ACTION, subject, Outcome.ALLOWED, verdicts=[_evidence(c) for c in changes], links=links)
+        evidence = [{"change": str(c), "details": list(c.details), "by_hand": c.by_hand} for c in changes]
+        record(ACTION, subject, Outcome.ALLOWED, verdicts=evidence, links=links)
 
     try:
         for change in apply_stack_file(loaded, os.environ, prune=prune, announce=announce):
@@ -109,14 +107,6 @@ def apply_and_record(loaded: LoadedStack, *, prune: bool = False) -> Iterator[Ch
         raise
     if made:
         record(ACTION, subject, Outcome.DONE, verdicts=[{"change": str(c)} for c in made], links=links)
-
-
-def _drift(change: Change) -> str:
-    return f"{change.target} was changed by hand: {'; '.join(change.details)}"
-
-
-def _evidence(change: Change) -> dict[str, Any]:
-    return {"change": str(change), "details": list(change.details), "by_hand": change.by_hand}
 
 
 def apply_stack(settings: Settings, loaded: LoadedStack | None = None) -> list[str]:

@@ -201,7 +201,7 @@ def quarantine_bad_rows(
             taken = batch.take(pa.array(chosen, pa.int64()))
             notes = [
                 pa.array([offset + row for row in chosen], pa.int64()),
-                pa.array([_reasons(bad[row]) for row in chosen]),
+                pa.array([";".join(sorted({c.reason.value for c in bad[row]})) for row in chosen]),
                 pa.array(["; ".join(c.text for c in bad[row]) for row in chosen]),
                 pa.array([run_id] * len(chosen)),
                 pa.array([now] * len(chosen), pa.timestamp("us", tz="UTC")),
@@ -324,7 +324,3 @@ def _predictions(
         pa.array([now] * rows, pa.timestamp("us", tz="UTC")),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def _reasons(complaints: list[Any]) -> str:
-    return ";".join(sorted({complaint.reason.value for complaint in complaints}))

@@ -48,7 +48,7 @@ class Origin:
             title=f"imported from {_server(hops[-1])}" if hops else "imported",
             state=State.IMPORTED,
             facts=facts(by=self.content.get("imported_by"), at=self.content.get("imported_at")),
-            children=tuple(node for hop in hops for node in _hop(hop)),
+            children=tuple(map(_hop, hops)),
         )
 
     def run_node(self, lock: str | None, data: Node) -> Node:
@@ -108,8 +108,8 @@ def _server(hop: dict[str, Any]) -> str:
     return f"{server.get('environment', 'an unnamed server')} ({server.get('url') or server.get('id', 'no id')})"
 
 
-def _hop(hop: dict[str, Any]) -> tuple[Node, ...]:
-    bundle = Node(
+def _hop(hop: dict[str, Any]) -> Node:
+    return Node(
         kind=Kind.ORIGIN,
         title=f"bundle of {_server(hop)} version {hop.get('version')}",
         state=State.IMPORTED,
@@ -129,4 +129,3 @@ def _hop(hop: dict[str, Any]) -> tuple[Node, ...]:
             for link in map(dict, hop.get("chain", ()))
         ),
     )
-    return (bundle,)

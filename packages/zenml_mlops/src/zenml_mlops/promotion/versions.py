@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from zenml.client import Client
 from zenml.enums import ArtifactType, ModelStages
 from zenml.models import ArtifactVersionResponse, ModelVersionResponse, PipelineRunResponse
+from zenml.utils.pagination_utils import depaginate_stream
 
 from zenml_mlops.cards.card import CARD_ARTIFACT
 from zenml_mlops.gates.steps import GATES_METADATA
@@ -124,19 +126,9 @@ def find_version(model_name: str, number: int) -> ModelVersionResponse:
 
 def versions(model_name: str) -> Iterator[ModelVersionResponse]:
     """The versions of a model with their metadata, newest first; none if there is no such model."""
-    client = Client()
-    page = 1
-    while True:
-        try:
-            found = client.list_model_versions(
-                model=model_name, sort_by="desc:number", page=page, size=_PAGE, hydrate=True
-            )
-        except KeyError:
-            return
-        yield from found.items
-        if page >= found.total_pages:
-            return
-        page += 1
+    wanted = {"model": model_name, "sort_by": "desc:number", "size": _PAGE, "hydrate": True}
+    with suppress(KeyError):
+        yield from depaginate_stream(Client().list_model_versions, **wanted)
 
 
 def in_stage(model_name: str, stage: str) -> list[int]:

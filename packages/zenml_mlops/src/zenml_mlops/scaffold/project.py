@@ -199,9 +199,6 @@ def create(target: Path, data: Path, project: NewProject, *, template: str | Non
         template: A Git repository of the platform, at the platform's tag; the installed template by default.
         lock: A lock whose versions are taken where they fit, where uv can lock.
 
-    Returns:
-        Its files.
-
     Raises:
         ProjectError: If the folder is in use.
     """
@@ -235,9 +232,6 @@ def add(folder: Path, data: Path, project: NewProject) -> list[str]:
 
     Args:
         data: The table; its copy in ``data/`` is ignored by Git.
-
-    Returns:
-        The new files.
 
     Raises:
         ProjectError: If the project has one of that name, or has uncommitted changes.

@@ -115,9 +115,6 @@ def make_plan(loaded: LoadedStack, state: ServerState, environ: Mapping[str, str
     Args:
         environ: The process's variables, of which those that the file lists are read.
 
-    Returns:
-        The changes, in the order in which they can be made.
-
     Raises:
         StackFileError: If a secret can be found nowhere, or a name belongs to another environment; all at once.
     """
