@@ -74,8 +74,7 @@ def find_partition(day: date, location: str, resolved: str, contract: Contract) 
     present = {path.rsplit("/", 1)[-1] for path in fs.ls(folder, detail=False) if path.endswith(".parquet")}
     if present != set(marker.files):
         raise IncompletePartitionError(
-            f"{place} holds the files {sorted(present)}, its marker names {sorted(marker.files)}: the "
-            "producer "
+            f"{place} holds the files {sorted(present)}, its marker names {sorted(marker.files)}: the producer "
             "must deliver the day again."
         )
     files = dict(sorted(marker.files.items()))
@@ -112,8 +111,8 @@ def check_digests(partition: PartitionRef, resolved: str) -> None:
         if found != expected:
             raise IncompletePartitionError(
                 f"{partition.location}/{name} has the sha256 {found}; the marker says {expected}. It is "
-                "unfinished, "
-                "damaged, or was delivered again meanwhile. Run the day again once the producer has finished."
+                "unfinished, damaged, or was delivered again meanwhile. Run the day again once the producer "
+                "has finished."
             )
 
 
@@ -162,17 +161,15 @@ def _marker(fs: fsspec.AbstractFileSystem, folder: str, place: str) -> Marker:
         payload = fs.cat_file(f"{folder}/{MARKER}")
     except FileNotFoundError:
         raise IncompletePartitionError(
-            f"{place} has no completion marker {MARKER}: the producer has not finished the day, or the date "
-            "is wrong. "
-            "Wait for it, or write the partition with `mlops data feed`."
+            f"{place} has no completion marker {MARKER}: the producer has not finished the day, or the date is "
+            "wrong. Wait for it, or write the partition with `mlops data feed`."
         ) from None
     try:
         return Marker.model_validate_json(payload)
     except ValidationError as error:
         raise IncompletePartitionError(
             f"The marker {place}/{MARKER} must be JSON with 'rows' and the sha256 of each of 'files' "
-            f"({describe(error, 'marker')}): the "
-            "producer must deliver the day again."
+            f"({describe(error, 'marker')}): the producer must deliver the day again."
         ) from error
 
 

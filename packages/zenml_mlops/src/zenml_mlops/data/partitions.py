@@ -130,16 +130,14 @@ class PartitionStore:
         target = self.absolute(file.path)
         if not self.fs.exists(target):
             raise PartitionError(
-                f"{file.path} is gone: a later run of the same day cleaned up unpublished files and took "
-                "over. "
+                f"{file.path} is gone: a later run of the same day cleaned up unpublished files and took over. "
                 "Clear this run from its first step if it is the one that should count."
             )
         found = file_sha256(self.fs, target)
         if found != file.sha256:
             raise PartitionError(
-                f"{file.path} has sha256 {found}, recorded when it was written: {file.sha256}. It was "
-                "damaged or "
-                "changed; run the day again."
+                f"{file.path} has sha256 {found}, recorded when it was written: {file.sha256}. It was damaged "
+                "or changed; run the day again."
             )
 
     def remove_leftovers(self, day: date, keep_run: str) -> None:

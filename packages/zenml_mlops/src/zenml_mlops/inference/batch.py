@@ -292,8 +292,7 @@ def _add_up(rows_in: int, scored: int, quarantined: int, day: date) -> None:
     if rows_in != scored + quarantined:
         raise RowsLostError(
             f"{rows_in} rows came in for {day.isoformat()}, but {scored} are scored and {quarantined} in "
-            "quarantine. "
-            "Nothing is published; run the day again from its first step."
+            "quarantine. Nothing is published; run the day again from its first step."
         )
 
 

@@ -57,9 +57,8 @@ def find_champion(model_name: str, stage: str) -> ScoringVersion:
         )
     except KeyError:
         raise EmptyStageError(
-            f"No version of the model {model_name!r} is in stage {stage!r}, so there is nothing to score "
-            "with. Run "
-            "the training pipeline and promote a version that passed its gates (`mlops promote "
+            f"No version of the model {model_name!r} is in stage {stage!r}, so there is nothing to score with. "
+            "Run the training pipeline and promote a version that passed its gates (`mlops promote "
             f"{model_name}`)."
         ) from None
     return describe_version(version)

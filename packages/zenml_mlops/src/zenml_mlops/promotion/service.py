@@ -163,9 +163,7 @@ def rollback(
     Raises:
         NothingToRollBackToError: If no version may come back.
         PromotionRefusedError: If the named version was never in the stage, was withdrawn, or has lost its model.
-        LockedError: See :func:`promote`.
-        AuditError: See :func:`promote`.
-        TransitionError: See :func:`promote`.
+        LockedError, AuditError, TransitionError: See :func:`promote`.
     """
     who = actor or current_user()
     with StageLock(model_name, _model_id(model_name)) as lock:
@@ -193,9 +191,7 @@ def archive(
 
     Raises:
         PromotionRefusedError: If the version is unknown or archived already, or no reason is given.
-        LockedError: See :func:`promote`.
-        AuditError: See :func:`promote`.
-        TransitionError: See :func:`promote`.
+        LockedError, AuditError, TransitionError: See :func:`promote`.
     """
     return _leave(Kind.ARCHIVE, model_name, version, reason, environment, actor)
 
@@ -207,9 +203,7 @@ def withdraw(
 
     Raises:
         PromotionRefusedError: If the version is unknown or withdrawn already, or no reason is given.
-        LockedError: See :func:`promote`.
-        AuditError: See :func:`promote`.
-        TransitionError: See :func:`promote`.
+        LockedError, AuditError, TransitionError: See :func:`promote`.
     """
     return _leave(Kind.WITHDRAW, model_name, version, reason, environment, actor)
 
