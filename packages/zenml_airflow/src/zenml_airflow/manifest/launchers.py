@@ -47,11 +47,9 @@ class DockerOptions(BaseModel):
     """Options of the launcher ``docker``.
 
     Attributes:
-        image: Image of steps that name none.
         docker_url: Address of the engine; the worker's ``DOCKER_HOST`` by default.
         user: User and group that the steps run as; never root.
         read_only: Whether the container's root file system is read-only; ``/tmp`` is memory then.
-        tmp_size: Size of ``/tmp``.
         volumes: Named volumes or folders by path in the container, such as ``{"/data": "landing:ro"}``.
     """
 

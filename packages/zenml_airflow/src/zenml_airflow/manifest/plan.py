@@ -37,7 +37,6 @@ class TaskPlan:
     """One Airflow task.
 
     Attributes:
-        steps: The steps it runs, in order.
         in_shards: Whether tasks before it, one a shard, work on parts of what it does.
     """
 
@@ -148,7 +147,6 @@ def plan_tasks(
     Args:
         launcher: Where they run; images and resources matter only where a container starts.
         select: Part of the pipeline, see :func:`select_steps`.
-        sharded: Whether steps that can be cut into shards are.
 
     Returns:
         The tasks in topological order.

@@ -69,7 +69,6 @@ class ModelRow(Frozen):
     """A model with all that is known of it.
 
     Attributes:
-        known: Whether ZenML is known to have it.
         partitions: Days of the pipelines that score with it.
     """
 

@@ -22,7 +22,6 @@ class TaskStart:
 
     Attributes:
         environment: Environment that the manifest was deployed for.
-        pipeline: The pipeline.
         verdicts: What the policies said when it was deployed.
     """
 

@@ -69,7 +69,6 @@ def reconcile(state_of: Callable[[str, str], AirflowState], *, dry_run: bool = F
 
     Args:
         state_of: Says what became of a DAG run, by DAG id and run id.
-        dry_run: Whether only to look.
     """
     for run in list(_open_runs()):
         key = RunKey.parse(run.orchestrator_run_id)

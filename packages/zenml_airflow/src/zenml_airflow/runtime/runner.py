@@ -69,7 +69,6 @@ class StepsResult(BaseModel):
     """What ZenML recorded.
 
     Attributes:
-        run_id: The ZenML run.
         steps: Status by step, as ZenML's store has it.
     """
 

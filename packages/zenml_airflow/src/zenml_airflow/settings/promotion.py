@@ -34,7 +34,6 @@ class ApprovalSettings(_Section):
     """Who approves, and for how long the question stands.
 
     Attributes:
-        ask: When a person is asked.
         timeout_seconds: After that time without an answer the candidate is rejected.
         roles: Airflow users by role: name by user id, as the auth manager knows it.
         approvers: The role that is asked, by stage.

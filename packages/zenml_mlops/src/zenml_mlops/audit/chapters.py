@@ -92,7 +92,6 @@ class ScoredPartition:
 
     Attributes:
         published_at: When it became the day's partition.
-        replaced: Whether another run of the day was published since.
         airflow: The DAG run, such as ``airflow:DAG/RUN``.
     """
 

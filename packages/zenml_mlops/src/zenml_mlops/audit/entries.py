@@ -65,7 +65,6 @@ class Entry(Event):
     """An event with its place in the log.
 
     Attributes:
-        version: Version of this format.
         number: Place in the log, from 1, without a gap.
         at: When it was written, UTC.
         previous: Hash of the entry before; 64 zeros for the first.

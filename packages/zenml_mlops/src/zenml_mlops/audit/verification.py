@@ -15,7 +15,6 @@ class Verification(Frozen):
         entries: Entries that are good, from the first to the last one before a broken one.
         first: Number of the first entry; ``None`` if there is none.
         broken: Number of the first broken or missing entry; ``None`` if the log is whole.
-        problem: What is wrong with it.
         checkpoints: Heads known from elsewhere that the log was compared with.
     """
 

@@ -47,7 +47,6 @@ def check_formats(
     Args:
         packages: Packages whose classes may be named; nothing of another one is imported.
         read: Gives the content of a file of the bundle.
-        files: Every file of the bundle.
 
     Raises:
         BundleRefusedError: If one of them is not, or there is no model.

@@ -96,7 +96,6 @@ class Manifest(Frozen):
     Attributes:
         version: Number of the version on the server that it leaves.
         version_id: Its id there.
-        created: When it was trained.
         files: Every other file of the bundle, by path.
     """
 

@@ -38,11 +38,7 @@ class Rules(Frozen):
 
 
 class Verified(Frozen):
-    """What is known of a bundle that kept every rule.
-
-    Attributes:
-        signer: Who signed it.
-    """
+    """What is known of a bundle that kept every rule."""
 
     manifest: Manifest
     evidence: Evidence

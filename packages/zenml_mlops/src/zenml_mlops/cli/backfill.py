@@ -53,7 +53,6 @@ def checked_range(first: date, last: date, *, today: date, longest: int) -> DayR
 
     Args:
         today: The day that is not over yet, in the environment's time zone.
-        longest: Days that a range may have.
 
     Raises:
         BackfillRangeError: If it is no such range; every problem is listed.

@@ -60,9 +60,9 @@ class Agreement(Frozen):
         both: Rows of high risk by both.
         correlation: Pearson's, of the risks; ``None`` if one of the two gives all rows one risk.
         rank_correlation: Spearman's, of the risks in steps of a thousandth.
-        mean_absolute_difference: Mean of their sizes.
+        mean_absolute_difference: Mean size of the differences.
         p95_absolute_difference: Size that 95 percent of them do not exceed, in steps of a thousandth.
-        largest_difference: The largest size.
+        largest_difference: The largest of these sizes.
         psi: Population stability index of the challenger's risks against the champion's, in tenths of the latter;
             half a row is added to each, so that an empty one counts as rare and not as infinitely far.
         ks: Largest distance between the two cumulative distributions, in steps of a thousandth.

@@ -113,9 +113,6 @@ def score_shard(
 ) -> dict[str, int]:
     """Score one shard of a day, on any worker, in any order; ``score_partition`` gathers what it leaves.
 
-    Args:
-        config: The configuration, as ZenML keeps parameters.
-
     Returns:
         Number of the rows scored, for the task's record.
 

@@ -32,7 +32,7 @@ class FoundRow:
     """A row of a case in the predictions, or in the quarantine that belongs to them.
 
     Attributes:
-        row: Its number in that file, from 0.
+        row: Its number in the file, from 0.
         scored: Whether it was scored; ``False`` for a row in quarantine.
         source: Number of the row in the day's input, from 0; ``None`` if that can no longer be told.
     """
@@ -70,7 +70,6 @@ def find_case(
     """Find every row of a case that was scored or put into quarantine.
 
     Args:
-        day: Only this day.
         replaced: Also in partitions that a later run of their day replaced.
         run: Only rows that this ZenML run wrote.
 

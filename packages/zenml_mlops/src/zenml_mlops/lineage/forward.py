@@ -27,7 +27,6 @@ class Affected:
     """The predictions of one partition that came of something.
 
     Attributes:
-        spans: Which of its rows.
         exact: Whether exactly these; ``False`` where the records cannot tell them from the partition's others.
     """
 

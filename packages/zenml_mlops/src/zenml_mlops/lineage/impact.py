@@ -77,7 +77,6 @@ def impact_of_file(settings: Settings, named: str, *, replaced: bool, ids: bool)
     Args:
         named: ``date=DAY/NAME.parquet`` in the landing zone, the location of training data, or a sha256.
         replaced: List partitions too that were replaced since.
-        ids: List the ids.
 
     Raises:
         TraceError: If nothing was made from such a file.

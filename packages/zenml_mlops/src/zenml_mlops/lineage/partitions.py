@@ -44,8 +44,7 @@ class Stores:
 
     Attributes:
         quarantine: The rows that were not scored.
-        location: The same as configured, as messages name it.
-        contract: What the rows are.
+        location: The landing zone as configured, as messages name it.
     """
 
     predictions: PartitionStore

@@ -44,10 +44,8 @@ class StepFacts(Frozen):
     """A step of a pipeline.
 
     Attributes:
-        name: Invocation id.
         timeout_seconds: Limit of its run time, its own or the environment's; ``None`` without one.
         retries: How often it is tried again; ``None`` where nothing says.
-        gate: Whether it may stop the pipeline on purpose.
     """
 
     name: str
@@ -162,7 +160,6 @@ class DagFacts(Frozen):
         limits_runs: Whether the DAG file itself says ``max_active_runs``.
         states_catchup: Whether the DAG file itself says ``catchup``.
         failure_callback: Whether the DAG, or each of its tasks, has a callback for failures.
-        schedule: The schedule, for people.
         interval_seconds: Shortest time between two of the next runs; ``None`` without a schedule in time.
     """
 
@@ -181,11 +178,9 @@ class ModelVersionFacts(Frozen):
     """A model version that somebody wants to promote.
 
     Attributes:
-        target: Stage that it is to enter.
         run_status: Status of the run that made it; ``None`` if ZenML knows no such run.
         gates: Result by gate, as recorded by that run; empty if it recorded none.
         data_digest: sha256 of the data that it was trained on.
-        commit: Git commit that it was trained from.
         dirty: Whether the checkout differed from it.
         imported_from: The server that it was imported from; ``None`` if it was trained here.
         approval_imported: Whether the approval was given on the other server.

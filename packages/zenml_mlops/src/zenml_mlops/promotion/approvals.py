@@ -17,7 +17,6 @@ class Approval(Frozen):
     """A person's decision on a version.
 
     Attributes:
-        stage: Stage that it is about.
         links: Ids of other records, such as ``dag_run`` and ``comparison_run``.
     """
 

@@ -47,7 +47,6 @@ class SourceRun(Frozen):
     Attributes:
         status: How it ended.
         gates: Result by gate; empty if it recorded none.
-        dag_run_id: The DAG run.
     """
 
     id: UUID
@@ -80,7 +79,6 @@ class Hop(Frozen):
     """One way of a version from a server to another.
 
     Attributes:
-        server: The server that it came from.
         version: Number that it had there.
         version_id: Its id there.
         chain: The changes of stages that it went through there, oldest first.
@@ -102,7 +100,6 @@ class Origin(Frozen):
 
     Attributes:
         hops: The servers that it came through, the one that trained it first.
-        commit: Git commit that it was trained from.
         data_digest: sha256 of the data that it was trained on.
         files: sha256 of each file of the bundle, by path.
     """

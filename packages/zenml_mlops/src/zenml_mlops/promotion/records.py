@@ -64,9 +64,6 @@ class Transition(Frozen):
         stage: Stage that the version enters; ``archived`` where it leaves one.
         came_from: Stage that the version was in; ``None`` if in none.
         displaced: Versions that were in the stage, and are archived; more than one only after a change by hand.
-        at: When it was planned.
-        approval: The approval that it relies on, if there is one.
-        waivers: Violations that are accepted.
         links: Ids of other records: ``training_run``, and what the caller names, such as ``comparison_run``.
     """
 

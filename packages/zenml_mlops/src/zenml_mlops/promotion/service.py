@@ -37,8 +37,6 @@ class PromotionResult(Frozen):
     """What was changed.
 
     Attributes:
-        version: Number of the version that it is about.
-        stage: Stage that the version is in now.
         changed: Whether anything was changed; ``False`` if the version was there already.
         archived_version: Number of the version that left the stage, if one did.
     """
@@ -103,7 +101,6 @@ def promote(
         actor: Who asks for it; the user of the operating system by default.
         reason: Why; with ``force`` at least ten characters.
         force: Waive, for this promotion, the violations of policies that are not critical.
-        links: Ids of other records, for the history.
 
     Raises:
         PromotionRefusedError: If the version is unknown, or a policy refuses it. Nothing is changed then.
@@ -158,7 +155,6 @@ def rollback(
             from, archived or withdrawn.
         environment: As in :func:`promote`.
         actor: As in :func:`promote`.
-        links: Ids of other records, for the history.
 
     Raises:
         NothingToRollBackToError: If no version may come back.

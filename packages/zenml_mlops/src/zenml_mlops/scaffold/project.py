@@ -69,9 +69,7 @@ class Platform:
     """Where a project installs the platform from: the package index, unless one of the others is named.
 
     Attributes:
-        version: Version of the two packages.
         wheels: Folder or index page of their wheels.
-        git: Their Git repository.
         checkout: A checkout of it, for trying a platform that is being changed.
     """
 
@@ -95,9 +93,7 @@ class Platform:
         """What ``--platform`` says: ``GIT@TAG``, a folder of wheels, or a version.
 
         Args:
-            text: The option.
             checkout: The checkout of the platform in which the command runs, if it runs in one.
-            target: Folder of the project.
         """
         if text is None:
             return cls() if checkout is None else cls(checkout=os.path.relpath(checkout, target))
@@ -156,7 +152,6 @@ class NewProject:
         classification: Of the data, such as ``internal``.
         subgroups: Columns whose values are compared for fairness.
         label_delay: Days after which an outcome is known.
-        platform: Where the platform is installed from.
     """
 
     name: str

@@ -32,7 +32,6 @@ class ApplyError(RuntimeError):
     """A change failed. The message says what is done and what is not.
 
     Attributes:
-        done: The changes that were made.
         missing: The changes that were not, the failed one first.
     """
 

@@ -25,7 +25,6 @@ class Rule:
     """A rule that a policy may name.
 
     Attributes:
-        scope: What it judges.
         check: Yields one sentence for each thing that breaks it.
     """
 
