@@ -14,7 +14,6 @@ def data_validation(found: Any, config: TrainingConfig) -> Any:
 
     Args:
         found: What ``examine_data`` found.
-        config: The configuration.
 
     Returns:
         The report, which the split demands.

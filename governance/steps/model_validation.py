@@ -20,8 +20,6 @@ def model_validation(
         metrics: What ``evaluate_model`` measured.
         examination: What ``examine_model`` found.
         data_report: The report of the gate on data, which is recorded with this one's.
-        model: The model that the version belongs to.
-        config: The configuration.
 
     Returns:
         The report, without which nothing is registered.

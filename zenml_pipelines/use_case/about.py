@@ -22,7 +22,6 @@ def about(pipeline: str, kind: str) -> dict[str, Any]:
     """The arguments of ``@pipeline`` that say who owns it, what it is for, and what data it reads.
 
     Args:
-        pipeline: Name of the pipeline.
         kind: What the policies know it as, such as ``training`` or ``batch-inference``.
     """
     return {

@@ -16,9 +16,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 from scipy.special import ndtri
 
+from zenml_airflow.contracts.frozen import Frozen
 from zenml_pipelines.use_case.schema import (
     COUNT_COLUMNS,
     DRUG_COLUMNS,
@@ -70,7 +70,7 @@ RATE_MIN_ROWS: Final = 100
 """A rate over fewer rows is noise (standard error above 3 points) and is left to the other columns."""
 
 
-class Calibration(BaseModel):
+class Calibration(Frozen):
     """Counts and correlations of the published data.
 
     A *decile* is a tenth of the encounters in ``encounter_id`` order. A *position* is where an encounter
@@ -93,8 +93,6 @@ class Calibration(BaseModel):
         rates: Rows, readmitted rows, and rows readmitted within 30 days, by value, per column of
             :data:`RATE_CAPS`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str
     encounter_id_quantiles: list[int]

@@ -65,8 +65,6 @@ settings:
   resources: {cpu_count: 1, memory: 2GiB}
 airflow:
   executor: LocalExecutor
-  launcher: in_process
-  granularity: per_step
   bundle: {kind: local}
 policies: {minimum: "off"}
 """

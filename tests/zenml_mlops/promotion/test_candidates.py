@@ -15,7 +15,14 @@ from zenml_airflow.client.candidates import MODEL_ARTIFACT_TYPE, CandidateCondit
 from zenml_airflow.client.conditions import ConditionError, Entity, Outcome, judge
 from zenml_airflow.contracts.model_records import COMPARISON_METADATA, Comparison
 from zenml_airflow.sensors.candidate import CandidateTrigger
-from zenml_mlops.promotion import archive, decide, promote
+from zenml_mlops.promotion import (
+    PromotionRefusedError,
+    archive,
+    candidate_or_refusal,
+    decide,
+    latest_candidate,
+    promote,
+)
 
 pytestmark = pytest.mark.trained
 
@@ -72,6 +79,26 @@ def test_what_is_in_production_older_archived_or_rejected_is_no_candidate():
     assert "it is archived" in found.message
     decide("others", 3, approved=True, reason="Looked at it once more.", actor="user:ann")
     assert candidate("others").found["version"] == 3
+
+
+def test_the_command_and_the_dag_agree_that_a_rejection_concerns_its_stage_alone():
+    make_versions("agreed", True, True)
+    decide("agreed", 2, approved=False, reason="Worse for the oldest.", actor="user:ann")
+    for stage, number in (("production", 1), ("staging", 2)):
+        assert candidate("agreed", stage=stage).found["version"] == number
+        assert latest_candidate("agreed", stage) == number
+    assert promote("agreed", candidate_or_refusal("agreed", "staging"), "staging", **WHERE).changed
+    # What is in the stage already may be named again, and changes nothing.
+    assert candidate("agreed", stage="staging").outcome is Outcome.WAITING
+    assert candidate_or_refusal("agreed", "staging") == 2
+
+
+def test_without_a_candidate_both_say_why():
+    make_versions("bad", False)
+    with pytest.raises(PromotionRefusedError) as error:
+        candidate_or_refusal("bad")
+    assert str(error.value).startswith(candidate("bad").message)
+    assert "version 1: its run 'gated-" in str(error.value)
 
 
 @pytest.mark.parametrize(

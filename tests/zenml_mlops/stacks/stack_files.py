@@ -25,8 +25,6 @@ stacks:
 scheduled: lab
 airflow:
   executor: CeleryExecutor
-  launcher: in_process
-  granularity: per_step
   pools:
     training: {slots: 2}
   bundle: {kind: git, tracking_ref: main, connection: git_dags}

@@ -64,6 +64,7 @@ BROKEN = {
     "a value among the secrets": ("env://MLFLOW_PASSWORD", "hunter2", "mlflow: {password", "String should match pattern"),
     "an unknown location": ("path: s3://b/a", 'path: "s3://${bucket}/a"', "artifacts:", "uses ${bucket}, known are ['state_dir']"),
     "an unknown executor": ("CeleryExecutor", "SequentialExecutor", "executor:", "'LocalExecutor', 'CeleryExecutor'"),
+    "a setting of configs/": ("executor:", "launcher: docker\n  executor:", "launcher:", "airflow.launcher is a setting in configs/"),
     "a pool without slots": ("slots: 2", "slots: 0", "training: {", "greater than 0"),
     "a bundle of an unknown kind": ("kind: git", "kind: svn", "bundle:", "'local', 'git'"),
     "git without a connection": (", connection: git_dags", "", "bundle:", "Field required"),

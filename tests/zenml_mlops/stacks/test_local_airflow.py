@@ -36,7 +36,7 @@ def settings(tmp_path, monkeypatch):
 def test_executor_queue_and_bundle_are_those_of_the_stack_file(settings):
     local = settings(
         ("bundle: {kind: local}", "bundle: {kind: local, refresh_seconds: 60}"),
-        ("  granularity: per_step\n", "  granularity: per_step\n  queues: [small, large]\n"),
+        ("  bundle: {", "  queues: [small, large]\n  bundle: {"),
     )
     told = services_environment(local)
     assert told["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"

@@ -52,7 +52,6 @@ class RunContext(Deferred):
         dag_id: The Airflow DAG, or ``"cli"``.
         dag_run_id: The Airflow DAG run id; unique within ``dag_id`` only.
         attempt: 0 for the first run, one more each time the DAG run is cleared.
-        attempt_started_at: When Airflow started this attempt of the DAG run.
         try_number: The task's try, from 1.
         params: The params of the DAG run, or the options of the command line.
         environment: Name of the environment (``local``, ``staging``, ``production``).
@@ -150,11 +149,8 @@ def cli_context(
     """The context of a run that the command line starts for one calendar day.
 
     Args:
-        day: The day the run is for.
-        environment: Name of the environment.
         storage_root: Path or fsspec URL that relative storage locations resolve against.
         timezone: IANA name of the zone in which ``day`` is meant.
-        params: Options handed to the steps.
     """
     zone = ZoneInfo(timezone)
     start = datetime.combine(day, time.min, zone)

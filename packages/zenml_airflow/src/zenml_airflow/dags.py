@@ -26,9 +26,6 @@ def dag_settings(dag_file: str | Path) -> Settings:
     In a Git bundle a DAG run keeps the files that it started with, configuration and manifests included: they are
     those of the checkout that the file lies in, unless ``MLOPS_PROJECT_ROOT`` names another one.
 
-    Args:
-        dag_file: The file: ``__file__``.
-
     Raises:
         SettingsError: If the configuration is missing or wrong.
     """
@@ -64,8 +61,6 @@ def dag_arguments(
     interval a point, and then the run of a day cannot tell which day's data it is for.
 
     Args:
-        settings: Settings of the environment.
-        pipeline: Name of the pipeline, which names its schedule.
         assets: Assets whose update starts a run too; the environment need not have a schedule then.
         paused: Whether it is paused when Airflow sees it for the first time; the environment's choice by default.
 

@@ -33,10 +33,6 @@ def context_from_airflow(context: Context, settings: Settings) -> RunContext:
     for the newest of the days whose runs updated the assets that started it; else for the day on which it was due
     to run, in the environment's time zone.
 
-    Args:
-        context: Airflow's template context.
-        settings: Settings of the environment.
-
     Raises:
         RunDateError: If the ``date`` param is not an ISO date.
     """
@@ -74,7 +70,6 @@ def due_days(schedule: ScheduleSettings, zone: ZoneInfo, now: datetime, count: i
 
     Args:
         schedule: The schedule; days before its start or after its end are no partitions.
-        zone: The environment's time zone.
         now: An aware time.
         count: How many days, at most.
     """

@@ -132,8 +132,6 @@ def _check_current(manifest: Manifest, settings: Settings, *, own: bool) -> None
     """Check that a manifest says what the environment says now.
 
     Args:
-        manifest: The manifest.
-        settings: Settings of the environment.
         own: Whether it lies in the environment's own folder; the configuration behind another is not known here.
 
     Raises:

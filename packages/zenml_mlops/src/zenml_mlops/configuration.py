@@ -33,7 +33,6 @@ class Section(Frozen):
         """Build it from plain data.
 
         Args:
-            values: The data.
             place: Where they stand, for the message.
 
         Raises:

@@ -51,9 +51,8 @@ class _DigestMaterializer(BaseMaterializer):
         found = hashlib.sha256(payload).hexdigest()
         if found != expected:
             raise CorruptArtifactError(
-                f"The artifact file {self.FILE} has sha256 {found}, recorded when it was saved: {expected}. "
-                "It was "
-                "changed or cut off afterwards; run the step that produces it again."
+                f"The artifact file {self.FILE} has sha256 {found}, recorded when it was saved: {expected}. It "
+                "was changed or cut off afterwards; run the step that produces it again."
             )
         return payload
 
@@ -131,8 +130,7 @@ class SkopsMaterializer(_DigestMaterializer):
         untrusted = set(skops.io.get_untrusted_types(data=payload)) - cls.BASE_TRUSTED_TYPES - cls.TRUSTED_TYPES
         if untrusted:
             raise UntrustedTypeError(
-                f"The estimator holds types that {cls.__name__} does not trust: {sorted(untrusted)}. "
-                "Use stock "
+                f"The estimator holds types that {cls.__name__} does not trust: {sorted(untrusted)}. Use stock "
                 "scikit-learn parts, or vouch for the type in a subclass's TRUSTED_TYPES after reading its "
                 "code."
             )

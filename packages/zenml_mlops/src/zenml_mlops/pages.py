@@ -42,9 +42,6 @@ def plot(height: float, draw: Callable[[Any], None], *, width: float = 6.4, salt
 
     Args:
         height: Height in inches.
-        draw: Draws on the axes.
-        width: Width in inches.
-        salt: What the ids in the SVG are made from.
     """
     # The object interface: pyplot keeps figures alive and picks a screen's backend.
     from matplotlib import rc_context

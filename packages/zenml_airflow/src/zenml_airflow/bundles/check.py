@@ -24,8 +24,6 @@ def check_folder(folder: Path, bundle: str, *, timeout: float) -> dict[str, str]
     A missing or damaged manifest, a breach of a cluster policy and a DAG that cannot be serialized are errors too.
 
     Args:
-        folder: The folder of the DAG files.
-        bundle: Name of their bundle.
         timeout: Seconds that all of them together may take.
     """
     if not folder.is_dir():

@@ -38,7 +38,6 @@ def report_refusal(bundle: str, *, bad: str, good: str, errors: dict[str, str]) 
     """Show the errors of a commit that the bundle does not move on to among Airflow's import errors.
 
     Args:
-        bundle: Name of the bundle.
         bad: The commit.
         good: The commit that stays deployed.
         errors: Stack trace or sentence by file.

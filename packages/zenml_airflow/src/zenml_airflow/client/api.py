@@ -54,7 +54,6 @@ class ServerExtra(Frozen):
     """The extra fields of a connection.
 
     Attributes:
-        verify_ssl: Whether the server's certificate is checked.
         ca_bundle: File on the worker's machine with the certificates to trust; the system's own by default.
         project_id: Project to work in; the server's default project otherwise. An id, because ZenML takes no name
             from the environment.
@@ -70,8 +69,6 @@ class ZenMLServer(Frozen):
 
     Attributes:
         url: Address of the server, without a slash at the end.
-        api_key: API key of a service account.
-        extra: How it is to be talked to.
     """
 
     url: str
@@ -96,7 +93,6 @@ class ZenMLServer(Frozen):
             host: URL of the server, or its host name alone.
             schema: ``https`` or ``http`` where ``host`` is a name; ``https`` by default.
             port: Port, where ``host`` names none.
-            password: API key.
             extra: Extra fields; empty ones count as absent.
 
         Raises:

@@ -22,7 +22,6 @@ class Look(Generic[Value]):
     Attributes:
         value: The last value that was read, however old; ``None`` before the first.
         error: What the last reading raised; ``None`` if it went well.
-        pending: Whether a reading is under way.
     """
 
     value: Value | None

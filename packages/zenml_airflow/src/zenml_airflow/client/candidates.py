@@ -37,9 +37,10 @@ _Asked = Generator[Query, list[Record], "tuple[Outcome, str]"]
 class CandidateCondition(Condition):
     """A version could enter a stage: the run that made it completed, and every gate passed.
 
+    The promotion DAG and ``mlops promote`` both search by this rule. A rejection concerns its own stage alone.
+
     Attributes:
         model: Name or id of the model; it need not exist yet.
-        stage: The stage.
         version: Number of the version. By default the newest that fits, is newer than the one in the stage, is
             neither archived nor in production, and was not rejected.
         required: Gates that must be among the recorded ones.
@@ -73,7 +74,7 @@ class CandidateCondition(Condition):
             if len(versions) < PAGE_SIZE:
                 newer = f" newer than {holder}" if holder else ""
                 text = f"Model {self.model!r}: no version{newer} is a candidate for {self.stage}.{passed_over}"
-                return Verdict(Outcome.WAITING, text)
+                return Verdict(Outcome.WAITING, text, {"champion": holder})
             page += 1
 
     def _named(self, number: int, holder: int | None) -> Inquiry:
@@ -114,9 +115,6 @@ class StandingCondition(Condition):
     """A candidate that was compared is still what it was; it fails once it is not, and is never met.
 
     Attributes:
-        model: Name or id of the model.
-        version: Number of the version.
-        target: The stage that it is to enter.
         stage: The stage that it was in; ``None`` for none.
         champion: Number of the version that it was compared with; ``None`` if the stage was empty.
         named: Whether a person asked for this very version; a newer one does not supersede it then.
@@ -206,13 +204,15 @@ def rejected_by(version: Record, stage: str) -> str | None:
 
 def _made_well(version: Record, required: Collection[str]) -> _Asked:
     """Whether the run that made the model completed with every gate passed; it may still be running."""
-    origin = origin_of(metadata_of(version))
-    if origin is not None:
+    metadata = metadata_of(version)
+    if (origin := origin_of(metadata)) is not None:
         # Its run is on the server that trained it, and its evidence came with it.
         run = origin.run
         if run.status != RunStatus.COMPLETED:
             return Outcome.FAILED, f"its run {run.name!r} on the server that it comes from ended as {run.status}"
-        return _gates_passed(GateResults.of(run.gates), required)
+        outcome, reason = _gates_passed(GateResults.of(run.gates), required)
+        here = gate_results(metadata) if outcome is Outcome.MET else None
+        return _gates_passed(here, ()) if here else (outcome, reason)
     artifacts = yield Query(
         Entity.ARTIFACT_VERSION,
         {"model_version_id": version["id"], "type": MODEL_ARTIFACT_TYPE, "size": PAGE_SIZE, "hydrate": True},

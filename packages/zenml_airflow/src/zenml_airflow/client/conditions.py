@@ -44,7 +44,6 @@ class Query:
     """One question to ZenML.
 
     Attributes:
-        entity: What is asked for.
         filters: ZenML's filters; the REST API and the local store know the same ones.
     """
 
@@ -115,8 +114,6 @@ class Verdict:
     """The judgement of a condition.
 
     Attributes:
-        outcome: How it stands.
-        message: What was found, as a sentence.
         found: What a sensor hands on: ids and names, small enough for an XCom.
     """
 
@@ -172,9 +169,6 @@ class PipelineRunCondition(Condition):
     because clearing a DAG run makes a new ZenML run that takes the place of the one before.
 
     Attributes:
-        run_id: Id of the run.
-        pipeline: Name or id of the pipeline.
-        external_dag_id: DAG that the run belongs to.
         external_dag_run_id: DAG run that the run belongs to; needs ``external_dag_id``, as two DAGs on one
             schedule share run ids.
         logical_date: Day that the run is for, in the time zone of the environment.

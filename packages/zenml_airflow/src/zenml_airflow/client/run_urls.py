@@ -37,10 +37,8 @@ def run_links(
     """URLs of a ZenML run, where it has any.
 
     Args:
-        run_id: The ZenML run.
         server_url: Address of the ZenML server; ``None`` for the local store, which has no dashboard.
         tracker: Metadata of a step that the MLflow tracker followed; ``None`` where none did.
-        project: Name of the ZenML project.
         tracker_ui: Address of the MLflow server that people use, where steps write to its database directly.
 
     Returns:
@@ -61,7 +59,6 @@ def mlflow_run_link(ui: str | None, run_id: str) -> dict[str, str]:
 
     Args:
         ui: Address at which people open MLflow, if there is one.
-        run_id: The run.
 
     Returns:
         URL by :class:`LinkTarget`; empty without an address that a browser can open.

@@ -1,4 +1,4 @@
-"""What most of the platform's data is: unchangeable, and what it does not know is refused."""
+"""The base of the values that are checked once and never change."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """Data that does not change once it is checked."""
+    """A value that is checked when it is made, refuses fields that it does not know, and never changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 

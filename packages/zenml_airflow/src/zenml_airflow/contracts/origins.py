@@ -43,15 +43,8 @@ class SourceRun(Deferred):
     """The run that trained a version, as the server that ran it recorded it.
 
     Attributes:
-        id: Its id there.
-        name: Its name there.
-        pipeline: Its pipeline.
         status: How it ended.
-        environment: Environment that it ran in.
         gates: Result by gate; empty if it recorded none.
-        dag_id: The Airflow DAG that ran it.
-        dag_run_id: The DAG run.
-        logical_date: The day that it was for.
     """
 
     id: UUID
@@ -84,13 +77,11 @@ class Hop(Deferred):
     """One way of a version from a server to another.
 
     Attributes:
-        server: The server that it came from.
         version: Number that it had there.
         version_id: Its id there.
         chain: The changes of stages that it went through there, oldest first.
         bundle: sha256 of the bundle's manifest.
         signer: Who signed the bundle, as the list of allowed signers names them; ``None`` if nobody did.
-        fingerprint: Fingerprint of the key.
     """
 
     server: Server
@@ -107,12 +98,8 @@ class Origin(Deferred):
 
     Attributes:
         hops: The servers that it came through, the one that trained it first.
-        run: The run that trained it.
-        commit: Git commit that it was trained from.
         data_digest: sha256 of the data that it was trained on.
         files: sha256 of each file of the bundle, by path.
-        imported_by: Who imported it.
-        imported_at: When.
     """
 
     hops: tuple[Hop, ...] = Field(min_length=1)

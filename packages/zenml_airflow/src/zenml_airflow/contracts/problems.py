@@ -9,7 +9,6 @@ def describe(error: ValidationError, whole: str) -> str:
     """List every problem of a failed validation as ``field: reason``.
 
     Args:
-        error: What pydantic raised.
         whole: What stands in place of a field where a problem is of the whole.
     """
     return "; ".join(

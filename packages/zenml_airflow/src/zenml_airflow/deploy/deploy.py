@@ -35,7 +35,6 @@ def git_state(root: Path, generated: str | None = None) -> Provenance:
     """Read the git commit of a folder; a folder outside of git has none.
 
     Args:
-        root: The folder.
         generated: Folder below it that deployments write and commit: what changes there is no change of code, so
             the commit is the last one, on the line of first parents, that changed anything else.
     """
@@ -73,9 +72,6 @@ def snapshot_name(environment: str, pipeline: str, code: CodeRef, digest: str) -
     """Name of the snapshot of a pipeline.
 
     Args:
-        environment: Name of the environment.
-        pipeline: Name of the pipeline.
-        code: The code that it is compiled from.
         digest: Digest of everything that makes the snapshot what it is: the same commit on another stack, or a
             checkout with changes that are not committed, is another snapshot.
     """
@@ -101,15 +97,7 @@ def deploy_pipeline(
 
     Args:
         pipeline: The pipeline, not yet prepared.
-        arguments: Its arguments.
-        settings: Settings of the environment.
         packages: Packages that travel with the snapshot, relative to the project root.
-        made: What it is made from, if that was asked before.
-        policies: Verdicts to record in the manifest.
-        extra: What else to record in the snapshot, as JSON.
-
-    Returns:
-        The manifest and where it was written.
 
     Raises:
         DeploymentError: If the active stack is not one that Airflow runs.

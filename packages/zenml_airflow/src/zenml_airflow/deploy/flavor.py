@@ -137,12 +137,6 @@ class ManifestAirflowOrchestrator(AirflowOrchestrator):
         """Describe a compiled snapshot for Airflow.
 
         Args:
-            snapshot: The snapshot, compiled on a stack of this flavor.
-            environment: Name of the environment it was compiled for.
-            code: The code it was compiled from.
-            policies: What the policies said.
-            defaults: Options of steps that name none.
-            config_digest: Digest of the configuration that is deployed with it.
             image: Image of steps that name none, by digest.
         """
         stack = snapshot.stack

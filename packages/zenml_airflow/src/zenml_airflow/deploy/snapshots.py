@@ -27,7 +27,6 @@ class Deployment(Frozen):
 
     Attributes:
         defaults: What held for a step that says nothing about its Airflow task.
-        config_digest: Digest of the configuration that was deployed with it.
         image: Image of steps that name none, by digest.
     """
 
@@ -46,12 +45,7 @@ def deployment_of(snapshot: PipelineSnapshotResponse) -> Deployment | None:
 
 
 def deployed_snapshots(environment: str, pipeline: str | None = None) -> Iterator[PipelineSnapshotResponse]:
-    """Yield the snapshots that were deployed to an environment, the newest first.
-
-    Args:
-        environment: Name of the environment.
-        pipeline: Only those of this pipeline.
-    """
+    """Yield the snapshots that were deployed to an environment, the newest first."""
     from zenml.client import Client
     from zenml.utils.pagination_utils import depaginate
 

@@ -59,15 +59,10 @@ class DockerOptions(Deferred):
     """Options of the launcher ``docker``.
 
     Attributes:
-        image: Image of steps that name none.
-        docker_conn_id: Airflow connection of the registry.
         docker_url: Address of the engine; the worker's ``DOCKER_HOST`` by default.
-        network_mode: Network of the container.
         user: User and group that the steps run as; never root.
         read_only: Whether the container's root file system is read-only; ``/tmp`` is memory then.
-        tmp_size: Size of ``/tmp``.
         volumes: Named volumes or folders by path in the container, such as ``{"/data": "landing:ro"}``.
-        pull: When the image is pulled.
     """
 
     image: str | None = None
@@ -101,20 +96,14 @@ class KubernetesOptions(Deferred):
 
     Attributes:
         image: Image of steps that name none, by digest.
-        namespace: Namespace of the pods.
-        service_account: Service account of the pods.
         kubernetes_conn_id: Airflow connection of the cluster; the worker's own cluster by default.
-        node_selector: Labels that a node must have.
         tolerations: Taints that the pods tolerate, as in a pod specification.
-        labels: Labels of the pods.
         pod_template: Pod template file, relative to the project root; what stands here wins over it.
-        image_pull_secrets: Names of secrets for the registry.
         credentials_secret: Kubernetes secret whose keys become variables of the pod: the ZenML server's URL and
             key, and what the artifact store needs. A value in the pod itself could be read by everyone who may
             read pods.
         run_as_user: User id that the steps run as.
         deferrable: Whether the triggerer waits for the pod instead of a worker.
-        startup_timeout_seconds: How long a pod may wait for a node and its image.
     """
 
     image: ByDigest | None = None
@@ -144,10 +133,6 @@ OPTIONS: Mapping[Launcher, type[LauncherOptions]] = {
 
 def parse_options(launcher: Launcher, values: Mapping[str, Any]) -> LauncherOptions:
     """Read the options of a launcher.
-
-    Args:
-        launcher: The launcher.
-        values: What a DAG file or ``configs/`` says.
 
     Raises:
         LauncherError: If an option is unknown, wrong, or belongs to another launcher; all of them at once.

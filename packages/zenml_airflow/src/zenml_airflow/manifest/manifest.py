@@ -67,11 +67,7 @@ class StepSpec(Deferred):
 
     Attributes:
         name: Invocation id of the step, unique within the pipeline.
-        upstream: Invocation ids of the steps that it waits for.
         image: Image by digest; ``None`` where the launcher needs none.
-        operator: The launcher that runs it.
-        timeout_seconds: Limit of its run time.
-        retries: How often it is tried again after a failure.
         retry_delay_seconds: Wait before the first retry; doubles with each further one.
         gate: Whether the step may stop the pipeline on purpose, and so gets a task of its own to be seen.
         sharded: Whether tasks before it may work on parts of what it does, see ``docs/airflow-bridge.md``.

@@ -37,9 +37,6 @@ class TaskPlan:
     """One Airflow task.
 
     Attributes:
-        task_id: Id of the task within its group.
-        steps: The steps it runs, in order.
-        upstream: Ids of the tasks that it waits for.
         in_shards: Whether tasks before it, one a shard, work on parts of what it does.
     """
 
@@ -94,7 +91,6 @@ def select_steps(manifest: Manifest, select: str | Sequence[str] | None) -> tupl
     """Choose steps of a pipeline.
 
     Args:
-        manifest: The pipeline.
         select: Terms, as one text with spaces or as a list: ``name`` is a step, ``name+`` a step and all that
             follows, ``+name`` a step and all that it waits for. ``None`` is the whole pipeline.
 
@@ -149,11 +145,8 @@ def plan_tasks(
     """Cut a pipeline into Airflow tasks.
 
     Args:
-        manifest: The pipeline.
-        granularity: How coarse the tasks are.
         launcher: Where they run; images and resources matter only where a container starts.
         select: Part of the pipeline, see :func:`select_steps`.
-        sharded: Whether steps that can be cut into shards are.
 
     Returns:
         The tasks in topological order.

@@ -55,7 +55,6 @@ class ZenMLState(Frozen):
 
     Attributes:
         read_at: When ZenML answered last; ``None`` if it never did.
-        problem: Why it did not answer now, in a sentence.
         pending: Whether it is being asked; looking again in a moment may show more.
         url: Address at which people open ZenML, if it is a server.
     """
@@ -70,11 +69,6 @@ class ModelRow(Frozen):
     """A model with all that is known of it.
 
     Attributes:
-        name: Its name.
-        known: Whether ZenML is known to have it.
-        stages: The version in each stage.
-        newest: Its newest version.
-        questions: Questions about its versions that wait for a person.
         partitions: Days of the pipelines that score with it.
     """
 
@@ -90,11 +84,8 @@ class Board(Frozen):
     """What the page shows.
 
     Attributes:
-        environment: The environment.
-        zenml: How the reading of ZenML stands.
         mlflow_url: Address at which people open MLflow, if there is one.
         more: Whether ZenML has more models than are shown.
-        models: The models.
     """
 
     environment: str

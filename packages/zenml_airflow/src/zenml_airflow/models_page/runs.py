@@ -82,7 +82,6 @@ class Partitions(Frozen):
     """The partitions of a pipeline.
 
     Attributes:
-        pipeline: The pipeline.
         dags: The DAGs that run it, as far as the user may see them; empty if there is none.
         days: The days, the oldest first; empty without a DAG.
     """
@@ -96,12 +95,6 @@ class OpenQuestion(Frozen):
     """A required action that asks whether a version may enter a stage.
 
     Attributes:
-        model: Name of the model.
-        version: Number of the version.
-        stage: The stage.
-        run: The DAG run.
-        task_id: The task that asks.
-        asked_at: Since when.
         asked: Names of the people who may answer; empty if anybody may.
     """
 
@@ -115,15 +108,7 @@ class OpenQuestion(Frozen):
 
 
 def read_partitions(session: Session, pipeline: str, days: Sequence[date], zone: ZoneInfo, may: May) -> Partitions:
-    """Read what became of a pipeline's partitions.
-
-    Args:
-        session: A session of Airflow's database.
-        pipeline: The pipeline.
-        days: The days, in order.
-        zone: The environment's time zone.
-        may: Whether the user may see the runs of a DAG.
-    """
+    """Read what became of a pipeline's partitions."""
     dags = [dag for dag in _dags(session, pipeline) if may(dag.dag_id)]
     if not dags or not days:
         return Partitions(pipeline=pipeline, dags=tuple(dags), days=())
@@ -134,12 +119,7 @@ def read_partitions(session: Session, pipeline: str, days: Sequence[date], zone:
 
 
 def read_questions(session: Session, may: May) -> list[OpenQuestion]:
-    """Read the questions about model versions that nobody has answered, the oldest first.
-
-    Args:
-        session: A session of Airflow's database.
-        may: Whether the user may see the required actions of a DAG.
-    """
+    """Read the questions about model versions that nobody has answered, the oldest first."""
     asked = (
         select(
             HITLDetail.subject,

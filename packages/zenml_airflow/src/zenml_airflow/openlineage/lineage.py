@@ -34,9 +34,6 @@ def get_openlineage_facets_on_complete(task_instance: Any) -> OperatorLineage[An
     The provider asks in a process that it forked from the task's, where Airflow's API must not be called; so the
     operator's own record is read, and no XCom.
 
-    Args:
-        task_instance: The task instance, whose task is an operator of this package.
-
     Returns:
         Facets and datasets; ``None`` where the provider is absent or the task recorded nothing.
     """

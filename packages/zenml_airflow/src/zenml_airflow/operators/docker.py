@@ -51,8 +51,6 @@ class ZenMLDockerOperator(ZenMLSteps, DockerOperator):
     """Runs steps in a container of a Docker engine.
 
     Args:
-        options: Options of the launcher.
-        plan: The steps, with their resources.
         default_image: Image that was deployed with the pipeline.
     """
 

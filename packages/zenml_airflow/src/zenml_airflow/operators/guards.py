@@ -22,8 +22,6 @@ class TaskStart:
 
     Attributes:
         environment: Environment that the manifest was deployed for.
-        pipeline: The pipeline.
-        stack: Name of the stack that it was deployed on.
         verdicts: What the policies said when it was deployed.
     """
 

@@ -31,8 +31,6 @@ class ZenMLKubernetesOperator(ZenMLSteps, KubernetesPodOperator):
     """Runs steps in a pod of a Kubernetes cluster.
 
     Args:
-        options: Options of the launcher.
-        plan: The steps, with their resources.
         default_image: Image that was deployed with the pipeline.
         project_root: Folder that the pod template's path is relative to.
 

@@ -72,11 +72,7 @@ class ZenMLInProcessOperator(ZenMLSteps):
 
 
 class ZenMLSubprocessOperator(ZenMLSteps):
-    """Runs steps in another interpreter or virtual environment on the worker's machine.
-
-    Args:
-        options: Options of the launcher.
-    """
+    """Runs steps in another interpreter or virtual environment on the worker's machine."""
 
     launcher = Launcher.SUBPROCESS
 

@@ -19,9 +19,6 @@ class ZenMLReconcileOperator(BaseOperator):
     """Closes ZenML runs that are still open although their Airflow run has ended.
 
     A task whose process was killed outright leaves its ZenML run open; see ``mlops reconcile``.
-
-    Args:
-        environment_name: Name of the environment.
     """
 
     ui_color = "#e6dcf7"

@@ -15,7 +15,6 @@ def server_environment(zenml_conn_id: str | None, state_dir: Path | None = None)
     """Variables that point ZenML at the server of a connection; none for the local store.
 
     Args:
-        zenml_conn_id: The connection.
         state_dir: Where the worker itself runs the steps, the environment's state folder: ZenML writes the
             server's address into its configuration, which must not be the one that names the local store.
     """

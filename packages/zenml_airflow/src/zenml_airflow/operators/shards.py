@@ -25,7 +25,6 @@ class ZenMLShardsOperator(BaseOperator):
     """Returns the numbers of a step's shards: Airflow maps over what a task returns, and over nothing else.
 
     Args:
-        step: The step.
         counted_by: Id of the task that said how many there are.
     """
 

@@ -36,15 +36,10 @@ class ZenMLSteps(BaseOperator):
     """What the operators of all launchers have in common: which steps, of which snapshot, for which run.
 
     Args:
-        group_id: The task group that places the pipeline.
-        pipeline: Name of the pipeline.
-        snapshot_id: The ZenML snapshot.
         code_digest: sha256 of the code archive that the steps run from.
         steps: Invocation ids in topological order.
         placed: All steps that the task group places.
-        environment_name: Name of the environment.
         zenml_conn_id: Airflow connection of the ZenML server; ``None`` for the local store.
-        stack_name: Name of the stack that the snapshot was compiled on.
         verdicts: What the policies said of it when it was deployed.
         shard: Number of the step's shard to work on; the steps themselves by default.
         run_params: Parameters of the pipeline's run; those of the DAG run by default.

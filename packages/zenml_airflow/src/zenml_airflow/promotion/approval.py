@@ -55,7 +55,6 @@ class ApprovalTrigger(HITLTrigger):
     """Waits for the answer, and watches whether the candidate still stands meanwhile.
 
     Args:
-        standing: The condition, as JSON.
         poke_seconds: Wait between two looks at ZenML.
         zenml_conn_id: Airflow connection of the ZenML server; ``None`` for the local store.
     """
@@ -113,7 +112,6 @@ class PromotionApprovalOperator(HITLOperator):
     skipped.
 
     Args:
-        environment: Name of the environment.
         assessed: What :class:`~zenml_airflow.promotion.tasks.PromotionDecisionOperator` returned.
     """
 

@@ -33,7 +33,6 @@ class ZenMLAnnounceOperator(BaseOperator):
     what a pipeline *found* may update an asset or not, which only its run can say.
 
     Args:
-        environment: Name of the environment.
         assets: The assets that may be updated, by the name that the steps use.
     """
 

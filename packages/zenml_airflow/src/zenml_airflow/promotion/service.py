@@ -26,10 +26,6 @@ class PromotionDesk(Protocol):
         """What is known of a candidate before anybody decides.
 
         Args:
-            model: Name of the model.
-            version: Number of the version.
-            stage: Stage that it is to enter.
-            environment: Environment whose policies hold.
             comparison_run: ZenML run that compared it with the champion.
 
         Returns:

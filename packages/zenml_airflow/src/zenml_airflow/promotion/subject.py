@@ -14,13 +14,7 @@ _SUBJECT = re.compile(r"(?P<model>.+) version (?P<version>\d+) to (?P<stage>\w+)
 
 @dataclass(frozen=True)
 class Question:
-    """Whether a version may enter a stage.
-
-    Attributes:
-        model: Name of the model.
-        version: Number of the version.
-        stage: The stage.
-    """
+    """Whether a version may enter a stage."""
 
     model: str
     version: int

@@ -140,7 +140,9 @@ class PromoteOperator(_PromotionTask):
                 why = f"{why} (no longer reason was given)".strip()
             desk.decide(**subject, approved=False, reason=why, actor=actor, links=links)
             end = End.TIMED_OUT if answer["timed_out"] else End.REJECTED
-            self._stop(context, end, f"{_named(found)} was rejected by {actor}: {why}")
+            self._stop(
+                context, end, f"{subject['model']} version {subject['version']} was rejected by {actor}: {why}"
+            )
         if ended := self._ended(found, settings):
             self._stop(context, End.SUPERSEDED, ended)
         why, actor = f"Compared with the champion: {found['verdict']}.", airflow
@@ -185,7 +187,3 @@ class PromotionNoticeOperator(_PromotionTask):
         ended: dict[str, str] = ends[-1]
         tell(f"Promotion {ended['end']}: {ended['text']}")
         return ended
-
-
-def _named(found: Mapping[str, Any]) -> str:
-    return f"{found['model']} version {found['version']}"

@@ -61,10 +61,6 @@ class ArtifactStore(Protocol):
 def build_archive(root: Path, packages: Sequence[str]) -> tuple[bytes, str]:
     """Pack Python packages into a reproducible ``tar.gz``.
 
-    Args:
-        root: Folder that holds the packages.
-        packages: Names of the package folders.
-
     Returns:
         The archive and its sha256. Equal sources give equal bytes: names are sorted, owners, modes and times
         are fixed.
@@ -109,7 +105,6 @@ def fetch_code(digest: str, store: ArtifactStore, cache: Path) -> Path:
 
     Args:
         digest: sha256 of the archive.
-        store: The artifact store that holds it.
         cache: Folder of unpacked archives, one folder a digest.
 
     Raises:

@@ -146,15 +146,7 @@ def is_forking_scheduler(command: Sequence[str], executor: str) -> bool:
 
 
 def preload_if_forking(command: Sequence[str], *, executor: str) -> bool:
-    """If this process forks tasks and preloading is on, import what is there of :data:`MODULES` and the platform.
-
-    Args:
-        command: The process's command line.
-        executor: Airflow's configured executors.
-
-    Returns:
-        Whether the modules were imported.
-    """
+    """Import what is there of :data:`MODULES` and the platform if this process forks tasks; whether it did."""
     if os.environ.get(PRELOAD_ENV) != "1" or not may_preload(command, executor):
         return False
     for name, value in NO_THREADS.items():

@@ -49,10 +49,7 @@ class Closed(BaseModel):
     """A ZenML run that was closed, or would be.
 
     Attributes:
-        run_id: The ZenML run.
-        was: Its status before.
         now: Its status afterwards, or in a dry run the one it would most likely have.
-        reason: Why.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,7 +69,6 @@ def reconcile(state_of: Callable[[str, str], AirflowState], *, dry_run: bool = F
 
     Args:
         state_of: Says what became of a DAG run, by DAG id and run id.
-        dry_run: Whether only to look.
     """
     for run in list(_open_runs()):
         key = RunKey.parse(run.orchestrator_run_id)
@@ -105,20 +101,13 @@ def _reason(state: AirflowState, dag_id: str, dag_run_id: str) -> str:
 
 def _open_runs() -> Iterator[PipelineRunResponse]:
     from zenml.client import Client
+    from zenml.utils.pagination_utils import depaginate_stream
 
-    page = 1
-    while True:
-        found = Client().list_pipeline_runs(
-            in_progress=True, size=PAGE, page=page, hydrate=True, sort_by="created"
-        )
-        yield from (run for run in found.items if not run.status.is_finished or _has_open_step(run))
-        if page >= found.total_pages:
-            return
-        page += 1
-
-
-def _has_open_step(run: PipelineRunResponse) -> bool:
-    return any(not step.status.is_finished for step in latest_steps(run.id).values())
+    runs = Client().list_pipeline_runs
+    for run in depaginate_stream(runs, in_progress=True, size=PAGE, hydrate=True, sort_by="created"):
+        steps = latest_steps(run.id).values()
+        if not run.status.is_finished or any(not step.status.is_finished for step in steps):
+            yield run
 
 
 def _complete(run: PipelineRunResponse, key: RunKey) -> str:

@@ -294,7 +294,6 @@ def close_run(run_id: UUID, reason: str | None, *, spare_running: Sequence[str] 
     """End a run that nothing works on any more; return its status afterwards.
 
     Args:
-        run_id: The run.
         reason: Why, for people who read the record; ``None`` where the record says so already.
         spare_running: Steps that another task may be at work on: these are left to it.
     """

@@ -69,10 +69,7 @@ class StepsResult(BaseModel):
     """What ZenML recorded.
 
     Attributes:
-        run_id: The ZenML run.
         steps: Status by step, as ZenML's store has it.
-        metadata: What the steps logged on the run.
-        links: URLs of the run in ZenML and MLflow, where these have any.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -92,8 +89,6 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
     steps upstream that this attempt did not run are taken from the latest attempt that did.
 
     Args:
-        request: The steps.
-        context: The run they belong to.
         code_cache: Folder of unpacked code archives.
 
     Raises:
@@ -180,7 +175,11 @@ def _enter_run(
     if run is not None:
         found = records.latest_steps(run.id)
         # Airflow tries again what ZenML takes for ended: after a stop, or when ZenML's tries are used up.
-        ended = {name for name in request.steps if name in found and _ended_badly(found[name])}
+        ended = {
+            name
+            for name in request.steps
+            if name in found and found[name].status.is_finished and not found[name].status.is_successful
+        }
         if not ended and run.status not in {ExecutionStatus.STOPPING, ExecutionStatus.STOPPED}:
             return run, found
         history.earlier.insert(0, run)
@@ -238,10 +237,6 @@ def _close_what_was_left_stopping(request: StepsRequest, history: records.RunHis
 def _other_tasks(request: StepsRequest) -> list[str]:
     """The steps that other tasks may be at work on."""
     return [name for name in request.placed if name not in request.steps]
-
-
-def _ended_badly(step: StepRunResponse) -> bool:
-    return step.status.is_finished and not step.status.is_successful
 
 
 def _run_one(

@@ -45,9 +45,7 @@ class Work:
     """What this process is at work on.
 
     Attributes:
-        steps: The steps of this task.
         run_id: The ZenML run, once it is known.
-        stopping: Whether a stop was asked for.
     """
 
     steps: Sequence[str]
@@ -142,10 +140,6 @@ def end_workers_with_scheduler(command: Sequence[str], *, executor: str) -> bool
 
     A worker that Airflow starts in place of a dead one inherits the scheduler's own handler of SIGTERM, which does
     nothing in a child; it gets the default back.
-
-    Args:
-        command: The process's command line.
-        executor: Airflow's configured executors.
 
     Returns:
         Whether this is such a scheduler, on Linux.

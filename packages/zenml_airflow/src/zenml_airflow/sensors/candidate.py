@@ -50,9 +50,6 @@ class CandidateSensor(ZenMLSensor):
     It waits in the triggerer. Without a version in time there is nothing to promote: the task is skipped.
 
     Args:
-        environment: Name of the environment.
-        model: Name of the model.
-        stage: The stage that is to be entered.
         version: Number of the version; empty for the newest that fits. One that will never fit fails the task.
         zenml_conn_id: Airflow connection of the ZenML server; the environment's by default.
     """

@@ -29,7 +29,6 @@ async def shared_look(key: Hashable, max_age: float, ask: Callable[[], Awaitable
     Args:
         key: What is asked, and whom.
         max_age: How old an answer may be, in seconds.
-        ask: Asks the question.
 
     Raises:
         Exception: Whatever ``ask`` raised, for all that share the answer.

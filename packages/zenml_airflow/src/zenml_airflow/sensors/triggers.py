@@ -47,7 +47,6 @@ class ZenMLTrigger(BaseTrigger):
 
     Args:
         condition: The condition, as JSON.
-        poke_seconds: Wait between two looks.
         zenml_conn_id: Airflow connection of the ZenML server; ``None`` for the local store. The key itself is
             never part of a trigger, which Airflow stores in its database.
     """

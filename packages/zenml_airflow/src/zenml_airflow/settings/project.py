@@ -101,8 +101,6 @@ class ModelsPageSettings(Deferred):
     Attributes:
         partitions: Pipelines whose DAG writes one partition a day; the page shows them with the model that their
             configuration names as ``model_name``.
-        days: Days of which it shows the partitions.
-        most_models: Models that it shows, at most.
         fresh_seconds: For how long it does not ask ZenML again.
         patience_seconds: How long it waits for ZenML before it shows what is known without it.
     """
@@ -118,16 +116,13 @@ class AirflowSettings(Deferred):
     """The Airflow side of an environment.
 
     Attributes:
-        launcher: Where steps run.
         launcher_options: Options by launcher; those of the launcher in use count.
-        granularity: How many tasks a pipeline becomes.
         connection: Airflow connection of the ZenML server; ``None`` for the local store.
         mlflow_url: Address at which people open MLflow, for links; ``local`` for the service of ``mlops up``,
             ``None`` for the address that the experiment tracker itself uses.
         manifests: Folder of the manifests, relative to the project root or ``state:<path>`` for a path
             below the state folder.
         start_paused: Whether a DAG that Airflow sees for the first time is paused.
-        owner: Owner shown on every DAG.
         retries: Retries of a task whose step names none.
         retry_delay_seconds: Wait before the first retry; doubles with each further one.
         timeout_seconds: Limit of one task's run time where its step names none.
@@ -137,8 +132,6 @@ class AirflowSettings(Deferred):
         sharded: Whether steps that can be cut into shards are, by dynamic task mapping.
         backfill_days: Days of one ``mlops backfill``, at most.
         preload: Import the heavy third-party libraries once in processes that fork tasks.
-        promotion: Which candidates go on, and who approves them.
-        models_page: The page "Models" of Airflow's UI.
         schedules: Schedule by pipeline name.
     """
 
@@ -247,7 +240,6 @@ class Settings(Deferred):
     """Everything an environment decides.
 
     Attributes:
-        environment: Name of the environment.
         further: Whether the use case is another one than that of ``configs/base.yaml``.
         use_case: What the DAGs and their assets are named after: lower-case letters, digits, underscores.
         definition: ``module:attribute`` of the object that says what the use case is; a package above reads it.

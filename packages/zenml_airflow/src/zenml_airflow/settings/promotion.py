@@ -23,7 +23,6 @@ class ApprovalSettings(Deferred):
     """Who approves, and for how long the question stands.
 
     Attributes:
-        ask: When a person is asked.
         timeout_seconds: After that time without an answer the candidate is rejected.
         roles: Airflow users by role: name by user id, as the auth manager knows it.
         approvers: The role that is asked, by stage.
@@ -61,7 +60,6 @@ class PromotionSettings(Deferred):
     Attributes:
         start_paused: Whether the promotion DAG is paused when Airflow sees it for the first time.
         accept: Verdicts of the comparison that let a candidate go on.
-        approval: Who is asked.
     """
 
     start_paused: bool = True

@@ -123,11 +123,7 @@ class AirflowApi:
         """A request for the backfill of a range of days in the environment's time zone.
 
         Args:
-            dag_id: DAG to run.
-            first: First day.
-            last: Last day, included.
             reprocess: Which days that have run are run again: ``none``, ``failed`` or ``completed``.
-            max_active_runs: Runs of the backfill at once.
         """
         zone = ZoneInfo(self._settings.timezone)
         return {

@@ -30,8 +30,6 @@ def dag_of(api: AirflowApi, pipeline: str, named: str | None = None) -> dict[str
     """The DAG that runs a pipeline, as Airflow describes it with its params.
 
     Args:
-        api: Airflow.
-        pipeline: Name of the pipeline.
         named: Id of the DAG, where several run the pipeline.
 
     Raises:
@@ -88,10 +86,6 @@ def follow_run(
     """Show how a run goes on until it has ended.
 
     Args:
-        api: Airflow.
-        dag_id: The DAG.
-        run_id: Its run.
-        console: Where to show it.
         timeout: Seconds after which to give up; none by default.
 
     Raises:

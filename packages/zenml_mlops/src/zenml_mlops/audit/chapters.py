@@ -72,10 +72,6 @@ class Row:
     Attributes:
         numbers: Numbers of the entries that it rests on; none for what stands outside the log.
         at: When, UTC.
-        what: What it is about.
-        who: Who did or decided it.
-        outcome: How it ended.
-        bad: Whether something was refused or failed.
         reason: Why, in words; empty if none was given.
         details: What it rests on: broken limits and policies, ids of other records.
     """
@@ -95,15 +91,7 @@ class ScoredPartition:
     """A published partition of predictions.
 
     Attributes:
-        day: Day of the partition.
         published_at: When it became the day's partition.
-        model: Name of the model.
-        version: Number of the version.
-        version_id: Id of the version.
-        scored: Rows that were scored.
-        quarantined: Rows that were set aside.
-        replaced: Whether another run of the day was published since.
-        zenml_run: The run that published it.
         airflow: The DAG run, such as ``airflow:DAG/RUN``.
     """
 
@@ -262,7 +250,8 @@ def _runs(entries: Sequence[Entry], names: VersionNames) -> Iterator[Row]:
         yield Row(
             numbers=tuple(entry.number for entry in ended),
             at=ended[-1].at,
-            what=_pipeline(ended[0]) + (f", version {version}" if version else ""),
+            what=ended[0].subject.removeprefix("step:").rpartition("/")[0]
+            + (f", version {version}" if version else ""),
             who=ended[0].actor,
             outcome=f"{len(ended)} steps ended" + (f", {len(failed)} failed" if failed else ""),
             bad=bool(failed),
@@ -293,15 +282,12 @@ def _trainings(entries: Sequence[Entry], names: VersionNames) -> Iterator[Row]:
                 *(f"{count} steps {outcome}" for outcome, count in sorted(ends.items())),
                 *(
                     f"{entry.action} {entry.outcome.value} (entry {entry.number})"
-                    for entry in _checks(related, gate)
+                    for entry in related
+                    if entry.action in {"start_run", "gate"} and entry is not gate
                 ),
                 *_links(gate),
             ),
         )
-
-
-def _checks(related: Iterable[Entry], gate: Entry) -> Iterator[Entry]:
-    return (entry for entry in related if entry.action in {"start_run", "gate"} and entry is not gate)
 
 
 def _waivers(entries: Sequence[Entry]) -> Iterator[Row]:
@@ -335,7 +321,3 @@ def _partition(item: ScoredPartition) -> Row:
         + (", replaced since" if item.replaced else ""),
         details=(f"ZenML run {item.zenml_run}",),
     )
-
-
-def _pipeline(entry: Entry) -> str:
-    return entry.subject.removeprefix("step:").rpartition("/")[0]

@@ -34,7 +34,6 @@ class Head(Frozen):
 
     Attributes:
         number: Number of the entry, from 1.
-        hash: Its hash.
     """
 
     number: int = Field(ge=1)
@@ -48,7 +47,6 @@ class Event(Frozen):
         actor: Who did or decided it, such as ``user:anna`` or ``airflow:DAG/RUN``.
         action: What was done or decided, such as ``promote``.
         subject: What it was about, such as ``model_version:readmission_risk/3``.
-        outcome: How it ended.
         reason: Why, in a sentence.
         verdicts: What it was based on, as plain data.
         links: Ids by which the other records are found, such as ``zenml_run``.
@@ -67,7 +65,6 @@ class Entry(Event):
     """An event with its place in the log.
 
     Attributes:
-        version: Version of this format.
         number: Place in the log, from 1, without a gap.
         at: When it was written, UTC.
         previous: Hash of the entry before; 64 zeros for the first.
@@ -91,7 +88,7 @@ class Entry(Event):
 
     def expected_hash(self) -> str:
         """The hash that its content has."""
-        return _hash(self.model_dump(mode="json", exclude={"hash"}))
+        return hashlib.sha256(canonical(self.model_dump(mode="json", exclude={"hash"}))).hexdigest()
 
 
 class MalformedEntryError(ValueError):
@@ -131,7 +128,3 @@ def parse_entry(line: bytes) -> Entry:
 def canonical(content: Mapping[str, Any] | Sequence[Any]) -> bytes:
     """Plain data as bytes, in one way only: sorted keys, no spaces, ASCII."""
     return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
-
-
-def _hash(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(canonical(content)).hexdigest()

@@ -31,12 +31,7 @@ def record(
     """Add an event to the audit log.
 
     Args:
-        action: What was done or decided, such as ``promote``.
-        subject: What it was about, such as ``model_version:readmission_risk/3``.
-        outcome: How it ended.
         actor: Who did it; the user of the operating system by default.
-        reason: Why, in a sentence.
-        verdicts: What it was based on, as plain data.
         links: Ids of the other records; those that are ``None`` are left out.
 
     Returns:

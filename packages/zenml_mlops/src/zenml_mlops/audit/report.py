@@ -22,14 +22,10 @@ class AuditReport:
     """What a report says.
 
     Attributes:
-        environment: The environment.
-        log: Where the log lies.
         first: First day, UTC.
         last: Last day, UTC, inclusive.
-        made_at: When the report was made.
         verification: What was found about the whole log.
         heads_asked: Whether the log was compared with the heads that ZenML remembers.
-        entries: Number of entries in these days.
         numbers: Number of the first and of the last entry of these days; ``None`` without one.
         digest: SHA-256 of the file that ``mlops audit export`` writes for these days.
         chapters: The rows of each chapter, in time order.
@@ -69,17 +65,11 @@ def build_report(
 
     Args:
         entries: Every good entry of the log, from its first.
-        verification: What was found about the log.
         partitions: What was published, of any day; those of these days are taken.
         first: First day, UTC.
         last: Last day, UTC, inclusive.
-        environment: Name of the environment.
-        log: Where the log lies.
         heads_asked: Whether ZenML was asked for the heads it remembers.
         named: Gives the name of a model version by its id where the log does not tell it.
-
-    Returns:
-        The report.
 
     Raises:
         ValueError: If the first day is after the last.

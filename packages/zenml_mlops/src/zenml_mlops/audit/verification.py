@@ -14,9 +14,7 @@ class Verification(Frozen):
     Attributes:
         entries: Entries that are good, from the first to the last one before a broken one.
         first: Number of the first entry; ``None`` if there is none.
-        head: The last good entry.
         broken: Number of the first broken or missing entry; ``None`` if the log is whole.
-        problem: What is wrong with it.
         checkpoints: Heads known from elsewhere that the log was compared with.
     """
 

@@ -28,8 +28,6 @@ def write_archive(target: Path, manifest: Manifest, signature: bytes | None, fil
     """Write a bundle.
 
     Args:
-        target: File to write.
-        manifest: The manifest.
         signature: The signature of the manifest's bytes, if it is signed.
         files: The file on this machine of each path that the manifest names.
     """
@@ -50,16 +48,13 @@ class Archive:
     """A bundle that is read; every file is compared with the manifest while it is.
 
     Attributes:
-        content: The bytes of the manifest.
         signature: Its signature, if there is one; not verified here.
-        manifest: The manifest.
     """
 
     def __init__(self, file: IO[bytes], size: int) -> None:
         """Read manifest and signature, and compare all that lies between the files.
 
         Args:
-            file: The archive.
             size: Its size in bytes.
 
         Raises:

@@ -41,10 +41,6 @@ class ExportResult(Frozen):
     """What was exported.
 
     Attributes:
-        location: The bundle.
-        changed: Whether it was written; ``False`` if the same bundle was there already.
-        model: Name of the model.
-        version: Number of the version.
         bundle: sha256 of its manifest, which names the bundle.
         size: Its size in bytes.
         signer: Fingerprint of the key that signed it.
@@ -83,15 +79,11 @@ def export_bundle(
     """Write a version with its evidence into a bundle.
 
     Args:
-        model_name: Name of the model.
-        number: Number of the version.
         to: fsspec URL or path of a folder; or of the file, if it ends with ``.tar``.
         environment: The environment whose policies hold; that of the active stack by default.
         key: SSH key to sign with.
         packages: Packages whose classes a bundle may name.
         actor: Who exports it; the user of the operating system by default.
-        reason: Why.
-        progress: Told what is being done.
 
     Returns:
         What was written. The same version, with the same decisions on it, gives the same bytes.
@@ -109,7 +101,7 @@ def export_bundle(
             _refuse_withdrawn(model_name, number)
             evidence = gather_evidence(version)
             manifest, files, left_out = _packed(version, evidence, where, packages, folder, progress)
-            signature, signer = _signed(manifest, key)
+            signature, signer = (None, None) if key is None else sign(manifest.content(), key)
             assessment = _judged(manifest, evidence, signer, where)
         except BundleRefusedError as error:
             record("export", subject(model_name, number), Outcome.REFUSED, actor=who, reason=str(error))
@@ -159,10 +151,6 @@ def _refuse_withdrawn(model_name: str, number: int) -> None:
             f"Version {number} of {model_name!r} was withdrawn by {by.actor} on {by.at:%Y-%m-%d}: {by.reason} It "
             "does not leave this server."
         )
-
-
-def _signed(manifest: Manifest, key: Path | None) -> tuple[bytes | None, Signer | None]:
-    return (None, None) if key is None else sign(manifest.content(), key)
 
 
 def _judged(manifest: Manifest, evidence: Evidence, signer: Signer | None, where: str) -> Assessment:

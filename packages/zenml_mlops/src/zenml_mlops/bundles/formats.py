@@ -45,10 +45,8 @@ def check_formats(
     """Make sure that each artifact is in a safe format, without loading any.
 
     Args:
-        artifacts: The artifacts.
         packages: Packages whose classes may be named; nothing of another one is imported.
         read: Gives the content of a file of the bundle.
-        files: Every file of the bundle.
 
     Raises:
         BundleRefusedError: If one of them is not, or there is no model.

@@ -41,10 +41,8 @@ class ImportResult(Frozen):
     """What was imported.
 
     Attributes:
-        model: Name of the model.
         version: Number of the version on this server; ``None`` if it was only verified.
         bundle: sha256 of the bundle's manifest.
-        origin: Where it comes from.
         warnings: Policies that it breaks and that stop nothing here.
     """
 
@@ -74,12 +72,8 @@ def import_bundle(
 
     Args:
         location: fsspec URL or path of the bundle.
-        rules: What this server asks of bundles.
         environment: The environment whose policies hold; that of the active stack by default.
         actor: Who imports it; the user of the operating system by default.
-        reason: Why.
-        dry_run: Only verify.
-        progress: Told what is being done.
 
     Raises:
         TamperedError: If the bundle is not what was exported. Nothing is changed then.

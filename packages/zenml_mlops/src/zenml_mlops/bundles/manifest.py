@@ -53,8 +53,6 @@ class Artifact(Frozen):
     """An artifact of the version, as ZenML stores it.
 
     Attributes:
-        name: Its name.
-        type: ZenML's type of artifact.
         materializer: The class that stored it, and loads it.
         data_type: The class of what it holds.
         content_hash: ZenML's hash of its content, if it has one.
@@ -75,13 +73,10 @@ class Evidence(Frozen):
     """What is recorded of the version on the server that it leaves; a file of its own in the bundle.
 
     Attributes:
-        run: The run that trained it.
-        commit: Git commit that it was trained from.
         data_digest: sha256 of the data that it was trained on.
         metadata: Metadata of the version: what it is made of, and its metrics.
         chain: The changes of stages that it went through, oldest first.
         approvals: What persons decided about it, oldest first.
-        decisions: What its card says of decisions on it.
         hops: The servers that it came through before, if it was imported there.
     """
 
@@ -99,14 +94,8 @@ class Manifest(Frozen):
     """What a bundle holds.
 
     Attributes:
-        format: Version of this format.
-        model: Name of the model.
         version: Number of the version on the server that it leaves.
         version_id: Its id there.
-        created: When it was trained.
-        tags: Tags of the model there.
-        source: That server.
-        artifacts: Its artifacts.
         files: Every other file of the bundle, by path.
     """
 

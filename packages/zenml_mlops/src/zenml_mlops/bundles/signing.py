@@ -28,7 +28,6 @@ class Signer(Frozen):
 
     Attributes:
         name: The principal in the list of allowed signers.
-        fingerprint: Fingerprint of the key.
     """
 
     name: str
@@ -39,7 +38,6 @@ def sign(content: bytes, key: Path) -> tuple[bytes, Signer]:
     """Sign content.
 
     Args:
-        content: The content.
         key: File of a private key, or of a public one whose private part an agent or a token holds.
 
     Returns:
@@ -64,8 +62,6 @@ def verify(content: bytes, signature: bytes, allowed: Path) -> Signer:
     """Find out who signed content.
 
     Args:
-        content: The content.
-        signature: Its signature.
         allowed: The list of allowed signers, as ssh-keygen(1) describes it.
 
     Raises:

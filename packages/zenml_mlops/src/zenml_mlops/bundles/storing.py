@@ -23,9 +23,6 @@ def store_files(archive: Archive, progress: Callable[[str], None]) -> str:
     """Copy the files of the artifacts into the artifact store of the active stack.
 
     Their folder is named by the bundle's digest, so that the same bundle is written to the same place.
-
-    Returns:
-        The folder.
     """
     store = Client().active_stack.artifact_store
     folder = f"{store.path.rstrip('/')}/{_FOLDER}/{archive.manifest.digest}"
@@ -43,8 +40,6 @@ def store_artifacts(manifest: Manifest, version: ModelVersionResponse, folder: s
     """Register the artifacts and link them to the version; what is registered already is not registered twice.
 
     Args:
-        manifest: The manifest of the bundle.
-        version: The version.
         folder: Where :func:`store_files` has put the files.
     """
     client = Client()

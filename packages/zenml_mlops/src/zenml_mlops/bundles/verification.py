@@ -27,10 +27,8 @@ class Rules(Frozen):
     """What a server asks of the bundles that it lets in.
 
     Attributes:
-        allowed_signers: The list of allowed signers.
         packages: Packages whose classes a bundle may name.
         models: Models that this server takes; any if it is empty.
-        most_bytes: Largest bundle.
     """
 
     allowed_signers: Path
@@ -40,14 +38,7 @@ class Rules(Frozen):
 
 
 class Verified(Frozen):
-    """What is known of a bundle that kept every rule.
-
-    Attributes:
-        manifest: Its manifest.
-        evidence: What is recorded of the version on the server that it left.
-        signer: Who signed it.
-        assessment: What the policies of this server say.
-    """
+    """What is known of a bundle that kept every rule."""
 
     manifest: Manifest
     evidence: Evidence

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from zenml_airflow.runtime.preload import collect_rarely
 from zenml_airflow.settings.project import USE_CASE_ENV
@@ -30,7 +29,7 @@ from zenml_mlops.cli.options import AsJson, Environment
 from zenml_mlops.cli.policy import policy_app
 from zenml_mlops.cli.report import report_app
 from zenml_mlops.cli.run import run
-from zenml_mlops.cli.sentences import sentences
+from zenml_mlops.cli.sentences import console, entered, sentences
 from zenml_mlops.cli.serve import serve
 from zenml_mlops.cli.snapshots import snapshots_app
 from zenml_mlops.cli.stack import stack_app
@@ -94,9 +93,6 @@ class CardForm(StrEnum):
     HTML = "html"
 
 
-console = Console(soft_wrap=True)
-
-
 @app.command()
 def deploy(
     pipelines: Annotated[
@@ -111,10 +107,9 @@ def deploy(
     For example: `mlops deploy`, or `mlops deploy batch_inference --env local`
     """
     from zenml_mlops.environment.deploying import deploy_all
-    from zenml_mlops.environment.process import enter
 
-    with sentences():
-        deploy_all(enter(environment), console.print, pipelines)
+    with entered(environment) as settings:
+        deploy_all(settings, console.print, pipelines)
 
 
 @app.command()
@@ -131,10 +126,7 @@ def card(
 
     For example: `mlops card readmission_risk`, or `mlops card readmission_risk 1 --format html --out card.html`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        enter(environment)
+    with entered(environment):
         from zenml_mlops.cards import render_html, render_markdown
         from zenml_mlops.cards.records import recorded_card
 
@@ -157,12 +149,10 @@ def up(environment: Environment = "local") -> None:
     For example: `mlops up`, then `mlops status`
     """
     from zenml_mlops.environment.deploying import deploy_all
-    from zenml_mlops.environment.process import enter
     from zenml_mlops.local.airflow import services_environment
     from zenml_mlops.local.services import show_urls, start
 
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         # Before anything is deployed for services that cannot be started.
         services_environment(settings)
         deploy_all(settings, console.print)
@@ -176,11 +166,10 @@ def down(environment: Environment = "local") -> None:
 
     For example: `mlops down`
     """
-    from zenml_mlops.environment.process import enter
     from zenml_mlops.local.services import stop
 
-    with sentences():
-        count = stop(enter(environment), console.print)
+    with entered(environment) as settings:
+        count = stop(settings, console.print)
         console.print(f"stopped {count} processes" if count else "nothing was running")
 
 
@@ -194,11 +183,9 @@ def logs(
 
     For example: `mlops logs scheduler -n 100`
     """
-    from zenml_mlops.environment.process import enter
     from zenml_mlops.local.services import logs_dir, services
 
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         known = [item.name for item in services(settings)]
         if service is not None and service not in known:
             raise ValueError(f"No service {service!r}. Known: {known}.")
@@ -215,10 +202,10 @@ def password(environment: Environment = "local") -> None:
 
     For example: `mlops password`
     """
-    from zenml_mlops.environment.process import admin_password, enter
+    from zenml_mlops.environment.process import admin_password
 
-    with sentences():
-        found = admin_password(enter(environment))
+    with entered(environment) as settings:
+        found = admin_password(settings)
         if found is None:
             raise ValueError("Airflow has not been started in this folder yet: run `make up`.")
         sys.stdout.write(found + "\n")
@@ -237,10 +224,7 @@ def reconcile(
 
     For example: `mlops reconcile --dry-run`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         from zenml_airflow.runtime.reconcile import AirflowState
         from zenml_airflow.runtime.reconcile import reconcile as close_open_runs
         from zenml_mlops.airflow_api.api import AirflowApi
@@ -289,12 +273,10 @@ def demo(
 
     For example: `mlops demo`, or `mlops demo --source synthetic`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
+    with entered(environment) as settings:
         from zenml_mlops.cli.demo import run_demo
 
-        run_demo(enter(environment), source, console, days=days)
+        run_demo(settings, source, console, days=days)
 
 
 if __name__ == "__main__":

@@ -9,27 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
-from zenml_mlops.cli.options import Environment, day_option
-from zenml_mlops.cli.sentences import errors, sentences
+from zenml_mlops.cli.options import Environment, day_option, group
+from zenml_mlops.cli.sentences import console, errors, sentences
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
     from zenml_mlops.audit import Entry
     from zenml_mlops.audit.log import AuditLog
 
-audit_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="The audit log: every decision on pipelines and models, each entry bound to the one before it.",
-)
+audit_app = group("The audit log: every decision on pipelines and models, each entry bound to the one before it.")
 First = Annotated[datetime | None, day_option("--from", help="First day, UTC; all by default.")]
 Last = Annotated[datetime | None, day_option("--to", help="Last day, UTC; all by default.")]
-console = Console(soft_wrap=True)
 
 
 @audit_app.command()

@@ -14,13 +14,11 @@ from rich.console import Console
 
 from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.cli.options import Environment, day_option
-from zenml_mlops.cli.sentences import errors, sentences
+from zenml_mlops.cli.sentences import console, entered, errors
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
     from zenml_mlops.airflow_api.api import AirflowApi
-
-console = Console(soft_wrap=True)
 
 
 class Reprocess(StrEnum):
@@ -54,10 +52,7 @@ def checked_range(first: date, last: date, *, today: date, longest: int) -> DayR
     """A range of days that are over.
 
     Args:
-        first: First day.
-        last: Last day, included.
         today: The day that is not over yet, in the environment's time zone.
-        longest: Days that a range may have.
 
     Raises:
         BackfillRangeError: If it is no such range; every problem is listed.
@@ -97,13 +92,8 @@ def follow_days(
     """Wait until the days of a backfill have run and Airflow would take another one.
 
     Args:
-        api: Airflow.
-        dag_id: The DAG.
-        number: Id of the backfill.
-        days: The days.
         before: When each run, by its id, had ended before the backfill began.
         timeout: Seconds to wait.
-        out: Where progress is told.
 
     Raises:
         AirflowApiError: If a day failed, or they have not ended in time.
@@ -161,10 +151,7 @@ def backfill(
 
     For example: `mlops backfill readmission_batch_inference --from 2026-01-05 --to 2026-01-11 --dry-run`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         found = checked_range(
             first.date(),
             last.date(),

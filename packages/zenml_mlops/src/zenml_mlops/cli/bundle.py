@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from zenml_mlops.cli.options import AsJson, Environment, Reason
-from zenml_mlops.cli.sentences import sentences
+from zenml_mlops.cli.sentences import console, entered
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
     from zenml_mlops.bundles import Rules
 
-console = Console(soft_wrap=True)
 # Apart from what a machine reads.
 progress = Console(stderr=True, soft_wrap=True)
 
@@ -56,10 +55,8 @@ def export(
     `mlops export readmission_risk 3 --to s3://bucket/bundles --key ~/.ssh/id_ed25519 --env staging`
     """
     from zenml_mlops.environment.deployments import BUNDLE_PACKAGES
-    from zenml_mlops.environment.process import enter
 
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.bundles import export_bundle
 
         done = export_bundle(
@@ -99,10 +96,7 @@ def import_(
     For example: `mlops import bundles/readmission_risk-3-1f0c22ab9d0e.tar --dry-run`, or
     `mlops import s3://bucket/bundles/readmission_risk-3-1f0c22ab9d0e.tar --env production`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.bundles import import_bundle
 
         with _stack(settings):

@@ -53,7 +53,6 @@ def print_to_pdf(page: Path, target: Path) -> None:
 
     Args:
         page: An HTML file that needs no other file.
-        target: The file to write.
 
     Raises:
         NoBrowserError: If there is no Chromium.

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zenml_mlops.cli.json_output import print_json
+from zenml_mlops.cli.options import group
 from zenml_mlops.cli.sentences import sentences
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
 
-config_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="markdown", help="The configuration of an environment."
-)
+config_app = group("The configuration of an environment.")
 
 DEFAULT = "default"
 _COMPUTED = ("environment", "project_root")

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from zenml_mlops.cli.options import Environment, day_option
+from zenml_mlops.cli.options import Environment, day_option, group
 from zenml_mlops.cli.sentences import errors, sentences
 
 if TYPE_CHECKING:
@@ -21,11 +21,7 @@ if TYPE_CHECKING:
     from zenml_mlops.data.feed import FedPartition
     from zenml_mlops.data.use_case import UseCase
 
-data_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="Source data: fetch it once, then replay its latest rows as daily partitions.",
-)
+data_app = group("Source data: fetch it once, then replay its latest rows as daily partitions.")
 
 
 @data_app.command()
@@ -63,7 +59,7 @@ def fetch(
 
         settings, config, use_case = _settings(environment)
         fetch_source(
-            source if "://" in source else _expanded(source),
+            source if "://" in source else str(Path(source).expanduser()),
             settings.state_dir / config.raw,
             use_case,
             rows=rows,
@@ -154,7 +150,8 @@ def outcomes(
 @contextmanager
 def _counted(console: Console, what: str, first: date, last: date) -> Iterator[Callable[[FedPartition], None]]:
     """A progress bar over days; what it gives is called after each of them."""
-    with _bar(console) as progress:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=errors, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=max((last - first).days + 1, 0))
         yield lambda _: progress.advance(task)
 
@@ -166,23 +163,4 @@ def _settings(environment: str) -> tuple[Settings, DataConfig, UseCase]:
     from zenml_mlops.data.use_case import load_use_case
 
     settings = load_settings(environment)
-    return (
-        settings,
-        DataConfig.from_settings(settings),
-        load_use_case(settings.definition),
-    )
-
-
-def _expanded(source: str) -> str:
-    return str(Path(source).expanduser())
-
-
-def _bar(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        console=errors,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+    return settings, DataConfig.from_settings(settings), load_use_case(settings.definition)

@@ -49,9 +49,6 @@ def run_demo(settings: Settings, source: str, console: Console, *, days: int | N
     A failure or Ctrl-C before the end stops every service again.
 
     Args:
-        settings: Settings of the environment.
-        source: Source of the data.
-        console: Where to tell how it goes.
         days: How many days are scored; as configured if none are named.
 
     Raises:
@@ -121,7 +118,7 @@ def _promote(settings: Settings, console: Console) -> None:
 
     _title(console, "Promote")
     scoring = BatchInferenceConfig.from_settings(settings.model_dump())
-    version = latest_candidate(scoring.model_name)
+    version = latest_candidate(scoring.model_name, scoring.stage)
     if version is None:
         raise DisagreementError("Training succeeded, yet ZenML has no version whose gates passed.")
     console.print(str(promote(scoring.model_name, version, scoring.stage, environment=settings.environment)))
@@ -161,8 +158,6 @@ def reconcile(api: AirflowApi, settings: Settings, fed: dict[date, int]) -> list
     """Compare Airflow's runs, ZenML's runs and the partitions on disk, day by day.
 
     Args:
-        api: Airflow.
-        settings: Settings of the environment.
         fed: Rows in the landing zone by day.
 
     Raises:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.options import AsJson, Environment
-from zenml_mlops.cli.sentences import sentences
+from zenml_mlops.cli.sentences import console, entered
 
-console = Console(soft_wrap=True)
 _COLORS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
@@ -25,10 +23,7 @@ def doctor(
 
     For example: `mlops doctor`, or `mlops doctor --json`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.status.doctor import Level, examine
 
         findings = examine(settings)

@@ -12,11 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
+from zenml_mlops.cli.options import group
 from zenml_mlops.cli.sentences import sentences
 
-github_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode="markdown", help="For jobs of GitHub Actions; of no use elsewhere."
-)
+github_app = group("For jobs of GitHub Actions; of no use elsewhere.")
 ENVIRONMENT_FILE = "GITHUB_ENV"
 HANDED_ON = frozenset(
     {

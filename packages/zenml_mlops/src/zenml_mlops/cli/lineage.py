@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
 from zenml_mlops.cli.options import AsJson, Environment, day_option
-from zenml_mlops.cli.sentences import sentences
+from zenml_mlops.cli.sentences import console, entered
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
@@ -26,7 +25,6 @@ Version = Annotated[
     str | None, typer.Option("--model-version", metavar="[MODEL/]N", help="A model version, such as 3.")
 ]
 Run = Annotated[str | None, typer.Option("--run", help="A ZenML run, by its id or full name.")]
-console = Console(soft_wrap=True)
 
 BROKEN_EXIT = 3
 _COLORS = {"missing": "red", "changed": "yellow", "imported": "magenta", "none": "dim"}
@@ -61,8 +59,6 @@ def trace(
 
     For example: `mlops trace 101`, `mlops trace --model-version 1`, `mlops trace 101 --html lineage.html`
     """
-    from zenml_mlops.environment.process import enter
-
     asked = {
         "ID": case_id,
         "--prediction": prediction,
@@ -75,8 +71,7 @@ def trace(
             raise typer.BadParameter(f"{name} has an effect with an ID only.")
     if as_json and dot:
         raise typer.BadParameter("--json and --dot both print: choose one.")
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.lineage import tracing
 
         if case_id is not None:
@@ -109,11 +104,8 @@ def impact(
 
     For example: `mlops impact --model-version 1`, `mlops impact --file date=2026-01-05/part-000.parquet --list`
     """
-    from zenml_mlops.environment.process import enter
-
     which = _one_of({"--file": file, "--model-version": model_version, "--run": run})
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         found = _impact(settings, which, str(file or model_version or run), include_replaced, list_ids)
         if as_json:
             sys.stdout.write(found.model_dump_json(indent=2, exclude_none=True) + "\n")

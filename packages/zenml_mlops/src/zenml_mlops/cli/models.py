@@ -6,34 +6,30 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
-from zenml_mlops.cli.options import AsJson, Environment, Reason
-from zenml_mlops.cli.sentences import sentences
+from zenml_mlops.cli.options import AsJson, Environment, Reason, group
+from zenml_mlops.cli.sentences import console, entered, sentences
 
 if TYPE_CHECKING:
     from zenml_airflow.contracts.origins import Origin
     from zenml_mlops.promotion import Preview, PromotionResult, Record
 
-models_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="The models: their versions, stages and history; approve, reject, archive and withdraw versions.",
+models_app = group(
+    "The models: their versions, stages and history; approve, reject, archive and withdraw versions."
 )
 ModelName = Annotated[str, typer.Argument(help="Model, such as readmission_risk.")]
 Number = Annotated[int, typer.Argument(help="Number of the version.")]
 Stage = Annotated[str, typer.Option("--to", help="Stage: staging or production.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and what is against it.")]
-console = Console(soft_wrap=True)
 
 
 def promote(
     model: ModelName,
     version: Annotated[
-        int | None, typer.Argument(help="Version number; the newest one whose gates passed by default.")
+        int | None, typer.Argument(help="Version number; by default the newest that could enter the stage.")
     ] = None,
     to: Stage = "production",
     dry_run: DryRun = False,
@@ -60,7 +56,7 @@ def promote(
         if resume and (version is not None or dry_run or force):
             raise ValueError("--resume finishes the plan that was written: it takes the model and nothing else.")
         settings = enter(environment)
-        from zenml_mlops.promotion import PromotionRefusedError, latest_candidate, preview_promotion
+        from zenml_mlops.promotion import candidate_or_refusal, preview_promotion
         from zenml_mlops.promotion import promote as promote_version
         from zenml_mlops.promotion import resume as finish
 
@@ -71,11 +67,7 @@ def promote(
             else:
                 console.print(done or f"Nothing of {model} was interrupted; nothing changed.", highlight=False)
             return
-        number = version if version is not None else latest_candidate(model)
-        if number is None:
-            raise PromotionRefusedError(
-                f"No version of {model!r} has passed its gates: train one with `mlops run training` first."
-            )
+        number = version if version is not None else candidate_or_refusal(model, to)
         if dry_run:
             preview = preview_promotion(
                 model, number, to, environment=settings.environment, reason=reason, force=force
@@ -105,10 +97,7 @@ def rollback(
 
     For example: `mlops rollback readmission_risk --dry-run`, or `mlops rollback readmission_risk --to 1`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.promotion import preview_rollback
         from zenml_mlops.promotion import rollback as bring_back
 
@@ -124,8 +113,7 @@ def list_models(as_json: AsJson = False, environment: Environment = "local") -> 
 
     For example: `mlops models list`
     """
-    with sentences():
-        _enter(environment)
+    with entered(environment):
         from zenml_mlops.promotion.overview import overview
 
         rows = overview()
@@ -146,8 +134,7 @@ def show(model: ModelName, as_json: AsJson = False, environment: Environment = "
 
     For example: `mlops models show readmission_risk`
     """
-    with sentences():
-        _enter(environment)
+    with entered(environment):
         from zenml_mlops.promotion.overview import version_rows
 
         rows = version_rows(model)
@@ -169,8 +156,7 @@ def history(model: ModelName, as_json: AsJson = False, environment: Environment 
 
     For example: `mlops models history readmission_risk`
     """
-    with sentences():
-        _enter(environment)
+    with entered(environment):
         from zenml_mlops.promotion import history as recorded
         from zenml_mlops.promotion.overview import imports
 
@@ -227,11 +213,10 @@ def archive(
 
     For example: `mlops models archive readmission_risk 2 --reason "The pilot is over."`
     """
-    with sentences():
-        environment = _enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.promotion import archive as leave
 
-        _show(leave(model, version, reason=reason, environment=environment), as_json=as_json)
+        _show(leave(model, version, reason=reason, environment=settings.environment), as_json=as_json)
 
 
 @models_app.command()
@@ -242,18 +227,16 @@ def withdraw(
 
     For example: `mlops models withdraw readmission_risk 2 --reason "Trained on a withdrawn file."`
     """
-    with sentences():
-        environment = _enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.promotion import withdraw as leave
 
-        _show(leave(model, version, reason=reason, environment=environment), as_json=as_json)
+        _show(leave(model, version, reason=reason, environment=settings.environment), as_json=as_json)
 
 
 def _decide(
     model: str, version: int, stage: str, reason: str, environment: str, *, approved: bool, as_json: bool
 ) -> None:
-    with sentences():
-        _enter(environment)
+    with entered(environment):
         from zenml_mlops.promotion import decide
 
         made = decide(model, version, stage, approved=approved, reason=reason)
@@ -269,12 +252,6 @@ def _show(done: PromotionResult, *, as_json: bool) -> None:
         print_json(done.model_dump(mode="json"))
     else:
         console.print(str(done), highlight=False)
-
-
-def _enter(environment: str) -> str:
-    from zenml_mlops.environment.process import enter
-
-    return enter(environment).environment
 
 
 def _show_preview(preview: Preview, *, as_json: bool) -> None:

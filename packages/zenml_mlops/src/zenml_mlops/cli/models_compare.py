@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from zenml_mlops.cli.options import Environment
-from zenml_mlops.cli.sentences import sentences
+from zenml_mlops.cli.sentences import entered
 
 if TYPE_CHECKING:
     from zenml_airflow.contracts.model_records import Comparison
@@ -24,37 +24,30 @@ def current(model: ModelName, stage: Stage = "production", environment: Environm
 
     For example: `mlops models current readmission_risk`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        enter(environment)
+    with entered(environment):
         number = _in_stage(model, stage)
         if number is None:
             raise ValueError(f"No version of {model!r} is in {stage}.")
         sys.stdout.write(f"{number}\n")
 
 
-def candidate(model: ModelName, environment: Environment = "local") -> None:
-    """Print the number of the newest version whose gates passed, and nothing else; exit with 1 if none has.
+def candidate(model: ModelName, stage: Stage = "production", environment: Environment = "local") -> None:
+    """Print the number of the newest version that could enter a stage, and nothing else; exit with 1 without one.
+
+    Its run completed, its gates passed, and nobody rejected it for that stage.
 
     For example: `mlops models candidate readmission_risk`
     """
-    from zenml_mlops.environment.process import enter
+    with entered(environment):
+        from zenml_mlops.promotion import candidate_or_refusal
 
-    with sentences():
-        enter(environment)
-        from zenml_mlops.promotion import latest_candidate
-
-        number = latest_candidate(model)
-        if number is None:
-            raise ValueError(f"No version of {model!r} has passed its gates.")
-        sys.stdout.write(f"{number}\n")
+        sys.stdout.write(f"{candidate_or_refusal(model, stage)}\n")
 
 
 def compare(
     model: ModelName,
     version: Annotated[
-        int | None, typer.Argument(help="Number of the version; the newest whose gates passed by default.")
+        int | None, typer.Argument(help="Number of the version; by default the newest that could enter the stage.")
     ] = None,
     against: Annotated[
         int | None, typer.Option("--against", help="Other version; by default the one in the stage.")
@@ -69,16 +62,11 @@ def compare(
 
     For example: `mlops models compare readmission_risk`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        enter(environment)
+    with entered(environment):
         from zenml_mlops.cards.records import recorded_card
-        from zenml_mlops.promotion import latest_candidate
+        from zenml_mlops.promotion import candidate_or_refusal
 
-        number = version if version is not None else latest_candidate(model)
-        if number is None:
-            raise ValueError(f"No version of {model!r} has passed its gates: there is nothing to compare.")
+        number = version if version is not None else candidate_or_refusal(model, stage)
         other = against if against is not None else _in_stage(model, stage)
         if other == number:
             other = None
@@ -91,8 +79,6 @@ def markdown(newer: CardContent, older: CardContent | None, *, stage: str, conte
     """Two versions' recorded metrics as a Markdown table.
 
     Args:
-        newer: Card of the version in question.
-        older: Card of the version that it is compared with; ``None`` if there is none.
         stage: Stage that the other version is in, for the sentence that says there is none.
         contest: What ``champion_challenger`` recorded for the version, if it has run.
     """

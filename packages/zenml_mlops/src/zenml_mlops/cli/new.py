@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table as Grid
 
 from zenml_mlops.cli.options import AsJson
-from zenml_mlops.cli.sentences import errors, sentences
+from zenml_mlops.cli.sentences import console, errors, sentences
 
 if TYPE_CHECKING:
     from zenml_mlops.scaffold.inspection import Table
 
-console = Console(soft_wrap=True)
 
 _WORD = re.compile(r"[a-z][a-z0-9-]{0,39}")
 

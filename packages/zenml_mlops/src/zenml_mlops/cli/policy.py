@@ -7,19 +7,13 @@ from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
-from zenml_mlops.cli.options import AsJson, Environment
-from zenml_mlops.cli.sentences import sentences
+from zenml_mlops.cli.options import AsJson, Environment, group
+from zenml_mlops.cli.sentences import console, sentences
 
-policy_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="The platform's policies: list them, explain one, check an environment against them.",
-)
-console = Console(soft_wrap=True)
+policy_app = group("The platform's policies: list them, explain one, check an environment against them.")
 
 
 @policy_app.command("list")

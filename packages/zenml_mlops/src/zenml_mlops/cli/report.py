@@ -8,23 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from zenml_mlops.cli.options import AsJson, Environment, day_option
-from zenml_mlops.cli.sentences import sentences
+from zenml_mlops.cli.options import AsJson, Environment, day_option, group
+from zenml_mlops.cli.sentences import console, sentences
 
 if TYPE_CHECKING:
     from datetime import date as Day
 
     from zenml_mlops.data.partitions import PartitionStore
 
-report_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="What monitoring found in the scored days: drift, bad data, missing rows, lost performance.",
-)
-console = Console(soft_wrap=True)
+report_app = group("What monitoring found in the scored days: drift, bad data, missing rows, lost performance.")
 
 Date = Annotated[datetime | None, day_option("--date", help="The day; the last one by default.")]
 

@@ -9,15 +9,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from zenml_mlops.cli.options import Environment, day_option
-from zenml_mlops.cli.sentences import sentences
+from zenml_mlops.cli.sentences import console, sentences
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
-
-console = Console(soft_wrap=True)
 
 
 class Via(StrEnum):

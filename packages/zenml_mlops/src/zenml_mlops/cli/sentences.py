@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 from rich.console import Console
 
-errors = Console(stderr=True)
+if TYPE_CHECKING:
+    from zenml_airflow.settings.project import Settings
+
+console, errors = Console(soft_wrap=True), Console(stderr=True)
 
 
 @contextmanager
@@ -34,6 +37,15 @@ def sentences() -> Iterator[None]:
         if os.environ.get("MLOPS_DEBUG") == "1":
             raise
         fail(errors, str(error), error)
+
+
+@contextmanager
+def entered(environment: str) -> Iterator[Settings]:
+    """The same around what works in an environment, which the process enters."""
+    with sentences():
+        from zenml_mlops.environment.process import enter
+
+        yield enter(environment)
 
 
 def fail(console: Console, sentence: str, cause: Exception) -> NoReturn:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.options import Environment
-from zenml_mlops.cli.sentences import sentences
+from zenml_mlops.cli.sentences import console, sentences
 from zenml_mlops.interrupts import terminable
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from zenml_mlops.serving.server import Tls
 
 KEY_ENV = "MLOPS_SERVING_API_KEY"
-console = Console(soft_wrap=True)
 
 
 def serve(

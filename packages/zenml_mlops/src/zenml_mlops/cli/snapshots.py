@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,22 +12,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
-from zenml_mlops.cli.options import AsJson, Environment
+from zenml_mlops.cli.options import AsJson, Environment, group
 from zenml_mlops.cli.run import Date, Params, Wait, key_values, start_in_airflow
-from zenml_mlops.cli.sentences import sentences
+from zenml_mlops.cli.sentences import console, entered
 
 if TYPE_CHECKING:
     from zenml.models import PipelineSnapshotResponse
 
     from zenml_airflow.settings.project import Settings
 
-snapshots_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="The snapshots that `mlops deploy` made: list, show, compare and run them.",
-)
+snapshots_app = group("The snapshots that `mlops deploy` made: list, show, compare and run them.")
 Name = Annotated[str, typer.Argument(help="Name or id; or a pipeline, for the snapshot that its manifest names.")]
-console = Console(soft_wrap=True)
 TABLE_WIDTH = 170
 """Characters that hold the list with its names uncut."""
 
@@ -57,8 +51,7 @@ def list_snapshots(
 
     For example: `mlops snapshots list`, or `mlops snapshots list --pipeline training --state deployed`
     """
-    with sentences():
-        settings = _enter(environment)
+    with entered(environment) as settings:
         rows = _rows(settings, pipeline, commit, state, limit)
         if as_json:
             print_json(rows)
@@ -79,8 +72,7 @@ def show(name: Name, as_json: AsJson = False, environment: Environment = "local"
 
     For example: `mlops snapshots show training`, or `mlops snapshots show batch_inference --json`
     """
-    with sentences():
-        settings = _enter(environment)
+    with entered(environment) as settings:
         snapshot = _find(settings, name)
         from zenml_airflow.deploy.snapshots import facts_of
 
@@ -102,8 +94,7 @@ def diff(before: Name, after: Name, as_json: AsJson = False, environment: Enviro
 
     For example: `mlops snapshots diff local-training-0f3c2a9b71de-5b1d0c3e training`
     """
-    with sentences():
-        settings = _enter(environment)
+    with entered(environment) as settings:
         old, new = _find(settings, before), _find(settings, after)
         from zenml_airflow.deploy.snapshots import differences, facts_of
 
@@ -137,8 +128,7 @@ def run(
 
     For example: `mlops snapshots run training --wait`
     """
-    with sentences():
-        settings = _enter(environment)
+    with entered(environment) as settings:
         snapshot = _find(settings, name)
         pipeline = snapshot.pipeline.name
         deployed = _deployed(settings).get(pipeline)
@@ -147,13 +137,7 @@ def run(
                 f"Airflow does not run snapshot {snapshot.name!r}: the manifest of {pipeline!r} names "
                 f"{_name_of(deployed)}. Revert the commit that replaced it, or deploy its commit again."
             )
-        start_in_airflow(settings, pipeline, _day(date), key_values(param), wait=wait, dag=dag)
-
-
-def _enter(environment: str) -> Settings:
-    from zenml_mlops.environment.process import enter
-
-    return enter(environment)
+        start_in_airflow(settings, pipeline, date and date.date(), key_values(param), wait=wait, dag=dag)
 
 
 def _rows(
@@ -223,10 +207,6 @@ def _name_of(snapshot_id: str | None) -> str:
     from zenml_airflow.deploy.snapshots import get_snapshot
 
     return repr(get_snapshot(snapshot_id).name) if snapshot_id else "none"
-
-
-def _day(moment: datetime | None) -> Any:
-    return moment.date() if moment else None
 
 
 def _cell(key: str, row: dict[str, Any]) -> str:

@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 
 from zenml_mlops.cli.json_output import print_json
-from zenml_mlops.cli.options import AsJson
-from zenml_mlops.cli.sentences import errors, sentences
+from zenml_mlops.cli.options import AsJson, group
+from zenml_mlops.cli.sentences import entered, errors, sentences
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
@@ -24,11 +24,7 @@ if TYPE_CHECKING:
 DIFFERENT = 3
 """Exit code of ``plan`` and ``diff`` that found something; 2 is the command line's own, for wrong usage."""
 
-stack_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="The stacks of an environment: validate, plan, apply, diff and export stacks/ENV.yaml.",
-)
+stack_app = group("The stacks of an environment: validate, plan, apply, diff and export stacks/ENV.yaml.")
 Environment = Annotated[str, typer.Argument(metavar="[ENV]", help="Environment, as in stacks/ENV.yaml.")]
 Prune = Annotated[bool, typer.Option("--prune", help="Delete what the file names no more.")]
 console = Console(soft_wrap=True, highlight=False, markup=False)
@@ -45,16 +41,14 @@ class Form(StrEnum):
 
 @stack_app.command()
 def validate(environment: Environment = "local") -> None:
-    """Check a stack file offline: schema, references, ZenML's flavors, the policies, agreement with configs/.
+    """Check a stack file offline: schema, references, ZenML's flavors, the policies.
 
     Every problem is named with file, line and field. Exits with 0 if there is none, else with 1.
 
     For example: `mlops stack validate`, or `mlops stack validate staging`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        loaded = _checked(enter(environment))
+    with entered(environment) as settings:
+        loaded = _checked(settings)
         console.print(f"stacks/{environment}.yaml is valid: {len(loaded.file.stacks)} stacks")
 
 
@@ -66,10 +60,7 @@ def plan(environment: Environment = "local", prune: Prune = False, as_json: AsJs
 
     For example: `mlops stack plan`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.stacks.apply import plan_stack_file
         from zenml_mlops.stacks.plan import Action, plan_digest
 
@@ -98,11 +89,9 @@ def apply(environment: Environment = "local", prune: Prune = False, as_json: AsJ
 
     For example: `mlops stack apply`
     """
-    from zenml_mlops.environment.process import enter
     from zenml_mlops.environment.stack_changes import prepare_stores
 
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.environment.stack_changes import apply_and_record
 
         loaded = _checked(settings, as_json=as_json)
@@ -128,10 +117,7 @@ def diff(environment: Environment = "local", as_json: AsJson = False) -> None:
 
     For example: `mlops stack diff`
     """
-    from zenml_mlops.environment.process import enter
-
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.stacks.apply import plan_stack_file
         from zenml_mlops.stacks.plan import Action
 
@@ -196,15 +182,10 @@ def _plain(change: Change) -> dict[str, Any]:
 
 def _checked(settings: Settings, *, as_json: bool = False) -> LoadedStack:
     """The stack file, if nothing at all is wrong with it. What policies say of it must not stand among JSON."""
-    from zenml_mlops.environment.stack_changes import disagreements
     from zenml_mlops.environment.stack_files import checked_stack
     from zenml_mlops.stacks.load import judge_stacks
-    from zenml_mlops.stacks.problems import StackFileError
 
     loaded = checked_stack(settings)
-    problems = disagreements(loaded, settings)
-    if problems:
-        raise StackFileError(problems)
     for verdict in judge_stacks(loaded).warnings:
         line = f"policy {verdict.policy} ({verdict.mode}, {verdict.subject}): {verdict.message}"
         (errors if as_json else console).print(line, markup=False, highlight=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.options import AsJson, Environment
-from zenml_mlops.cli.sentences import sentences
+from zenml_mlops.cli.sentences import entered
 
 if TYPE_CHECKING:
     from zenml_mlops.status.status import Section
@@ -31,11 +31,9 @@ def status(
 
     For example: `mlops status`, or `mlops status --json`
     """
-    from zenml_mlops.environment.process import enter
     from zenml_mlops.local.services import show_urls
 
-    with sentences():
-        settings = enter(environment)
+    with entered(environment) as settings:
         from zenml_mlops.status.status import look
 
         found = look(settings)

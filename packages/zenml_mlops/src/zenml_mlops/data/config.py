@@ -18,7 +18,6 @@ class FeedConfig(Section):
     """How held-out rows are spread over calendar days.
 
     Attributes:
-        start_date: Day of the first replayed row.
         per_day: Mean number of rows a day.
         seed: Seed of the daily volumes.
     """
@@ -34,7 +33,6 @@ class DataConfig(Section):
     Attributes:
         raw: Folder of the fetched files, relative to the state folder.
         holdout_fraction: Latest share of rows, by row id, that no training run sees.
-        feed: How the held-out rows are replayed.
     """
 
     raw: str = Field(min_length=1)

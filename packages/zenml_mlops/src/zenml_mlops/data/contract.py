@@ -23,13 +23,10 @@ class ColumnRule(Section):
     """What one column may hold.
 
     Attributes:
-        name: Name of the column.
-        type: Its type.
         required: Whether a missing value makes the row bad.
         minimum: Smallest accepted number, inclusive.
         maximum: Largest accepted number, inclusive. An integer without one is a code, and no count.
         values: Closed vocabulary; ``None`` leaves it open.
-        feature: Whether the model reads the column.
     """
 
     name: str

@@ -30,7 +30,6 @@ class DownloadPolicy:
         connect_seconds: Limit to reach the server.
         read_seconds: Limit between two received blocks.
         deadline_seconds: Limit of one attempt; a server that drips bytes never exceeds the read limit.
-        attempts: Attempts in all, for failures that may pass.
         backoff_seconds: Wait before the second attempt; doubles with each further one.
     """
 

@@ -52,10 +52,7 @@ class FedPartition:
     """One day in the landing zone.
 
     Attributes:
-        day: The partition's date.
-        rows: Rows in it.
         path: Its folder, as a path or URL.
-        status: What was done.
     """
 
     day: date
@@ -158,14 +155,7 @@ def feed(
     first write.
 
     Args:
-        first_day: First day, inclusive.
-        last_day: Last day, inclusive.
-        raw_dir: Folder of the fetched files.
-        landing: Path or fsspec URL of the landing zone.
-        config: The ``data`` section.
-        use_case: Whose rows they are.
         force: Replace complete partitions that hold something else.
-        on_day: Called after each day.
 
     Returns:
         One entry per day, in order.

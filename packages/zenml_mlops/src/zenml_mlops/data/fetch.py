@@ -38,10 +38,7 @@ class RawSource(Frozen):
     """What the raw folder holds; stored beside the file of the rows as ``source.json``.
 
     Attributes:
-        kind: Where it comes from.
         origin: The file's name, the URL without credentials, or the generator's arguments; never a local path.
-        sha256: Digest of the file of the rows.
-        rows: Its rows.
         fetched_at: When it was put there, in UTC.
     """
 
@@ -113,12 +110,10 @@ def fetch(
         source: The public source's name, ``synthetic``, ``auto`` (what is there, else the public source, else
             synthetic), a path or a URL.
         raw_dir: Folder of the fetched files; created.
-        use_case: Whose data it is.
         rows: Number of synthetic rows; the use case's own by default.
         seed: Seed of the synthetic rows; the use case's own by default.
         console: Where to report and show progress; silent without one.
         address: Another address of the public source than the use case knows.
-        policy: Patience of a download.
         auto_policy: Patience of the download in ``auto``.
 
     Raises:

@@ -43,9 +43,7 @@ class PartitionRef(Frozen):
     """A complete input partition: small enough to hand from step to step.
 
     Attributes:
-        day: The day.
         location: Folder of the partition below the storage root, or a URL.
-        rows: Number of rows.
         files: sha256 of each Parquet file, by name, in the order in which they are read.
         rows_by_file: Rows of each file, so that a row's number tells its file when that is gone.
     """
@@ -61,10 +59,8 @@ def find_partition(day: date, location: str, resolved: str, contract: Contract) 
     """Find a day's partition and check marker, digests, columns and row count.
 
     Args:
-        day: The day.
         location: Root of the partitions, as configured.
         resolved: The same, resolved to a path or URL.
-        contract: The contract that the files must keep.
 
     Raises:
         IncompletePartitionError: If something is missing or does not match the marker.
@@ -78,8 +74,7 @@ def find_partition(day: date, location: str, resolved: str, contract: Contract) 
     present = {path.rsplit("/", 1)[-1] for path in fs.ls(folder, detail=False) if path.endswith(".parquet")}
     if present != set(marker.files):
         raise IncompletePartitionError(
-            f"{place} holds the files {sorted(present)}, its marker names {sorted(marker.files)}: the "
-            "producer "
+            f"{place} holds the files {sorted(present)}, its marker names {sorted(marker.files)}: the producer "
             "must deliver the day again."
         )
     files = dict(sorted(marker.files.items()))
@@ -116,8 +111,8 @@ def check_digests(partition: PartitionRef, resolved: str) -> None:
         if found != expected:
             raise IncompletePartitionError(
                 f"{partition.location}/{name} has the sha256 {found}; the marker says {expected}. It is "
-                "unfinished, "
-                "damaged, or was delivered again meanwhile. Run the day again once the producer has finished."
+                "unfinished, damaged, or was delivered again meanwhile. Run the day again once the producer "
+                "has finished."
             )
 
 
@@ -131,9 +126,7 @@ def stream(
     """Read a partition, or a span of its rows, in record batches; memory does not grow with its size.
 
     Args:
-        partition: The partition.
         resolved: Root of the partitions, resolved.
-        contract: The contract, whose columns are read.
         batch_rows: Rows in memory at once.
         span: First row and the row after the last; all rows by default. Row groups outside of it are not read.
 
@@ -168,17 +161,15 @@ def _marker(fs: fsspec.AbstractFileSystem, folder: str, place: str) -> Marker:
         payload = fs.cat_file(f"{folder}/{MARKER}")
     except FileNotFoundError:
         raise IncompletePartitionError(
-            f"{place} has no completion marker {MARKER}: the producer has not finished the day, or the date "
-            "is wrong. "
-            "Wait for it, or write the partition with `mlops data feed`."
+            f"{place} has no completion marker {MARKER}: the producer has not finished the day, or the date is "
+            "wrong. Wait for it, or write the partition with `mlops data feed`."
         ) from None
     try:
         return Marker.model_validate_json(payload)
     except ValidationError as error:
         raise IncompletePartitionError(
             f"The marker {place}/{MARKER} must be JSON with 'rows' and the sha256 of each of 'files' "
-            f"({describe(error, 'marker')}): the "
-            "producer must deliver the day again."
+            f"({describe(error, 'marker')}): the producer must deliver the day again."
         ) from error
 
 

@@ -46,15 +46,6 @@ def feed_outcomes(
 ) -> list[FedPartition]:
     """Write the outcomes of the rows of a range of replayed days; a day that is there is written again.
 
-    Args:
-        first_day: First day of rows, inclusive.
-        last_day: Last day, inclusive.
-        raw_dir: Folder of the fetched files.
-        outcomes: Path or fsspec URL of the outcomes.
-        config: The ``data`` section.
-        use_case: Whose rows they are.
-        on_day: Called after each day.
-
     Raises:
         DataError: If the range is empty or not covered, or the source data was not fetched.
     """
@@ -88,8 +79,6 @@ def read_outcomes(root: str, day: date, contract: Contract) -> tuple[pd.DataFram
 
     Args:
         root: Path or fsspec URL of the outcomes, resolved.
-        day: Day of the rows.
-        contract: What the rows are.
 
     Raises:
         OutcomesError: If a file is not what the marker says.

@@ -53,7 +53,6 @@ class StoredFile(Frozen):
 
     Attributes:
         path: Path relative to the root of its partitions.
-        rows: Number of rows.
         sha256: Digest of the file.
     """
 
@@ -66,10 +65,7 @@ class PartitionManifest(BaseModel):
     """The part of a manifest that reading needs; writers add what they have to say.
 
     Attributes:
-        partition_date: Day of the partition.
         zenml_run_id: Run that published it.
-        rows: Rows in all files.
-        files: The files.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -134,16 +130,14 @@ class PartitionStore:
         target = self.absolute(file.path)
         if not self.fs.exists(target):
             raise PartitionError(
-                f"{file.path} is gone: a later run of the same day cleaned up unpublished files and took "
-                "over. "
+                f"{file.path} is gone: a later run of the same day cleaned up unpublished files and took over. "
                 "Clear this run from its first step if it is the one that should count."
             )
         found = file_sha256(self.fs, target)
         if found != file.sha256:
             raise PartitionError(
-                f"{file.path} has sha256 {found}, recorded when it was written: {file.sha256}. It was "
-                "damaged or "
-                "changed; run the day again."
+                f"{file.path} has sha256 {found}, recorded when it was written: {file.sha256}. It was damaged "
+                "or changed; run the day again."
             )
 
     def remove_leftovers(self, day: date, keep_run: str) -> None:
@@ -182,9 +176,7 @@ class PartitionStore:
         """Make a run's folder the current partition of its day.
 
         Args:
-            day: The day.
             run_path: Folder of the run, relative to the root.
-            manifest: What the folder holds.
 
         Returns:
             Path of the manifest that readers follow, relative to the root.

@@ -64,8 +64,6 @@ class Profile(Frozen):
     """What some rows look like, without any of them.
 
     Attributes:
-        rows: Number of rows.
-        features: The inputs by name.
         risks: Rows by bin of the risk; their sum is smaller than ``rows`` where rows were refused.
     """
 
@@ -88,7 +86,6 @@ def profile_rows(
     Args:
         frames: The rows, with the columns of the contract.
         contract: The one that stands beside the model; the inputs among its columns are counted.
-        grouping: The columns that are counted by group.
         risks: The risks of the rows that were scored.
     """
     rules = [(grouping.feature(rule.name), rule) for rule in contract.columns if rule.feature]

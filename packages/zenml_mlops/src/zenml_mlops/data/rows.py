@@ -102,7 +102,6 @@ def check_rows(batch: pa.RecordBatch, contract: Contract, seen: SeenIds) -> dict
 
     Args:
         batch: n rows with the contract's columns and types.
-        contract: The contract.
         seen: The ids of earlier batches; updated.
 
     Returns:

@@ -41,7 +41,6 @@ class PublicSource:
 
     Attributes:
         name: What it is called on the command line.
-        url: Its address.
         sha256: Digest of the file of the rows.
     """
 
@@ -60,7 +59,6 @@ class Source:
             holds; raises ``DataError`` for what is no data of this use case.
         generate: Writes made-up rows.
         rows: Number of made-up rows, unless somebody asks for another one.
-        seed: Their seed.
         public: Where the data is published, if it is.
     """
 

@@ -16,10 +16,8 @@ class TableSpec(Section):
     """How the table is read, and what made-up rows are like. Nothing can be learned from those about anything.
 
     Attributes:
-        file: Name of the table.
         numbered: Whether the row id is the position in the file, because no column is.
         rows: Number of made-up rows, unless somebody asks for another one.
-        seed: Their seed.
         event_share: Share of them with the event, 0 to 1.
         strength: Weight of the score that decides the label, beside standard logistic noise.
         ranges: Smallest and largest made-up number, by column.

@@ -79,8 +79,6 @@ class UseCase:
     """A use case. The settings name it, as ``definition``; every pipeline's configuration carries that name.
 
     Attributes:
-        contract: What its rows are.
-        pipelines: Its pipelines.
         table: The table of its labelled rows.
         source: ``module:attribute`` of their :class:`~zenml_mlops.data.source.Source`, where a table is not all.
         grouping: ``module:attribute`` of its :class:`Grouping`, if some columns are grouped.

@@ -87,10 +87,7 @@ def run_inline(settings: Settings, name: str, day: date | None, params: dict[str
     """Run a pipeline in this process and return the ZenML run.
 
     Args:
-        settings: Settings of the environment.
-        name: Name of the pipeline.
         day: Day that the run is for; today in the environment's time zone by default.
-        params: Run parameters.
 
     Raises:
         Exception: Whatever a step raises.

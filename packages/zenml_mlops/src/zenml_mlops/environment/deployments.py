@@ -30,8 +30,6 @@ class DeploymentContext:
     """What every deployment of an environment asks of Git and of the stack file, asked once.
 
     Attributes:
-        settings: Settings of the environment.
-        stack: The stack file.
         made: What is deployed is made from.
     """
 
@@ -51,7 +49,6 @@ def pipelines(settings: Settings, names: Sequence[str] | None = None) -> dict[st
     """The pipelines of the environment's use cases by name, each with the settings of its own.
 
     Args:
-        settings: Settings of the environment.
         names: The pipelines that are asked for; all by default.
 
     Raises:

@@ -70,7 +70,6 @@ def check_environment(settings: Settings, *, today: date | None = None) -> tuple
     """Judge every pipeline, the scheduled stack and every DAG file of an environment.
 
     Args:
-        settings: Settings of the environment.
         today: The day on which waivers must still hold; today in UTC by default.
 
     Returns:

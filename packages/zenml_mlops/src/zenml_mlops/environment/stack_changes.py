@@ -1,10 +1,10 @@
-"""An environment's stack file against configuration and server, and each change of the server on record."""
+"""An environment's stack file against the server, and each change of the server on record."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from zenml_mlops.environment.deployments import pipelines
 from zenml_mlops.environment.stack_files import checked_stack
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
     from zenml_mlops.stacks.load import LoadedStack
     from zenml_mlops.stacks.plan import Change
-    from zenml_mlops.stacks.problems import Problem
     from zenml_mlops.stacks.schema import StackFile
 
 ACTION = "apply_stack"
@@ -24,36 +23,14 @@ POLICY = "stack-of-environment"
 
 
 class StackDriftError(RuntimeError):
-    """The server or the configuration is not what the stack file says. The message names every difference."""
-
-
-def disagreements(loaded: LoadedStack, settings: Settings) -> list[Problem]:
-    """Where the stack file and ``configs/`` differ: DAG files read the latter alone, so the two must agree."""
-    airflow, configured = loaded.file.airflow, settings.airflow
-    pairs = {
-        "connection": (airflow.connection, configured.connection),
-        "launcher": (airflow.launcher, configured.launcher.value),
-        "granularity": (airflow.granularity, configured.granularity.value),
-    }
-    return [
-        loaded.document.problem(
-            ("airflow", name),
-            f"is {stack!r}, and airflow.{name} of configs/{settings.environment}.yaml {config!r}",
-        )
-        for name, (stack, config) in pairs.items()
-        if stack != config
-    ]
+    """The server is not what the stack file says. The message names every difference."""
 
 
 def check_before_deployment(settings: Settings, progress: Callable[[str], None]) -> LoadedStack:
-    """Compare the stack file with ``configs/`` and with the server, before a deployment changes anything.
+    """Compare the stack file with the server, before a deployment changes anything.
 
     Args:
-        settings: Settings of the environment.
         progress: Called with each difference where differences do not stop a deployment.
-
-    Returns:
-        The stack file.
 
     Raises:
         StackDriftError: If there is a difference and :data:`POLICY` is enforced in the environment.
@@ -66,8 +43,7 @@ def check_before_deployment(settings: Settings, progress: Callable[[str], None])
     environment = settings.environment
     loaded = checked_stack(settings)
     changes, _ = plan_stack_file(loaded, os.environ)
-    found = [str(problem) for problem in disagreements(loaded, settings)]
-    found += [_drift(change) for change in changes if change.by_hand]
+    found = [f"{c.target} was changed by hand: {'; '.join(c.details)}" for c in changes if c.by_hand]
     mode = next(policy.mode_in(environment) for policy in load_policies() if policy.id == POLICY)
     if not found or mode is Mode.OFF:
         return loaded
@@ -94,7 +70,6 @@ def apply_and_record(loaded: LoadedStack, *, prune: bool = False) -> Iterator[Ch
     An apply that has nothing to change leaves no entry.
 
     Args:
-        loaded: The file.
         prune: Whether to delete what the file names no more.
 
     Raises:
@@ -111,7 +86,8 @@ def apply_and_record(loaded: LoadedStack, *, prune: bool = False) -> Iterator[Ch
 
     def announce(changes: Sequence[Change]) -> None:
         links["plan"] = plan_digest(changes)
-        record(ACTION, subject, Outcome.ALLOWED, verdicts=[_evidence(c) for c in changes], links=links)
+        evidence = [{"change": str(c), "details": list(c.details), "by_hand": c.by_hand} for c in changes]
+        record(ACTION, subject, Outcome.ALLOWED, verdicts=evidence, links=links)
 
     try:
         for change in apply_stack_file(loaded, os.environ, prune=prune, announce=announce):
@@ -133,21 +109,12 @@ def apply_and_record(loaded: LoadedStack, *, prune: bool = False) -> Iterator[Ch
         record(ACTION, subject, Outcome.DONE, verdicts=[{"change": str(c)} for c in made], links=links)
 
 
-def _drift(change: Change) -> str:
-    return f"{change.target} was changed by hand: {'; '.join(change.details)}"
-
-
-def _evidence(change: Change) -> dict[str, Any]:
-    return {"change": str(change), "details": list(change.details), "by_hand": change.by_hand}
-
-
 def apply_stack(settings: Settings, loaded: LoadedStack | None = None) -> list[str]:
     """Bring the ZenML store in line with the environment's stack file; return the changes made.
 
     Nothing is deleted: that is for ``mlops stack apply --prune``.
 
     Args:
-        settings: Settings of the environment.
         loaded: The stack file, if it was read and checked before.
     """
     loaded = loaded or checked_stack(settings)

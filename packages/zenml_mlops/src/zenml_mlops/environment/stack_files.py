@@ -45,7 +45,6 @@ def stack_id(settings: Settings, *, scheduled: bool, file: StackFile | None = No
     """Id of the environment's stack: the one that Airflow runs, or the one without Airflow.
 
     Args:
-        settings: Settings of the environment.
         scheduled: Which of the two.
         file: The stack file, if it was read before.
 

@@ -25,10 +25,6 @@ class StepEnd:
     """The end of a step.
 
     Attributes:
-        pipeline: Name of the pipeline.
-        step: Name of the step.
-        run: The ZenML run.
-        version: The model version that the step belongs to, if it does.
         error: What it raised; ``None`` if it succeeded.
         seconds: How long the step function and loading its inputs took.
         rows: Rows of its largest input, where the inputs' metadata tell. Its outputs are stored after the hooks.

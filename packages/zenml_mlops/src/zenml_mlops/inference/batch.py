@@ -44,8 +44,6 @@ class CheckedPartition(Frozen):
     """Result of the row checks.
 
     Attributes:
-        good: Rows without complaint.
-        quarantined: Rows with one or more.
         reasons: Number of rows by reason; a row with two reasons counts under both.
         run_path: Folder of the run below the quarantine root.
         quarantine: File of the bad rows; it exists when there are none, too.
@@ -62,9 +60,7 @@ class ScoredPartition(Frozen):
     """Result of the scoring.
 
     Attributes:
-        rows: Rows scored.
         high_risk: Rows at or above the threshold.
-        run_id: ZenML run that scored; the rows carry it.
         run_path: Folder of the run below the predictions root.
         files: Files of the predictions, in the order of the input.
     """
@@ -181,12 +177,8 @@ def quarantine_bad_rows(
     """Stream a partition and write its bad rows to the run's quarantine folder.
 
     Args:
-        partition: The partition.
-        contract: The contract that its rows must keep.
-        landing: Root of the input partitions, resolved.
         store: Where quarantine partitions lie.
         batch_rows: Rows in memory at once.
-        run_id: The ZenML run.
 
     Raises:
         IncompletePartitionError: If the files changed while they were read.
@@ -209,7 +201,7 @@ def quarantine_bad_rows(
             taken = batch.take(pa.array(chosen, pa.int64()))
             notes = [
                 pa.array([offset + row for row in chosen], pa.int64()),
-                pa.array([_reasons(bad[row]) for row in chosen]),
+                pa.array([";".join(sorted({c.reason.value for c in bad[row]})) for row in chosen]),
                 pa.array(["; ".join(c.text for c in bad[row]) for row in chosen]),
                 pa.array([run_id] * len(chosen)),
                 pa.array([now] * len(chosen), pa.timestamp("us", tz="UTC")),
@@ -254,16 +246,10 @@ def score_good_rows(
     The row numbers of the quarantine decide what is left out, so a row is in exactly one of the two.
 
     Args:
-        model: The model.
-        partition: The partition.
-        champion: The version that the model is.
         rejected: See :func:`rejected_rows`.
-        landing: Root of the input partitions, resolved.
-        store: Where predictions lie.
         path: The file, relative to the store's root.
         batch_rows: Rows in memory at once.
         threshold: A risk at or above it is a high-risk decision.
-        run_id: The ZenML run.
         span: First row and the row after the last; all rows by default.
 
     Returns:
@@ -306,8 +292,7 @@ def _add_up(rows_in: int, scored: int, quarantined: int, day: date) -> None:
     if rows_in != scored + quarantined:
         raise RowsLostError(
             f"{rows_in} rows came in for {day.isoformat()}, but {scored} are scored and {quarantined} in "
-            "quarantine. "
-            "Nothing is published; run the day again from its first step."
+            "quarantine. Nothing is published; run the day again from its first step."
         )
 
 
@@ -338,7 +323,3 @@ def _predictions(
         pa.array([now] * rows, pa.timestamp("us", tz="UTC")),
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def _reasons(complaints: list[Any]) -> str:
-    return ";".join(sorted({complaint.reason.value for complaint in complaints}))

@@ -30,9 +30,6 @@ class ScoringVersion(Frozen):
     """The model version of a run. A promotion in the middle of the run does not change it.
 
     Attributes:
-        model_name: Name of the model.
-        version: Number of the version.
-        version_id: Its id in ZenML.
         model_artifact_id: Id of the artifact that holds the scikit-learn Pipeline.
         contract: The contract stored beside it.
         training_run_id: The run that trained it, if ZenML still knows.
@@ -60,9 +57,8 @@ def find_champion(model_name: str, stage: str) -> ScoringVersion:
         )
     except KeyError:
         raise EmptyStageError(
-            f"No version of the model {model_name!r} is in stage {stage!r}, so there is nothing to score "
-            "with. Run "
-            "the training pipeline and promote a version that passed its gates (`mlops promote "
+            f"No version of the model {model_name!r} is in stage {stage!r}, so there is nothing to score with. "
+            "Run the training pipeline and promote a version that passed its gates (`mlops promote "
             f"{model_name}`)."
         ) from None
     return describe_version(version)
@@ -72,7 +68,6 @@ def find_challenger(model_name: str, number: int | None) -> ScoringVersion:
     """Find the version that wants to become the champion.
 
     Args:
-        model_name: Name of the model.
         number: Its number; by default the newest version that is in no stage.
 
     Raises:

@@ -63,11 +63,9 @@ class BatchInferenceConfig(PipelineConfig):
         quarantine: Root of the rows that were refused.
         shadow_scores: Root of what a challenger made of the same partitions.
         model_name: Name of the model in ZenML's Model Control Plane.
-        stage: Stage whose version scores.
         decision_threshold: A risk at or above it is a ``high_risk`` decision; 0 to 1.
         batch_rows: Rows per Arrow record batch; bounds the memory of a run.
         shards: How many shards a day is scored in where the environment runs them as tasks of their own.
-        shadow: Whether a challenger scores too.
     """
 
     SECTION: ClassVar[str] = "batch_inference"

@@ -60,10 +60,9 @@ class Agreement(Frozen):
         both: Rows of high risk by both.
         correlation: Pearson's, of the risks; ``None`` if one of the two gives all rows one risk.
         rank_correlation: Spearman's, of the risks in steps of a thousandth.
-        mean_difference: Mean of the differences.
-        mean_absolute_difference: Mean of their sizes.
+        mean_absolute_difference: Mean size of the differences.
         p95_absolute_difference: Size that 95 percent of them do not exceed, in steps of a thousandth.
-        largest_difference: The largest size.
+        largest_difference: The largest of these sizes.
         psi: Population stability index of the challenger's risks against the champion's, in tenths of the latter;
             half a row is added to each, so that an empty one counts as rare and not as infinitely far.
         ks: Largest distance between the two cumulative distributions, in steps of a thousandth.
@@ -93,7 +92,6 @@ class ShadowRecord(Frozen):
 
     Attributes:
         reason: Why there was none, or what failed.
-        champion: Number of the version that scored the day.
         challenger: Number of the challenger, where one was found.
         manifest: Location of its scores, below the storage root or as a URL.
     """
@@ -162,7 +160,6 @@ def measure_agreement(
     Args:
         champion: Where the champion's files lie, and the files.
         challenger: The same of the challenger.
-        row_id: Name of the column that names a row.
         batch_rows: Rows in memory at once.
 
     Raises:

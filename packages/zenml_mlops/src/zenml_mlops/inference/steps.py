@@ -113,14 +113,6 @@ def score_shard(
 ) -> dict[str, int]:
     """Score one shard of a day, on any worker, in any order; ``score_partition`` gathers what it leaves.
 
-    Args:
-        shard: Number of the shard, from 0.
-        run_id: The ZenML run.
-        partition: The day.
-        champion: The version that scores.
-        checked_partition: Which rows are in quarantine.
-        config: The configuration, as ZenML keeps parameters.
-
     Returns:
         Number of the rows scored, for the task's record.
 

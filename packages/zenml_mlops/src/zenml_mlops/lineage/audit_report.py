@@ -22,8 +22,6 @@ def make_report(settings: Settings, log: AuditLog, first: date, last: date, *, o
     """Report on some days of an environment.
 
     Args:
-        settings: Settings of the environment.
-        log: Its audit log.
         first: First day, UTC; of all that is known if it is ``date.min``.
         last: Last day, UTC, inclusive; of all that is known if it is ``date.max``.
         offline: Whether to ask ZenML nothing: neither which heads it remembers, nor the names of versions.

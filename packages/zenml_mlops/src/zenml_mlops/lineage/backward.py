@@ -32,12 +32,8 @@ class FoundRow:
     """A row of a case in the predictions, or in the quarantine that belongs to them.
 
     Attributes:
-        partition: The partition.
-        file: The file that it is in.
-        row: Its number in that file, from 0.
-        values: What the row says.
+        row: Its number in the file, from 0.
         scored: Whether it was scored; ``False`` for a row in quarantine.
-        evidence: Whether the file is still the one that was published.
         source: Number of the row in the day's input, from 0; ``None`` if that can no longer be told.
     """
 
@@ -58,7 +54,6 @@ class SourceRow:
         file: Name of the file; ``None`` if it can no longer be told which one.
         sha256: Digest of the file when it was read.
         row: Number of the row in the file, from 0.
-        evidence: What stands there now.
         note: What is missing or different, in a sentence.
     """
 
@@ -75,9 +70,6 @@ def find_case(
     """Find every row of a case that was scored or put into quarantine.
 
     Args:
-        stores: Where to look.
-        case_id: The case.
-        day: Only this day.
         replaced: Also in partitions that a later run of their day replaced.
         run: Only rows that this ZenML run wrote.
 

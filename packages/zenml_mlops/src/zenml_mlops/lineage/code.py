@@ -16,7 +16,7 @@ _OWN = "The steps ran in the worker's own environment."
 
 def code_node(run: PipelineRunResponse) -> Node:
     """What a run executed, from its snapshot and the provenance that its pipeline was given."""
-    extra, given = _extra(run), _provenance(run)
+    extra, given = run.config.extra or {}, _provenance(run)
     made: Mapping[str, Any] = extra.get(DEPLOYMENT_KEY, {}).get("facts", {})
     commit = given.get("commit") or made.get("commit")
     dirty = given.get("dirty") if given.get("commit") else made.get("dirty")
@@ -64,11 +64,6 @@ def _image(given: Mapping[str, Any], made: Mapping[str, Any]) -> Node:
     if made.get("needs_image"):
         return missing(Kind.IMAGE, "image", "The steps ran in containers, and no image was recorded.")
     return Node(kind=Kind.IMAGE, title="no image", state=State.NONE, note=_OWN)
-
-
-def _extra(run: PipelineRunResponse) -> Mapping[str, Any]:
-    configuration = run.config
-    return configuration.extra or {}
 
 
 def _provenance(run: PipelineRunResponse) -> Mapping[str, Any]:

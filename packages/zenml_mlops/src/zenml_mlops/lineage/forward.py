@@ -27,8 +27,6 @@ class Affected:
     """The predictions of one partition that came of something.
 
     Attributes:
-        partition: The partition.
-        spans: Which of its rows.
         exact: Whether exactly these; ``False`` where the records cannot tell them from the partition's others.
     """
 
@@ -48,7 +46,6 @@ class LandingFile:
 
     Attributes:
         day: Its day; ``None`` if it is named by its digest.
-        name: Its name.
         sha256: Its digest; ``None`` if it is named by its place.
     """
 

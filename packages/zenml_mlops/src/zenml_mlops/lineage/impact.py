@@ -23,12 +23,7 @@ class _ScoresImpact(Frozen):
     """Affected scores of a day.
 
     Attributes:
-        date: Day of the scores.
         current: Whether they are the day's, or were replaced since.
-        model: Name of the model.
-        model_version: Number of the version that scored.
-        zenml_run: The run that wrote them.
-        affected: Rows that are affected.
     """
 
     date: date
@@ -47,7 +42,6 @@ class DayImpact(_ScoresImpact):
     """Affected predictions of one published partition.
 
     Attributes:
-        predictions: All its predictions.
         exact: Whether exactly these are affected; if not, the records cannot tell them from the others.
         row_ids: The ids of the rows, if they are asked for.
     """
@@ -61,12 +55,10 @@ class Impact(Frozen):
     """Every prediction that came of something.
 
     Attributes:
-        schema_version: Version of this form.
         asked: What was asked, by option.
         cause: What that is, in a sentence.
         affected: Number of affected predictions in the partitions that are current.
         replaced: The same in partitions that were replaced since.
-        days: The partitions with affected predictions.
         shadow: What challengers scored in their shadow and is affected too; it counts in no sum.
     """
 
@@ -83,10 +75,8 @@ def impact_of_file(settings: Settings, named: str, *, replaced: bool, ids: bool)
     """The predictions made from a landing file, or by versions trained on a data file, in all use cases.
 
     Args:
-        settings: Settings of the environment.
         named: ``date=DAY/NAME.parquet`` in the landing zone, the location of training data, or a sha256.
         replaced: List partitions too that were replaced since.
-        ids: List the ids.
 
     Raises:
         TraceError: If nothing was made from such a file.

@@ -55,10 +55,8 @@ class Node(Frozen):
     Attributes:
         kind: What it leads to.
         title: The same in a few words.
-        state: Whether it is there.
         facts: What is recorded of it, by name; plain data.
         note: What is missing or different, in a sentence.
-        children: What it came from.
     """
 
     kind: Kind
@@ -76,13 +74,7 @@ class Node(Frozen):
 
 
 class Report(Frozen):
-    """The answer to a question about lineage.
-
-    Attributes:
-        schema_version: Version of this form.
-        asked: What was asked, by option.
-        trees: The answers.
-    """
+    """The answer to a question about lineage."""
 
     schema_version: int = SCHEMA_VERSION
     asked: dict[str, str]

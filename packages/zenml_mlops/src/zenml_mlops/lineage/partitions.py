@@ -26,7 +26,6 @@ class Partition:
     """A partition of predictions.
 
     Attributes:
-        manifest: What its run wrote.
         current: Whether it is the day's partition; ``False`` once another run replaced it.
     """
 
@@ -44,11 +43,8 @@ class Stores:
     """Where the partitions lie.
 
     Attributes:
-        predictions: The predictions.
         quarantine: The rows that were not scored.
-        landing: Root of the input partitions, resolved.
-        location: The same as configured, as messages name it.
-        contract: What the rows are.
+        location: The landing zone as configured, as messages name it.
     """
 
     predictions: PartitionStore

@@ -53,8 +53,6 @@ class Lineage:
         """A model version and all that led to it.
 
         Args:
-            model: Name of the model.
-            number: Number of the version.
             version_id: Its id, if it is recorded; another version of that number is not taken for it.
         """
         key = (model, number, version_id)
@@ -66,7 +64,6 @@ class Lineage:
         """A run with its Airflow run, its code and its entries in the audit log.
 
         Args:
-            run_id: Its id.
             title: What it did, in a word.
             also: What else it came from.
         """

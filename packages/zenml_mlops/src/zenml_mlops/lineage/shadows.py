@@ -20,7 +20,6 @@ class AffectedShadow:
     Attributes:
         manifest: What its run wrote.
         current: Whether it is the day's; ``False`` once another run replaced it.
-        rows: How many of its rows.
     """
 
     manifest: ShadowManifest
@@ -41,9 +40,7 @@ def affected_shadows(
     Args:
         store: Where challengers score.
         predictions: Affected predictions; a challenger scored the same rows in the same order.
-        versions: Ids of versions.
         named: Versions by name and number, where ZenML has lost them.
-        run_id: A run.
 
     Raises:
         DamagedManifestError: If a manifest is not one that this project writes.

@@ -15,9 +15,6 @@ def part_of(
     """The part of a training run's data that a case was in, and its row there.
 
     Args:
-        run: The training run.
-        row_id: Name of the column that names a row.
-        case_id: The case.
         last_row_id: The highest id that the run was given, if it is recorded; above it nothing is read.
 
     Returns:

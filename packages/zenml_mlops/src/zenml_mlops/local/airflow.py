@@ -51,7 +51,6 @@ def import_pools(settings: Settings, environment: Mapping[str, str]) -> list[str
     """Create or change Airflow's pools as the stack file has them; return their names. None is deleted.
 
     Args:
-        settings: Settings of the environment.
         environment: Variables of the services, whose database exists.
 
     Raises:

@@ -111,10 +111,6 @@ def supervisor_alive(settings: Settings) -> bool:
 def start(settings: Settings, progress: Callable[[str], None]) -> None:
     """Start every service and wait until each is healthy; stop all of them if one is not.
 
-    Args:
-        settings: Settings of the environment.
-        progress: Called with a line for each thing that happens.
-
     Raises:
         ServiceError: If a port is taken, or a service does not become healthy in time.
         UnfitStackError: If the stack file asks for what local services are not.

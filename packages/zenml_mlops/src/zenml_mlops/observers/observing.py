@@ -23,7 +23,6 @@ def observe(observers: Iterable[Observer], error: BaseException | None) -> None:
     """Tell observers that the running step has ended.
 
     Args:
-        observers: Whom to tell, in this order.
         error: Why the step failed; ``None`` if it succeeded.
     """
     end = step_end(error)

@@ -83,12 +83,7 @@ def describe_snapshot(snapshot: PipelineSnapshotResponse) -> tuple[PipelineFacts
 
 
 def describe_stack(stack: StackResponse, used_for: str) -> StackFacts:
-    """Describe a registered stack.
-
-    Args:
-        stack: The stack.
-        used_for: The environment that it is to be used for.
-    """
+    """Describe a registered stack."""
     return StackFacts(
         name=stack.name,
         environment=stack_environment(stack),

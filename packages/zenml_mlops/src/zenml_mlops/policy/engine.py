@@ -25,12 +25,9 @@ class Verdict(Frozen):
     """What one policy says of one subject.
 
     Attributes:
-        policy: Id of the policy.
         subject: What was judged, such as ``pipeline:training``.
         mode: What a violation does in this environment.
-        severity: How bad a violation is.
         violations: What breaks the policy, a sentence each; empty if nothing does.
-        remedy: What to do about it.
         waiver: The waiver that accepts the violation, if one does.
         expired: The day on which a waiver ended that would have accepted it.
     """
@@ -132,7 +129,6 @@ def judge(
     """Judge subjects by every policy of their scope that is not off.
 
     Args:
-        subjects: What is judged.
         environment: The environment; one that a policy does not name enforces it.
         policies: The policies; the platform's own by default.
         waivers: The waivers; those of ``governance/waivers.yaml`` by default.

@@ -31,7 +31,6 @@ class OutputFacts(Frozen):
     """An output of a step.
 
     Attributes:
-        name: Name of the artifact.
         artifact_type: Type that the step declares or its materializer stands for, such as ``ModelArtifact``.
         materializers: Sources of the materializers that store it; empty where ZenML picks one.
     """
@@ -45,16 +44,8 @@ class StepFacts(Frozen):
     """A step of a pipeline.
 
     Attributes:
-        name: Invocation id.
-        cached: Whether ZenML may reuse an earlier result.
         timeout_seconds: Limit of its run time, its own or the environment's; ``None`` without one.
         retries: How often it is tried again; ``None`` where nothing says.
-        cpu_count: CPUs that it asks for.
-        memory_bytes: Memory that it asks for.
-        gpu_count: GPUs that it asks for.
-        image: Image that it runs in, if it has one of its own.
-        gate: Whether it may stop the pipeline on purpose.
-        outputs: Its outputs.
     """
 
     name: str
@@ -80,12 +71,8 @@ class PipelineFacts(Frozen):
     """A pipeline as it is about to be deployed or run.
 
     Attributes:
-        name: Its name.
         labels: What it says of itself under ``extra``: owner, purpose, data classification.
-        tags: Its tags.
-        models: Models that it or its steps write.
         guarded: Whether ZenML calls the run-start guard before its first step.
-        steps: Its steps.
     """
 
     name: str
@@ -101,12 +88,8 @@ class ComponentFacts(Frozen):
 
     Attributes:
         kind: Type of the component, such as ``artifact_store``.
-        name: Its name.
-        flavor: Its flavor.
         local: Whether it keeps its state on one machine.
-        location: Root of an artifact store.
         encrypted: Whether the store encrypts at rest; ``None`` where its configuration does not say.
-        region: Region of a cloud component, where its configuration says.
     """
 
     kind: str
@@ -122,10 +105,8 @@ class StackFacts(Frozen):
     """A ZenML stack.
 
     Attributes:
-        name: Its name.
         environment: The environment that it was registered for; ``None`` where its labels do not say.
         used_for: The environment that somebody wants to use it for.
-        components: Its components.
     """
 
     name: str
@@ -138,7 +119,6 @@ class DeploymentFacts(Provenance):
     """What is deployed, from which state of the code, under which platform; further attributes as of provenance.
 
     Attributes:
-        pipeline: The pipeline.
         needs_image: Whether the launcher starts a container.
         image_lock_digest: sha256 of the lock that the image was built from, as its label says.
         running: Version of each package of the platform that is installed where this is judged.
@@ -157,7 +137,6 @@ class TaskFacts(Frozen):
         dag: DAG id.
         name: Task id.
         operator: Qualified name of the operator's class.
-        pool: Pool that its runs take slots of.
         limit_seconds: Limit of its run time or, for a sensor, of its wait; ``None`` without one.
         limit_known: Whether no ``limit_seconds`` means no limit; Airflow stores a sensor without that of its wait.
         text: The templated texts of the task, which could name a command.
@@ -178,12 +157,9 @@ class DagFacts(Frozen):
     Attributes:
         name: DAG id.
         owner: Owners, comma-separated, as Airflow shows them.
-        tags: Its tags.
-        max_active_runs: How many runs may be active at once.
         limits_runs: Whether the DAG file itself says ``max_active_runs``.
         states_catchup: Whether the DAG file itself says ``catchup``.
         failure_callback: Whether the DAG, or each of its tasks, has a callback for failures.
-        schedule: The schedule, for people.
         interval_seconds: Shortest time between two of the next runs; ``None`` without a schedule in time.
     """
 
@@ -202,20 +178,11 @@ class ModelVersionFacts(Frozen):
     """A model version that somebody wants to promote.
 
     Attributes:
-        name: Name of the model.
-        version: Number of the version.
-        target: Stage that it is to enter.
         run_status: Status of the run that made it; ``None`` if ZenML knows no such run.
         gates: Result by gate, as recorded by that run; empty if it recorded none.
-        has_card: Whether a model card is stored with it.
         data_digest: sha256 of the data that it was trained on.
-        commit: Git commit that it was trained from.
         dirty: Whether the checkout differed from it.
-        environment: Environment of the run that made it.
-        approved_by: Who approved it, if anybody has.
-        created: When the version was made.
         imported_from: The server that it was imported from; ``None`` if it was trained here.
-        signed_by: Who signed the bundle that it came in.
         approval_imported: Whether the approval was given on the other server.
         local_gates: Result by gate that judged an imported version on this server.
     """
@@ -242,9 +209,7 @@ class BundleFacts(Frozen):
     """A model version on its way from one server to another.
 
     Attributes:
-        name: Name of the model.
         version: Number of the version on the server that it leaves.
-        environment: Environment of that server.
         signed_by: Who signed the bundle, verified; ``None`` if nobody did.
         run_status: Status of the run that trained it; ``None`` if none is recorded.
         gates: Result by gate, as recorded by that run.

@@ -17,10 +17,6 @@ def component_facts(
     """Describe a component, registered or about to be.
 
     Args:
-        kind: Type of the component.
-        name: Its name.
-        flavor: Its flavor.
-        configuration: The flavor's configuration.
         local: Whether ZenML says that it keeps its state on one machine.
     """
     location = configuration.get("path")

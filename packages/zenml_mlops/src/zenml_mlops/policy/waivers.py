@@ -18,10 +18,7 @@ class Waiver(Frozen):
     """A violation that is accepted for a while.
 
     Attributes:
-        policy: Id of the policy.
         subject: What may break it, as verdicts name it, such as ``dag:nightly_export``.
-        who: The person who answers for it.
-        why: The reason.
         until: Last day on which it holds.
         environments: Where it holds; everywhere if empty.
     """

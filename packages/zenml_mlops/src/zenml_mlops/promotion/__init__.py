@@ -8,7 +8,9 @@ from zenml_mlops.promotion.records import Kind, Record, State, Transition, histo
 from zenml_mlops.promotion.service import (
     PromotionResult,
     archive,
+    candidate_or_refusal,
     decide,
+    latest_candidate,
     preview_promotion,
     preview_rollback,
     promote,
@@ -16,7 +18,7 @@ from zenml_mlops.promotion.service import (
     rollback,
     withdraw,
 )
-from zenml_mlops.promotion.versions import TRAINING_METADATA, describe_version, latest_candidate
+from zenml_mlops.promotion.versions import TRAINING_METADATA, describe_version
 
 __all__ = [
     "TRAINING_METADATA",
@@ -32,6 +34,7 @@ __all__ = [
     "Transition",
     "TransitionError",
     "archive",
+    "candidate_or_refusal",
     "decide",
     "describe_version",
     "history",

@@ -49,11 +49,7 @@ def carry_out(plan: Transition, lock: StageLock, *, resumed_by: str | None = Non
 
     Args:
         plan: A plan that was written with :func:`begin`.
-        lock: The lock on the model's stages, which is held.
         resumed_by: Who goes on with it, if the process that wrote it does not.
-
-    Returns:
-        What the plan has changed, in a sentence.
 
     Raises:
         TransitionError: If it stopped. The message says what is changed and what is not.

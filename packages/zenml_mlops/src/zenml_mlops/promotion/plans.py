@@ -49,7 +49,6 @@ class Preview(Frozen):
     """What a command would do. Nothing was recorded or changed.
 
     Attributes:
-        plan: The plan, as it would be written.
         assessment: What the policies say; ``None`` where they are not asked, as of a rollback.
         refusals: Why it would be refused; empty if it would be carried out.
     """

@@ -61,19 +61,9 @@ class Transition(Frozen):
 
     Attributes:
         number: Its place in the model's history, from 1.
-        kind: What it is.
-        model: Name of the model.
-        version: The version that it is about.
         stage: Stage that the version enters; ``archived`` where it leaves one.
         came_from: Stage that the version was in; ``None`` if in none.
         displaced: Versions that were in the stage, and are archived; more than one only after a change by hand.
-        actor: Who does it.
-        reason: Why.
-        at: When it was planned.
-        environment: The environment whose policies allowed it.
-        approval: The approval that it relies on, if there is one.
-        waivers: Violations that are accepted.
-        commit: Git commit that the version was trained from.
         links: Ids of other records: ``training_run``, and what the caller names, such as ``comparison_run``.
     """
 
@@ -116,9 +106,7 @@ class End(Frozen):
 
     Attributes:
         state: ``done``, ``failed`` (nothing was changed) or ``abandoned`` (somebody else changed the stages).
-        at: When.
         by: Who ended it; another than the actor if it was resumed.
-        detail: What really changed, in a sentence.
     """
 
     state: State

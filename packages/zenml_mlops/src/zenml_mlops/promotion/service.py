@@ -11,6 +11,9 @@ from zenml import log_metadata
 from zenml.client import Client
 from zenml.models import ModelVersionResponse
 
+from zenml_airflow.client.api import read_local
+from zenml_airflow.client.candidates import CandidateCondition
+from zenml_airflow.client.conditions import ModelStage, judge
 from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.contracts.model_records import APPROVALS_METADATA, Approval, approvals
 from zenml_mlops.audit import Outcome, current_user, record
@@ -34,13 +37,8 @@ class PromotionResult(Frozen):
     """What was changed.
 
     Attributes:
-        model_name: Name of the model.
-        version: Number of the version that it is about.
-        stage: Stage that the version is in now.
         changed: Whether anything was changed; ``False`` if the version was there already.
         archived_version: Number of the version that left the stage, if one did.
-        training_run_id: The run that produced the version, if it is known.
-        text: The same in a sentence.
     """
 
     model_name: str
@@ -53,6 +51,32 @@ class PromotionResult(Frozen):
 
     def __str__(self) -> str:
         return self.text
+
+
+def latest_candidate(model_name: str, stage: str = PRODUCTION) -> int | None:
+    """The newest version that could enter a stage, by the rule of the promotion DAG; ``None`` if there is none.
+
+    The version that is in the stage counts where no newer one could enter, so that a promotion may be repeated.
+    """
+    return _candidate(model_name, stage)[0]
+
+
+def candidate_or_refusal(model_name: str, stage: str = PRODUCTION) -> int:
+    """The same.
+
+    Raises:
+        PromotionRefusedError: If there is none, with what is against the newest.
+    """
+    number, found = _candidate(model_name, stage)
+    if number is None:
+        raise PromotionRefusedError(f"{found} Train one with `mlops run training`.")
+    return number
+
+
+def _candidate(model_name: str, stage: str) -> tuple[int | None, str]:
+    check_stage(stage)
+    verdict = judge(CandidateCondition(model=model_name, stage=ModelStage(stage)), read_local)
+    return verdict.found.get("version", verdict.found["champion"]), verdict.message
 
 
 def promote(
@@ -72,14 +96,11 @@ def promote(
     status and the gate results recorded in its own metadata decide.
 
     Args:
-        model_name: Name of the model.
-        version: Number of the version.
         stage: ``staging`` or ``production``.
         environment: The environment whose policies hold; that of the active stack by default.
         actor: Who asks for it; the user of the operating system by default.
         reason: Why; with ``force`` at least ten characters.
         force: Waive, for this promotion, the violations of policies that are not critical.
-        links: Ids of other records, for the history.
 
     Raises:
         PromotionRefusedError: If the version is unknown, or a policy refuses it. Nothing is changed then.
@@ -130,21 +151,15 @@ def rollback(
     The policies are not asked: they allowed the version when it was promoted, and a rollback must work at night.
 
     Args:
-        model_name: Name of the model.
         to: The version; by default the last one before the present one, leaving out those that were rolled back
             from, archived or withdrawn.
-        stage: The stage.
         environment: As in :func:`promote`.
         actor: As in :func:`promote`.
-        reason: Why.
-        links: Ids of other records, for the history.
 
     Raises:
         NothingToRollBackToError: If no version may come back.
         PromotionRefusedError: If the named version was never in the stage, was withdrawn, or has lost its model.
-        LockedError: See :func:`promote`.
-        AuditError: See :func:`promote`.
-        TransitionError: See :func:`promote`.
+        LockedError, AuditError, TransitionError: See :func:`promote`.
     """
     who = actor or current_user()
     with StageLock(model_name, _model_id(model_name)) as lock:
@@ -172,9 +187,7 @@ def archive(
 
     Raises:
         PromotionRefusedError: If the version is unknown or archived already, or no reason is given.
-        LockedError: See :func:`promote`.
-        AuditError: See :func:`promote`.
-        TransitionError: See :func:`promote`.
+        LockedError, AuditError, TransitionError: See :func:`promote`.
     """
     return _leave(Kind.ARCHIVE, model_name, version, reason, environment, actor)
 
@@ -186,9 +199,7 @@ def withdraw(
 
     Raises:
         PromotionRefusedError: If the version is unknown or withdrawn already, or no reason is given.
-        LockedError: See :func:`promote`.
-        AuditError: See :func:`promote`.
-        TransitionError: See :func:`promote`.
+        LockedError, AuditError, TransitionError: See :func:`promote`.
     """
     return _leave(Kind.WITHDRAW, model_name, version, reason, environment, actor)
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from zenml.client import Client
 from zenml.enums import ArtifactType, ModelStages
 from zenml.models import ArtifactVersionResponse, ModelVersionResponse, PipelineRunResponse
+from zenml.utils.pagination_utils import depaginate_stream
 
 from zenml_airflow.contracts.model_records import gate_results, latest_approval
 from zenml_airflow.contracts.origins import SERVER_LINK, origin_of
 from zenml_mlops.cards.card import CARD_ARTIFACT
 from zenml_mlops.policy.facts import ModelVersionFacts
-from zenml_mlops.policy.rules.model import GateParameters, model_gates
 from zenml_mlops.promotion.errors import PromotionRefusedError
 
 _BEGUN = "Bundle "
@@ -21,23 +22,6 @@ _PAGE = 50
 
 TRAINING_METADATA = "training"
 """Key of the metadata of a version and its run that says what it is made of: ``data.sha256``, ``provenance``, …"""
-
-
-def latest_candidate(model_name: str) -> int | None:
-    """The newest version whose run completed and whose gates passed, or ``None``.
-
-    A version that was archived is no candidate: putting it back is a rollback, which is asked for by number. One
-    that a person rejected for production is none either.
-    """
-    target = ModelStages.PRODUCTION.value
-    for version in versions(model_name):
-        decided = latest_approval(version.run_metadata, target)
-        if version.stage == ModelStages.ARCHIVED.value or (decided is not None and not decided.approved):
-            continue
-        facts = describe_version(version, producer(version), target)
-        if not any(model_gates(facts, GateParameters())):
-            return int(version.number)
-    return None
 
 
 def describe_version(
@@ -139,19 +123,9 @@ def find_version(model_name: str, number: int) -> ModelVersionResponse:
 
 def versions(model_name: str) -> Iterator[ModelVersionResponse]:
     """The versions of a model with their metadata, newest first; none if there is no such model."""
-    client = Client()
-    page = 1
-    while True:
-        try:
-            found = client.list_model_versions(
-                model=model_name, sort_by="desc:number", page=page, size=_PAGE, hydrate=True
-            )
-        except KeyError:
-            return
-        yield from found.items
-        if page >= found.total_pages:
-            return
-        page += 1
+    wanted = {"model": model_name, "sort_by": "desc:number", "size": _PAGE, "hydrate": True}
+    with suppress(KeyError):
+        yield from depaginate_stream(Client().list_model_versions, **wanted)
 
 
 def in_stage(model_name: str, stage: str) -> list[int]:

@@ -35,10 +35,7 @@ class Column:
     """A column of the contract.
 
     Attributes:
-        name: Its name.
         type: ``integer``, ``number`` or ``text``.
-        required: Whether every row has a value.
-        feature: Whether the model reads it.
         minimum: Smallest accepted number, with room below the smallest that occurs.
         maximum: The same above.
         low: The 5th percentile, for made-up rows.
@@ -64,14 +61,11 @@ class Table:
     """A table, understood.
 
     Attributes:
-        rows: Number of rows.
         columns: The contract's columns, ids first.
         row_id: Column that numbers the rows in the order of time.
         numbered: Whether that is the position in the file, since no column is.
         group: Column of what rows can have in common; the row's id if there is none.
-        target: The label.
-        labels: The values that it has.
-        event: The one that is predicted.
+        event: The label that is predicted.
         event_share: Share of the rows with it.
         missing: Largest share of missing values of a feature.
         auc: Area under the ROC curve of a quick model, cross-validated.
@@ -110,7 +104,6 @@ def inspect(
 
     Args:
         path: A CSV with a header, comma-separated, UTF-8.
-        target: Column to predict.
         event: Its value of which the probability is wanted; the rarer one of two by default.
         row_id: Column of unique integers that grow with time; by default the position in the file.
         group: Column of what several rows can have in common, such as a customer.

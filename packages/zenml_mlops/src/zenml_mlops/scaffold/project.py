@@ -69,10 +69,7 @@ class Platform:
     """Where a project installs the platform from: the package index, unless one of the others is named.
 
     Attributes:
-        version: Version of the two packages.
         wheels: Folder or index page of their wheels.
-        git: Their Git repository.
-        tag: A tag of it.
         checkout: A checkout of it, for trying a platform that is being changed.
     """
 
@@ -96,9 +93,7 @@ class Platform:
         """What ``--platform`` says: ``GIT@TAG``, a folder of wheels, or a version.
 
         Args:
-            text: The option.
             checkout: The checkout of the platform in which the command runs, if it runs in one.
-            target: Folder of the project.
         """
         if text is None:
             return cls() if checkout is None else cls(checkout=os.path.relpath(checkout, target))
@@ -154,12 +149,9 @@ class NewProject:
         name: What DAGs, assets and the model are named after.
         title: The same for people.
         outcome: What the risk is of, as it follows "the risk that".
-        owner: The team.
         classification: Of the data, such as ``internal``.
         subgroups: Columns whose values are compared for fairness.
         label_delay: Days after which an outcome is known.
-        table: The first table.
-        platform: Where the platform is installed from.
     """
 
     name: str
@@ -199,12 +191,8 @@ def create(target: Path, data: Path, project: NewProject, *, template: str | Non
     Args:
         target: Folder of the new one: absent or empty.
         data: The table; its copy in ``data/`` is ignored by Git.
-        project: What it is about.
         template: A Git repository of the platform, at the platform's tag; the installed template by default.
         lock: A lock whose versions are taken where they fit, where uv can lock.
-
-    Returns:
-        Its files.
 
     Raises:
         ProjectError: If the folder is in use.
@@ -238,12 +226,7 @@ def add(folder: Path, data: Path, project: NewProject) -> list[str]:
     """Put a further use case into a project: pipelines, models, tables and DAGs with names of its own.
 
     Args:
-        folder: The project.
         data: The table; its copy in ``data/`` is ignored by Git.
-        project: What the use case is about.
-
-    Returns:
-        The new files.
 
     Raises:
         ProjectError: If the project has one of that name, or has uncommitted changes.
@@ -445,7 +428,6 @@ def _lock(folder: Path, known: Path | None) -> None:
     """Write ``uv.lock``, where there is uv and it reaches the packages; else ``make setup`` does.
 
     Args:
-        folder: The project.
         known: A lock whose versions are taken where they fit.
     """
     path = folder / "uv.lock"

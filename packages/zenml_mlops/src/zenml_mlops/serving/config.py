@@ -33,7 +33,6 @@ class ServingConfig(Section):
     Attributes:
         use_case: ``module:attribute`` of the use case that the project declares.
         model_name: Name of the model in ZenML's Model Control Plane.
-        stage: Stage whose version answers.
         decision_threshold: A risk at or above it is a ``high_risk`` decision; 0 to 1.
         host: Address that the service listens on.
         port: Its TCP port; 0 for a free one.
@@ -43,7 +42,6 @@ class ServingConfig(Section):
         body_seconds: How long a client may take to send it.
         poll_seconds: How often the service asks which version is in the stage.
         shutdown_seconds: How long requests that are being answered may go on after the service was told to stop.
-        rate: How many requests one client may send.
     """
 
     use_case: str = Field(min_length=1)
@@ -67,7 +65,6 @@ def build_serving_config(settings: Mapping[str, Any], **changes: Any) -> Serving
     Model, stage and threshold are those of batch inference: a case gets the same decision from both.
 
     Args:
-        settings: The settings as plain data.
         changes: Values that replace configured ones; ``None`` replaces nothing.
 
     Raises:

@@ -63,7 +63,6 @@ def deployment(config: ServingConfig, keys: ApiKeys | None = None) -> tuple[Fast
     """Pick the version in production and hand it to the application.
 
     Args:
-        config: The configuration.
         keys: The keys that let clients in; without any, everybody who reaches the service is let in.
 
     Returns:

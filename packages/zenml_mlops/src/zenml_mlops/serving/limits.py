@@ -135,8 +135,6 @@ async def read_body(declared: str | None, stream: AsyncIterable[bytes], most_byt
 
     Args:
         declared: The ``Content-Length`` of the request.
-        stream: The body.
-        most_bytes: Largest size.
         seconds: How long it may take.
 
     Raises:

@@ -67,8 +67,6 @@ class EventLog:
         """A request met a fault of ours: where, but not the error's message, which may quote a row.
 
         Args:
-            record: The request.
-            error: What was raised.
             text: A message that holds no value.
         """
         frames = traceback.extract_tb(error.__traceback__)

@@ -55,7 +55,6 @@ class Problem(BaseModel):
     Attributes:
         row: Number of the row in the request, from 0; ``None`` if it is about the request.
         column: The column; ``None`` if it is about the row, or if the contract has no such column.
-        problem: What is wrong, without the value.
     """
 
     row: int | None
@@ -80,7 +79,6 @@ class RequestContract:
     """What a request to one model version must look like.
 
     Attributes:
-        row_id: Name of the column that names a row.
         columns: The contract of the columns that are taken.
         arrow: The same as an Arrow schema, which is how a partition reaches the model.
     """

@@ -65,10 +65,7 @@ class Served:
     """A loaded version: immutable, so that a request which holds it is not touched by a switch.
 
     Attributes:
-        version: Which version it is.
-        contract: What its requests must look like.
         threshold: A risk at or above it is a high-risk decision.
-        loaded_at: When it was loaded.
     """
 
     version: ModelVersion

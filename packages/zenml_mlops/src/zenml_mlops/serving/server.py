@@ -28,7 +28,6 @@ class Tls:
 
     Attributes:
         certificate: The service's certificate, with those that lead to its authority.
-        private_key: Its private key.
         client_ca: Authorities of the clients. If it is given, a client without a certificate of theirs gets no
             connection.
     """

@@ -35,7 +35,6 @@ class Standing:
     """Who answers, and what is wrong; of one moment.
 
     Attributes:
-        served: The version that answers, if one does.
         problem: Why that is not the version in the stage, or why nobody answers; None if all is well.
     """
 

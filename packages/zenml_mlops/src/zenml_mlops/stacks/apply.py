@@ -32,7 +32,6 @@ class ApplyError(RuntimeError):
     """A change failed. The message says what is done and what is not.
 
     Attributes:
-        done: The changes that were made.
         missing: The changes that were not, the failed one first.
     """
 
@@ -71,7 +70,6 @@ def apply_stack_file(
     change, and the order is such that a stack never names a component that is not there.
 
     Args:
-        loaded: The file.
         environ: The process's variables, of which those that the file lists are read.
         prune: Whether to delete what the file names no more; nothing is ever deleted without.
         announce: Told of the changes before the first is made, if there are any; what it raises stops everything.

@@ -20,7 +20,6 @@ def airflow_variables(file: StackFile, dags_dir: str) -> dict[str, str]:
     """Airflow's own configuration for the environment, as variables; none holds a credential.
 
     Args:
-        file: The stack file.
         dags_dir: Folder of the DAG files for a local bundle.
     """
     return {
@@ -35,7 +34,6 @@ def bundle_list(bundle: LocalBundle | GitBundle, dags_dir: str) -> str:
     """Airflow's ``dag_bundle_config_list`` for a bundle.
 
     Args:
-        bundle: The bundle.
         dags_dir: Folder of the DAG files for a local bundle.
     """
     kwargs: dict[str, Any]

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from zenml_airflow.settings.project import AirflowSettings
 from zenml_mlops.policy.engine import Assessment, judge
 from zenml_mlops.policy.facts import StackFacts
 from zenml_mlops.policy.schema import Mode, load_policies
@@ -142,6 +143,9 @@ def _validated(document: Document) -> tuple[StackFile | None, list[Problem]]:
 
 
 def _found(item: Any) -> str:
+    section, name = item["loc"][0], item["loc"][-1]
+    if item["type"] == "extra_forbidden" and section == "airflow" and name in AirflowSettings.model_fields:
+        return f": airflow.{name} is a setting in configs/"
     return f", found {item['input']!r}" if item["type"] in {"enum", "string_pattern_mismatch"} else ""
 
 

@@ -54,8 +54,6 @@ class Change:
     """One change.
 
     Attributes:
-        action: What happens.
-        kind: What it happens to.
         group: Type of the component or flavor; empty for others.
         name: Its name; the source of a flavor.
         details: Each field that differs, as a line without any secret.
@@ -115,12 +113,7 @@ def make_plan(loaded: LoadedStack, state: ServerState, environ: Mapping[str, str
     """Compare a file with a server.
 
     Args:
-        loaded: The file.
-        state: The server.
         environ: The process's variables, of which those that the file lists are read.
-
-    Returns:
-        The changes, in the order in which they can be made.
 
     Raises:
         StackFileError: If a secret can be found nowhere, or a name belongs to another environment; all at once.

@@ -82,22 +82,16 @@ class GitBundle(Frozen):
 
 
 class AirflowSide(Frozen):
-    """What Airflow must be like for this environment.
+    """What Airflow's services must be like; what its tasks do stands under ``airflow`` in ``configs/``.
 
     Attributes:
-        connection: Airflow connection of the ZenML server; none for a local store.
         executor: What runs tasks.
-        launcher: Where the code of a step runs; as ``airflow.launcher`` in ``configs/``.
-        granularity: How many tasks a pipeline becomes; as ``airflow.granularity`` in ``configs/``.
         pools: Pools by name.
         queues: Queues that workers listen to; tasks that name none go to the first.
         bundle: Where DAG files come from.
     """
 
-    connection: str | None = None
     executor: Executor
-    launcher: str
-    granularity: str
     pools: dict[Name, Pool] = {}
     queues: tuple[Name, ...] = Field(default=("default",), min_length=1)
     bundle: Annotated[LocalBundle | GitBundle, Field(discriminator="kind")]

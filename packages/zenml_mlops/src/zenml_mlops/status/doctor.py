@@ -39,9 +39,7 @@ class Finding(Frozen):
     """What a check found.
 
     Attributes:
-        check: What was looked at.
         level: How bad it is.
-        found: What was found, in a sentence.
         fix: What to do about it; ``None`` where nothing has to be done.
     """
 

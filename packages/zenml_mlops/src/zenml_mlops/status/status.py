@@ -25,7 +25,6 @@ class Section(Frozen):
     """A part of the screen.
 
     Attributes:
-        rows: What was found; every row has the same keys.
         problem: Why nothing was found, in a sentence.
     """
 

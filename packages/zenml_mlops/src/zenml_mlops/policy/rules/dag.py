@@ -20,7 +20,8 @@ class DagOwnerParameters(Parameters):
 @rule
 def dag_owner(facts: DagFacts, parameters: DagOwnerParameters) -> Iterator[str]:
     """A DAG has an owner who can be asked."""
-    if not facts.owner.strip() or set(_split(facts.owner)) & set(parameters.refused):
+    owners = {owner.strip() for owner in facts.owner.split(",")}
+    if not facts.owner.strip() or owners & set(parameters.refused):
         yield f"its owner is {facts.owner!r}: name a team under default_args"
 
 
@@ -117,7 +118,3 @@ def task_limit(facts: TaskFacts, parameters: TaskLimitParameters) -> Iterator[st
             yield "it has no execution_timeout"
     elif facts.limit_seconds > parameters.maximum_seconds:
         yield f"it may take {facts.limit_seconds:g} s, at most {parameters.maximum_seconds:g} s"
-
-
-def _split(owners: str) -> list[str]:
-    return [owner.strip() for owner in owners.split(",")]

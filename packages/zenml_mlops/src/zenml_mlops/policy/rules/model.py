@@ -103,7 +103,6 @@ class ApprovalParameters(Parameters):
     """Stages that a person must approve.
 
     Attributes:
-        stages: The stages.
         imported: Whether an approval counts that was given on the server which a signed bundle comes from.
     """
 

@@ -25,9 +25,6 @@ class Rule:
     """A rule that a policy may name.
 
     Attributes:
-        name: Name of the function.
-        scope: What it judges.
-        parameters: Model of its parameters.
         check: Yields one sentence for each thing that breaks it.
     """
 
