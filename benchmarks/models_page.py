@@ -121,7 +121,7 @@ def measure() -> None:
     from airflow.utils.db import initdb
     from fastapi.testclient import TestClient
 
-    from zenml_airflow.client.cached import Latest
+    from zenml_airflow.client.cached import BackgroundCache
     from zenml_airflow.models_page.page import page as models_page
 
     initdb()
@@ -141,7 +141,7 @@ def measure() -> None:
         (first,) = _timed(load, 1)
         sys.stdout.write(f"{'the very first, which begins to import ZenML':<44} {first:8.0f}\n")
         # That reading goes on, and has the local store's database made.
-        models_page.registry().look(120)
+        models_page.registry().get(120)
         known = 0
         for count in (FEW, MANY):
             insert_versions(model, count - known)
@@ -149,10 +149,10 @@ def measure() -> None:
                 _promote(model, 1)
             known = count
             for fresh_seconds, what in ((0, "ZenML asked each time"), (3600, "ZenML asked a while ago")):
-                registry = Latest(models_page._read_registry, fresh_seconds)
+                registry = BackgroundCache(models_page._read_registry, fresh_seconds)
                 models_page.registry.cache_clear()
                 models_page.registry = cache(lambda registry=registry: registry)
-                registry.look(60)
+                registry.get(60)
                 assert f"version {count}<" in load()
                 _print(f"{count} versions, {what}", _timed(load, LOADS))
 

@@ -20,16 +20,16 @@ PLENTY = 10**9
 class OneVersion:
     """A stage in which one version stays."""
 
-    def __init__(self, served: Any) -> None:
-        self._served = served
+    def __init__(self, loaded: Any) -> None:
+        self._loaded = loaded
 
-    def current_id(self) -> UUID:
+    def champion_id(self) -> UUID:
         """Its id."""
-        return self._served.version.version_id  # type: ignore[no-any-return]
+        return self._loaded.version.version_id  # type: ignore[no-any-return]
 
     def load(self) -> Any:
         """The version, loaded already."""
-        return self._served
+        return self._loaded
 
 
 def main() -> None:
@@ -40,9 +40,9 @@ def main() -> None:
     from zenml_mlops.inference.champion import ScoringVersion
     from zenml_mlops.serving.app import Service, create_app
     from zenml_mlops.serving.config import RateRules, build_serving_config
+    from zenml_mlops.serving.loaded_version import LoadedVersion
     from zenml_mlops.serving.metrics import Metrics
     from zenml_mlops.serving.records import LOGGER, EventLog, JsonFormatter
-    from zenml_mlops.serving.served import Served
     from zenml_mlops.serving.server import build_server, listen, run
     from zenml_mlops.serving.switch import ModelSwitch
     from zenml_pipelines.use_case.contract import CONTRACT
@@ -59,7 +59,7 @@ def main() -> None:
         contract=CONTRACT,
         training_run_id=None,
     )
-    served = Served.of(
+    loaded = LoadedVersion.of(
         champion,
         joblib.load(Path(sys.argv[1]) / MODEL_FILE),
         GROUPING,
@@ -74,7 +74,7 @@ def main() -> None:
     logger.setLevel(logging.INFO)
     logger.propagate = False
     metrics, log = Metrics(), EventLog()
-    switch = ModelSwitch(OneVersion(served), config.poll_seconds, metrics, log)
+    switch = ModelSwitch(OneVersion(loaded), config.poll_seconds, metrics, log)
     switch.load_first()
     server = build_server(create_app(Service(config, switch, metrics, log)), config)
     with listen(config) as listener:

@@ -1,1 +1,1 @@
-"""Observers of steps and runs: they tell others what happened and change nothing."""
+"""Observers of steps and runs: they notify others of what happened and change nothing."""

@@ -1,7 +1,7 @@
-"""Who is told when a step ends: the pipelines name these two as ``on_success`` and ``on_failure``.
+"""Who is notified when a step ends: the pipelines name these two as ``on_success`` and ``on_failure``.
 
 Add your own to ``OBSERVERS``. They observe only: what one raises is logged and recorded with the run, the others
-are told all the same, and the result of the step stays what it is.
+are notified all the same, and the result of the step stays what it is.
 """
 
 from __future__ import annotations

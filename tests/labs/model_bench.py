@@ -11,7 +11,7 @@ from labs.pipeline_workspace import settings
 from zenml_mlops.gates.limits import GateLimits, GateReport, judge
 from zenml_mlops.gates.statistics import evaluate
 from zenml_mlops.inference.scoring import score
-from zenml_mlops.training.examination import Rival, examine_risk_model
+from zenml_mlops.training.examination import ChampionModel, examine_risk_model
 from zenml_mlops.training.fitting import fit_model
 from zenml_pipelines.config import TrainingConfig
 from zenml_pipelines.model import build_model
@@ -44,7 +44,7 @@ class Bench:
     honest: Any
 
     def examine(
-        self, train: pd.DataFrame, test: pd.DataFrame, model: Any = None, rival: Rival | None = None
+        self, train: pd.DataFrame, test: pd.DataFrame, model: Any = None, champion: ChampionModel | None = None
     ) -> GateReport:
         """Fit a model, or take one, and judge it as training does."""
         fitted = model or fit(self.config, train)
@@ -58,7 +58,13 @@ class Bench:
             seed=self.config.seed,
         )
         found = examine_risk_model(
-            fitted, train, test, CONTRACT, self.config, rival=rival, no_rival="there is no champion"
+            fitted,
+            train,
+            test,
+            CONTRACT,
+            self.config,
+            champion=champion,
+            no_champion_reason="there is no champion",
         )
         return judge(metrics, GateLimits(limits=self.config.gates), found.measures)
 

@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 ONLY = os.environ.get("CONFORMANCE_ONLY", "").split()
 """Combinations to play; all of them by default."""
 if unknown := sorted(set(ONLY) - set(ALL_COMBINATIONS)):
-    raise ValueError(f"CONFORMANCE_ONLY names {unknown}, known are {ALL_COMBINATIONS}.")
+    raise ValueError(f"CONFORMANCE_ONLY names {unknown}; known: {ALL_COMBINATIONS}.")
 COMBINATIONS = [name for name in ALL_COMBINATIONS if not ONLY or name in ONLY]
 TASK_OF = {
     "per_step": {name: name for name in ("extract", "transform", "side", "check", "load")},

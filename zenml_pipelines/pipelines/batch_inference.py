@@ -14,7 +14,7 @@ from zenml_mlops.inference.steps import (
     summarize,
     validate_partition,
 )
-from zenml_pipelines.use_case.about import about
+from zenml_pipelines.use_case.pipeline_metadata import pipeline_metadata
 
 
 @pipeline(
@@ -23,7 +23,7 @@ from zenml_pipelines.use_case.about import about
     on_init=check_run_start,
     on_success=observe_success,
     on_failure=observe_failure,
-    **about("batch_inference", "batch-inference"),
+    **pipeline_metadata("batch_inference", "batch-inference"),
 )
 def batch_inference(config: BatchInferenceConfig, provenance: Provenance | None = None) -> None:
     """Load, validate, score, publish, summarize the partition of the run's date.

@@ -7,7 +7,7 @@ from zenml_airflow import Provenance
 from zenml_mlops.enforcement.run_start import check_run_start
 from zenml_mlops.monitoring.config import MonitoringConfig
 from zenml_mlops.monitoring.steps import publish_findings, watch_days
-from zenml_pipelines.use_case.about import about
+from zenml_pipelines.use_case.pipeline_metadata import pipeline_metadata
 
 
 @pipeline(
@@ -16,10 +16,10 @@ from zenml_pipelines.use_case.about import about
     on_init=check_run_start,
     on_success=observe_success,
     on_failure=observe_failure,
-    **about("monitoring", "monitoring"),
+    **pipeline_metadata("monitoring", "monitoring"),
 )
 def monitoring(config: MonitoringConfig, provenance: Provenance | None = None) -> None:  # noqa: ARG001
-    """Look at the scored days that the run is for, and publish what was found.
+    """Evaluate the scored days that the run is for, and publish what was found.
 
     Args:
         config: The configuration; a run may override nothing.

@@ -19,7 +19,7 @@ from zenml_mlops.training.steps import (
 from zenml_mlops.training.tracking import stack_has_tracker
 from zenml_pipelines.config import TrainingConfig
 from zenml_pipelines.steps.training import train_model
-from zenml_pipelines.use_case.about import DATA_TAG, about
+from zenml_pipelines.use_case.pipeline_metadata import DATA_TAG, pipeline_metadata
 
 
 @pipeline(
@@ -28,7 +28,7 @@ from zenml_pipelines.use_case.about import DATA_TAG, about
     on_init=check_run_start,
     on_success=observe_success,
     on_failure=observe_failure,
-    **about("training", "training"),
+    **pipeline_metadata("training", "training"),
 )
 def training(config: TrainingConfig, provenance: Provenance | None = None) -> None:
     """Load, examine and gate the data; split, train, evaluate, examine, gate, register; write the card.

@@ -139,15 +139,15 @@ class PromotionLab:
         found = self.until(f"the end of {run}", ended, state=lambda: self.states(dag, run))
         assert found["state"] == "success", f"{run}: {self.api.failure(dag, run)}"
 
-    def until(self, what, look, timeout=420, state=lambda: ""):
+    def until(self, what, find, timeout=420, state=lambda: ""):
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
-            if (found := look()) is not None:
+            if (found := find()) is not None:
                 return found
             time.sleep(1)
         raise AssertionError(f"{what} did not come within {timeout} s {state()}")
 
-    def open_questions(self, run):
+    def open_approvals(self, run):
         found = self.api.request("GET", f"dags/{PROMOTION}/dagRuns/{run}/hitlDetails")["hitl_details"]
         return [one for one in found if not one["response_received"]]
 

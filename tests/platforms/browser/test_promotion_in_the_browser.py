@@ -28,9 +28,9 @@ def test_a_worse_candidate_is_stopped_and_the_page_says_why(lab, pages, shoot):
     lab.wait(PROMOTION, run)
     states = lab.states(PROMOTION, run)
     assert (states["decision"], states["approval"], states["promote"]) == ("success", "skipped", "skipped")
-    end = lab.returned(PROMOTION, run, "notice")
-    assert "version 2 is worse" in end["text"]
-    assert "average_precision" in end["text"]
+    outcome = lab.returned(PROMOTION, run, "notification")
+    assert "version 2 is worse" in outcome["text"]
+    assert "average_precision" in outcome["text"]
     pages.open_task(PROMOTION, run, "decision")
     pages.sees(f"{MODEL} version 2 is worse for production")
     pages.sees("average_precision")
@@ -40,10 +40,10 @@ def test_a_worse_candidate_is_stopped_and_the_page_says_why(lab, pages, shoot):
 
 def test_the_better_one_waits_for_a_person_who_approves_it_in_the_ui(lab, pages, shoot):
     run = lab.train(estimator=BETTER)
-    lab.until("the question", lambda: lab.open_questions(run) or None)
+    lab.until("the pending approval", lambda: lab.open_approvals(run) or None)
     assert lab.production() == 1
     pages.open_required_actions()
-    pages.follow(f"{MODEL} version 3 to production?")
+    pages.follow(f"Promote {MODEL} version 3 to production?")
     pages.sees("average_precision")
     pages.give_reason(REASON)
     shoot("approval")

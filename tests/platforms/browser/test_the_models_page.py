@@ -1,4 +1,4 @@
-"""The page "Models" within Airflow's UI: from the navigation to the stages, the days, and the question that waits.
+"""The page "Models" within Airflow's UI: from the navigation to the stages, the days, and the pending approval.
 
 What it shows was promoted, scored and rolled back by the tests of the promotion, and the next candidate waits.
 
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.timeout(1500)]
 
 
 @pytest.fixture(scope="module")
-def question(lab):
+def pending_approval(lab):
     """Days that were scored, failed, are missing and run, and a candidate that waits for a person."""
     for day in (DAYS[2], LAST):
         body = {"dag_run_id": f"day-{day}", "logical_date": f"{day}T00:00:00+00:00"}
@@ -35,12 +35,12 @@ def question(lab):
     lab.api.request("PATCH", failed, json={"state": "failed"})
     lab.until("its end", has_state("failed"))
     run = lab.train(estimator=BETTER)
-    lab.until("the question", lambda: lab.open_questions(run) or None)
+    lab.until("the pending approval", lambda: lab.open_approvals(run) or None)
     return run
 
 
 @pytest.fixture
-def models(pages, question):
+def models(pages, pending_approval):
     """The page, opened from the navigation."""
     pages.page.goto(pages.url)
     pages.follow("Models")
@@ -50,7 +50,7 @@ def models(pages, question):
     return frame
 
 
-def test_it_shows_stages_days_and_the_question(pages, models, tmp_path):
+def test_it_shows_stages_days_and_the_pending_approval(pages, models, tmp_path):
     shown = models.get_by_role("region", name=MODEL)
     expect(shown).to_contain_text("Version 4 waits for approval to enter production")
     production = shown.locator(".stage", has_text="production").first
@@ -68,13 +68,13 @@ def test_it_is_as_dark_as_the_ui_around_it(pages, models):
     expect(root).to_have_attribute("data-theme", "dark")
 
 
-def test_its_links_leave_the_frame(pages, models, question):
+def test_its_links_leave_the_frame(pages, models, pending_approval):
     models.get_by_title(f"{DAYS[0]}: scored").click()
     pages.page.wait_for_url(f"**/dags/{SCORING}/runs/day-{DAYS[0]}**")
     pages.page.go_back()
     pages.page.frame_locator("iframe[title=Models]").get_by_role("link", name="Answer").click()
     pages.page.wait_for_url(f"**/dags/{PROMOTION}/runs/**/tasks/approval/required_actions")
-    pages.sees(f"{MODEL} version 4 to production?")
+    pages.sees(f"Promote {MODEL} version 4 to production?")
 
 
 def test_what_leads_elsewhere_opens_a_window(pages, models):
@@ -84,14 +84,14 @@ def test_what_leads_elsewhere_opens_a_window(pages, models):
     opened.value.close()
 
 
-def test_the_command_line_shows_the_same(lab, question):
+def test_the_command_line_shows_the_same(lab, pending_approval):
     answer = json.loads(lab.mlops("status", "--json").stdout)
     found = {title: section["rows"] for title, section in answer["sections"].items()}
     assert {row["state"] for row in found["services"]} <= {"healthy", "running"}
     dags = {row["dag"]: row for row in found["dags"]}
-    assert (dags[PROMOTION]["state"], dags[PROMOTION]["last run"]) == ("running", question)
+    assert (dags[PROMOTION]["state"], dags[PROMOTION]["last run"]) == ("running", pending_approval)
     assert not dags[SCORING]["paused"]
-    assert [row["question"] for row in found["waiting for a person"]] == [f"{MODEL} version 4 to production?"]
+    assert [row["subject"] for row in found["required actions"]] == [f"Promote {MODEL} version 4 to production?"]
     (model,) = [row for row in found["models"] if row["model"] == MODEL]
     assert (model["production"], model["newest"]) == (1, 4)
     (partition,) = found["last partition"]

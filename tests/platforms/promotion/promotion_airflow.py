@@ -30,10 +30,10 @@ from zenml_airflow.deploy.deploy import deploy_pipeline
 from zenml.utils import source_utils
 source_utils.set_custom_source_root(str(settings.project_root))
 sys.path.append(str(settings.project_root))
-from rivals.pipeline import champion_challenger
+from challengers.pipeline import champion_challenger
 list(apply_stack(settings))
 with active_stack(stack_id(settings, scheduled=True)):
-    deploy_pipeline(champion_challenger, {}, settings=settings, packages=["rivals"])
+    deploy_pipeline(champion_challenger, {}, settings=settings, packages=["challengers"])
 """
 SERVE = """
 import sys
@@ -125,8 +125,8 @@ class Lab:
 
     def start(self):
         self._python(DEPLOY)
-        self.clerk = subprocess.Popen(
-            [sys.executable, "-W", "ignore", str(HERE / "desk_clerk.py")],
+        self.worker = subprocess.Popen(
+            [sys.executable, "-W", "ignore", str(HERE / "store_worker.py")],
             cwd=ROOT,
             env=self.environment,
             stdin=subprocess.PIPE,
@@ -148,21 +148,21 @@ class Lab:
 
     def stop(self):
         try:
-            if getattr(self, "clerk", None):
-                self.clerk.kill()
-                self.clerk.wait()
+            if getattr(self, "worker", None):
+                self.worker.kill()
+                self.worker.wait()
         finally:
             self._python(SERVE, "stop")
 
     def ask(self, *command):
-        """Have the clerk do something in ZenML, see `desk_clerk.py`."""
-        self.clerk.stdin.write(json.dumps(command) + "\n")
-        self.clerk.stdin.flush()
+        """Have the worker do something in ZenML, see `store_worker.py`."""
+        self.worker.stdin.write(json.dumps(command) + "\n")
+        self.worker.stdin.flush()
         return json.loads(self._answer("{"))["answer"]
 
     def _answer(self, start):
-        while not (line := self.clerk.stdout.readline()).startswith(start):
-            assert self.clerk.poll() is None, "the clerk has died"
+        while not (line := self.worker.stdout.readline()).startswith(start):
+            assert self.worker.poll() is None, "the worker has died"
         return line
 
     # -- what an operator does
@@ -177,7 +177,7 @@ class Lab:
         body = {"chosen_options": [option], "params_input": {"reason": reason}}
         return self.api.request("PATCH", path, json=body)
 
-    def question(self, story, run):
+    def required_action(self, story, run):
         """The required action as the UI shows it."""
         return self.api.request("GET", f"dags/{story}/dagRuns/{run}/taskInstances/approval/-1/hitlDetails")
 

@@ -63,11 +63,11 @@ class Operator:
         return result
 
 
-def eventually(look, what, timeout=600):
-    """Wait until ``look`` finds something, and return it."""
+def eventually(find, what, timeout=600):
+    """Wait until ``find`` finds something, and return it."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        if found := look():
+        if found := find():
             return found
         time.sleep(0.5)
     raise AssertionError(f"not within {timeout} s: {what}")

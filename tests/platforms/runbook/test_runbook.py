@@ -28,12 +28,12 @@ def partition(settings, day):
 def ended(api, day, before=None):
     """The run of a day, once it has ended later than ``before``."""
 
-    def look():
+    def find():
         run = api.runs_of_days(INFERENCE, day, day).get(day)
         over = run and run["state"] in {"success", "failed"} and run["end_date"] != before
         return run if over else None
 
-    return eventually(look, f"the run of {day} ends")
+    return eventually(find, f"the run of {day} ends")
 
 
 def zenml_run_of(checkout, settings, day):
@@ -175,7 +175,7 @@ def test_backup_and_restore(operator, checkout, settings, tmp_path):
     checkout.mlops("models", "archive", "readmission_risk", "1", "--reason", "By mistake.")
     shutil.rmtree(settings.resolve(settings.storage.predictions))
     operator.follow(RESTORE, 1, BACKUP=backup)
-    assert checkout.mlops("models", "current", "readmission_risk").stdout == "1\n"
+    assert checkout.mlops("models", "champion", "readmission_risk").stdout == "1\n"
     assert {day: partition(settings, day) for day in DAYS} == partitions
     after = AirflowApi(settings).runs_of_days(INFERENCE, DAYS[0], DAYS[-1])
     assert {d: (r["dag_run_id"], r["end_date"]) for d, r in after.items()} == {

@@ -130,13 +130,13 @@ def test_steps_become_tasks_with_their_own_limits(manifests):
     assert tasks["batch_inference.load"]["outlets"] == []
 
 
-def test_assets_do_not_wait_for_a_step_aside(manifests, tmp_path):
+def test_assets_do_not_wait_for_an_observer_step(manifests, tmp_path):
     from labs.manifests import manifest, step
 
     from zenml_airflow.manifest.manifest import write_manifest
 
     shutil.copytree(manifests, tmp_path / "state")
-    steps = (step("load"), step("publish", "load"), step("watch", "publish", aside=True))
+    steps = (step("load"), step("publish", "load"), step("watch", "publish", observer=True))
     digest = json.loads((manifests / "manifests" / "batch_inference.json").read_text())["config_digest"]
     write_manifest(manifest("batch_inference", steps, config_digest=digest), tmp_path / "state" / "manifests")
     (dag,) = parsed(ROOT / "dags" / "readmission_batch_inference.py", tmp_path / "state")["dags"]
@@ -164,16 +164,16 @@ def test_a_promotion_asks_between_the_comparison_and_the_stage(manifests):
     assert upstream["champion_challenger.load"] == ["candidate"]
     assert upstream["approval"] == ["decision"]
     assert upstream["promote"] == ["approval", "decision"]
-    assert upstream["notice"] == ["promote"]
+    assert upstream["notification"] == ["promote"]
     (training,) = parsed(ROOT / "dags" / "readmission_training.py", manifests)["dags"]
     assert training["tasks"]["training.gate"]["outlets"] == ["readmission_candidate"]
 
 
-def test_what_monitoring_found_is_announced_behind_it_and_may_start_a_training(manifests):
+def test_what_monitoring_found_is_published_behind_it_and_may_start_a_training(manifests):
     (dag,) = parsed(ROOT / "dags" / "readmission_monitoring.py", manifests)["dags"]
-    assert dag["tasks"]["announce"]["upstream"] == ["monitoring.gate"]
+    assert dag["tasks"]["publish_events"]["upstream"] == ["monitoring.gate"]
     assert dag["tasks"]["monitoring.gate"]["outlets"] == []
-    assert dag["tasks"]["announce"]["outlets"] == ["announced_by_announce"]
+    assert dag["tasks"]["publish_events"]["outlets"] == ["published_by_publish_events"]
 
 
 def test_a_promotion_may_have_a_schedule_too(manifests, tmp_path):

@@ -11,9 +11,9 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 
 from zenml_airflow.context import cli_context, run_context
 from zenml_airflow.contracts.model_records import COMPARISON_METADATA, ComparisonVerdict
-from zenml_mlops.cli.models_compare import contest_of
+from zenml_mlops.cli.models_compare import comparison_of
 from zenml_mlops.inference.scoring import score
-from zenml_mlops.training.comparison import Contest, compare, judge_gain
+from zenml_mlops.training.comparison import VersionPair, compare, judge_gain
 from zenml_mlops.training.comparison_report import render_comparison
 from zenml_mlops.training.config import ChampionChallengerConfig
 from zenml_mlops.training.splitting import unseen_rows
@@ -24,10 +24,10 @@ from zenml_pipelines.use_case.schema import ENCOUNTER_ID, PATIENT_ID
 CONFIG = ChampionChallengerConfig.from_settings(settings())
 
 
-def contest(frame, challenger, champion, config=CONFIG):
+def run_comparison(frame, challenger, champion, config=CONFIG):
     """Compare two arrays of risks of the rows."""
     return compare(
-        Contest(challenger=2, champion=1),
+        VersionPair(challenger=2, champion=1),
         frame,
         CONTRACT.events(frame).to_numpy(),
         (challenger, champion),
@@ -51,7 +51,7 @@ def arena(bench):
 
 def test_the_champion_wins_on_the_published_encounters(arena):
     rows, honest, weak = arena
-    found = contest(rows, weak, honest)
+    found = run_comparison(rows, weak, honest)
     assert found.verdict is ComparisonVerdict.WORSE
     assert "average_precision" in found.reason
     assert (found.rows, found.first) == (len(rows), int(rows[ENCOUNTER_ID].min()))
@@ -76,7 +76,7 @@ def test_the_champion_wins_on_the_published_encounters(arena):
 
 def test_the_challenger_wins_where_it_is_the_better_one(arena):
     rows, honest, weak = arena
-    found = contest(rows, honest, weak)
+    found = run_comparison(rows, honest, weak)
     assert found.verdict is ComparisonVerdict.BETTER
     assert [d.subject for d in found.slices] == sorted(d.subject for d in found.slices)
     assert sum(d.rows for d in found.slices) == len(rows)
@@ -88,7 +88,7 @@ def test_the_challenger_wins_where_it_is_the_better_one(arena):
 def test_the_same_skill_is_not_worse_and_little_noise_does_not_hide_it(arena):
     rows, honest, _ = arena
     noise = np.random.default_rng(1).normal(0, 1e-4, len(rows))
-    found = contest(rows, np.clip(honest + noise, 0, 1), honest)
+    found = run_comparison(rows, np.clip(honest + noise, 0, 1), honest)
     assert found.verdict is ComparisonVerdict.NOT_WORSE
     assert all(abs(d.gain) < d.margin for d in found.differences)
 
@@ -97,7 +97,7 @@ def test_too_few_events_decide_nothing(arena):
     rows, honest, weak = arena
     events = np.flatnonzero(CONTRACT.events(rows).to_numpy())[: CONFIG.rules.min_positives - 1]
     few = slice(0, events[-1] + 1)
-    found = contest(rows.iloc[few], weak[few], honest[few])
+    found = run_comparison(rows.iloc[few], weak[few], honest[few])
     assert found.verdict is ComparisonVerdict.UNDECIDED
     assert "199 events are new to both, 200 are needed" in found.reason
     assert "undecided" in render_comparison(found)
@@ -109,7 +109,7 @@ def test_too_wide_an_interval_decides_nothing(arena):
     noise = np.random.default_rng(2).normal(0, 0.03, len(rows))
     rules = CONFIG.rules.model_copy(update={"min_positives": 20})
     config = CONFIG.model_copy(update={"rules": rules})
-    found = contest(rows.iloc[half], np.clip(honest + noise, 0, 1)[half], honest[half], config)
+    found = run_comparison(rows.iloc[half], np.clip(honest + noise, 0, 1)[half], honest[half], config)
     assert found.verdict is ComparisonVerdict.UNDECIDED
     assert any(d.lower < -d.margin and d.upper > 0 for d in found.differences)
 
@@ -148,7 +148,7 @@ def test_rows_that_a_model_has_seen_are_left_out():
 def pipeline_config(small_workspace: Workspace) -> ChampionChallengerConfig:
     rules = CONFIG.rules.model_copy(update={"min_positives": 20})
     bootstrap = small_workspace.training.bootstrap
-    return CONFIG.model_copy(update={"model_name": "contested", "bootstrap": bootstrap, "rules": rules})
+    return CONFIG.model_copy(update={"model_name": "compared", "bootstrap": bootstrap, "rules": rules})
 
 
 def play(workspace: Workspace, config: ChampionChallengerConfig, **params):
@@ -170,27 +170,27 @@ def test_the_pipeline_first_without_a_champion_then_against_one(small_workspace,
 
     from zenml_mlops.promotion import promote
 
-    training = small_workspace.training.model_copy(update={"model_name": "contested"})
+    training = small_workspace.training.model_copy(update={"model_name": "compared"})
     small_workspace.train(training)
     alone = play(small_workspace, pipeline_config)
     assert alone.run_metadata[COMPARISON_METADATA]["verdict"] == "no champion"
-    promote("contested", 1)
+    promote("compared", 1)
     with pytest.raises(Exception, match="not compared with itself"):
         play(small_workspace, pipeline_config, version=1)
     small_workspace.train(training, estimator="logistic_regression")
     staged = play(small_workspace, pipeline_config, version=2, stage="staging")
     assert staged.run_metadata[COMPARISON_METADATA]["verdict"] == "no champion"
     run = play(small_workspace, pipeline_config, version=2)
-    version = Client().get_model_version("contested", 2)
+    version = Client().get_model_version("compared", 2)
     found = version.run_metadata[COMPARISON_METADATA]
     assert (found["challenger"], found["champion"], found["run"]) == (2, 1, str(run.id))
     assert found["verdict"] in {verdict.value for verdict in ComparisonVerdict} - {"no champion"}
     assert {d["metric"] for d in found["differences"]} == set(CONFIG.rules.margins)
-    assert contest_of("contested", 2).model_dump(mode="json", exclude_none=True).items() <= found.items()
+    assert comparison_of("compared", 2).model_dump(mode="json", exclude_none=True).items() <= found.items()
     labelled = run.steps["gather_labelled"].outputs["labelled"][0].load()
     assert found["rows"] == len(labelled)
     for number in (1, 2):
-        trained_by = Client().get_model_version("contested", number).get_artifact("risk_model").run
+        trained_by = Client().get_model_version("compared", number).get_artifact("risk_model").run
         train = trained_by.steps["split_data"].outputs["train"][0].load()
         assert not set(train[PATIENT_ID]) & set(labelled[PATIENT_ID])
         assert train[ENCOUNTER_ID].max() < labelled[ENCOUNTER_ID].min()

@@ -147,7 +147,7 @@ def test_changed_training_data_shows(traced: Traced):
         raw.rmdir()
         raw.symlink_to(kept)
     assert data.state is State.CHANGED
-    assert "Another file stands there now" in data.note
+    assert "Another file is there now" in data.note
 
 
 def test_quarantined_rows_are_traced_with_their_reason(traced: Traced):
@@ -166,7 +166,7 @@ def test_replaced_partitions_are_shown_on_demand(traced: Traced):
     (source,) = nodes(before, "source_row")
     assert source.state is State.CHANGED
     only_before = traced.replaced_ids[0]
-    with pytest.raises(TraceError, match="--all also looks"):
+    with pytest.raises(TraceError, match="--all also searches"):
         trace_case(traced.settings, only_before, TWICE, replaced=False)
     (tree,) = trace_prediction(traced.settings, f"{traced.replaced_run}/{only_before}").trees
     assert tree.facts["zenml run id" if "zenml run id" in tree.facts else "zenml_run_id"] == traced.replaced_run

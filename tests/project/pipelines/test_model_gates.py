@@ -16,7 +16,7 @@ from zenml_mlops.gates.model_checks import champion_measure, latency_measures, r
 from zenml_mlops.gates.rules import LatencyRules, StabilityRules
 from zenml_mlops.gates.statistics import evaluate, group_weights
 from zenml_mlops.gates.subgroups import subgroup_measures
-from zenml_mlops.training.examination import Rival
+from zenml_mlops.training.examination import ChampionModel
 from zenml_pipelines.use_case.schema import PATIENT_ID
 
 CONFIG = quick_config()
@@ -89,19 +89,19 @@ def test_a_good_value_on_few_rows_is_refused_for_its_interval():
 
 def test_the_incumbent_wins_against_a_weaker_challenger(bench: Bench):
     weak = fit(bench.config, bench.train.head(1500))
-    incumbent = Rival("version 1 in production", bench.honest, bench.train[PATIENT_ID].unique())
+    incumbent = ChampionModel("version 1 in production", bench.honest, bench.train[PATIENT_ID].unique())
     report = bench.examine(bench.train, bench.test, weak, incumbent)
     (verdict,) = [found for found in report.failures if found.gate == "not_worse_than_champion"]
     assert verdict.number < LIMITS["not_worse_than_champion"].minimum
     assert "version 1 in production" in verdict.evidence
     other_way = bench.examine(
-        bench.train, bench.test, bench.honest, Rival("version 2", weak, bench.train[PATIENT_ID].unique())
+        bench.train, bench.test, bench.honest, ChampionModel("version 2", weak, bench.train[PATIENT_ID].unique())
     )
     assert "not_worse_than_champion" not in {gate for gate, _ in failures(other_way)}
 
 
 def test_rows_that_the_champion_knows_decide_nothing(bench: Bench):
-    known = Rival("version 1 in production", bench.honest, bench.test[PATIENT_ID].unique())
+    known = ChampionModel("version 1 in production", bench.honest, bench.test[PATIENT_ID].unique())
     report = bench.examine(bench.train, bench.test, bench.honest, known)
     (verdict,) = [found for found in report.verdicts if found.gate == "not_worse_than_champion"]
     assert verdict.passed
@@ -168,7 +168,7 @@ def test_a_group_too_small_to_judge_is_reported_with_its_numbers():
     assert judged(*FAIR, measures=measures) == set()
     small = [m for m in measures if m.subject == "race=B"]
     assert len(small) == 4
-    assert all("reported, not judged" in m.not_judged for m in small)
+    assert all("reported, not evaluated" in m.not_judged for m in small)
     assert all(m.value is not None for m in small)
 
 

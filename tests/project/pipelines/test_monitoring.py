@@ -48,7 +48,7 @@ def monitoring_config() -> MonitoringConfig:
     )
 
 
-def look(workspace: Workspace, *days: date, config: MonitoringConfig | None = None, **params) -> object:
+def monitor(workspace: Workspace, *days: date, config: MonitoringConfig | None = None, **params) -> object:
     from zenml.enums import ExecutionMode
 
     from zenml_pipelines.pipelines.monitoring import monitoring
@@ -95,7 +95,7 @@ def scored(in_production: Workspace, tmp_path_factory, labelled: list[pd.DataFra
 def daily(scored: Workspace) -> Workspace:
     """Looked at day by day, in order."""
     for number in range(COUNT):
-        look(scored, day(number))
+        monitor(scored, day(number))
     return scored
 
 
@@ -116,9 +116,9 @@ def test_drift_is_found_on_its_first_day_and_becomes_one_alert_a_day_later(daily
 def test_the_run_says_who_is_to_be_told_and_what_is_to_be_trained(daily: Workspace):
     runs = Client().list_pipeline_runs(pipeline="monitoring", sort_by="asc:created", size=COUNT).items
     told = [dict(Client().get_pipeline_run(run.id).run_metadata) for run in runs]
-    assert [any("num_lab_procedures" in text for text in each["notices"]) for each in told].index(True) == 7
+    assert [any("num_lab_procedures" in text for text in each["notifications"]) for each in told].index(True) == 7
     assert "retraining" in told[7]["asset_events"]
-    assert told[8]["notices"] == []
+    assert told[8]["notifications"] == []
     assert told[8]["asset_events"] == {}
 
 
@@ -128,18 +128,18 @@ def test_a_backfill_in_any_order_gives_the_numbers_of_daily_runs(daily: Workspac
     again = monitoring_config().model_copy(update={"findings": str(tmp_path / "again")})
     # All at once, the newest first, and two together: as Airflow starts a run for what was published meanwhile.
     for days in ([day(9)], [day(3), day(4)], *([day(n)] for n in (8, 0, 7, 1, 6, 2, 5))):
-        look(daily, *days, config=again)
+        monitor(daily, *days, config=again)
     store = PartitionStore(str(tmp_path / "again"))
     assert {number: read_findings(store, day(number)) for number in range(COUNT)} == expected
 
 
 @pytest.mark.timeout(900)
-def test_looking_again_changes_nothing_and_tells_nobody_twice(daily: Workspace):
+def test_monitoring_again_changes_nothing_and_notifies_nobody_twice(daily: Workspace):
     before = found(daily, day(7))
-    run = look(daily, day(7))
+    run = monitor(daily, day(7))
     assert found(daily, day(7)) == before
     recorded = Client().get_pipeline_run(run.id).run_metadata
-    assert recorded["notices"] == []
+    assert recorded["notifications"] == []
     assert recorded["asset_events"] == {}
 
 
@@ -181,18 +181,18 @@ def test_a_day_that_was_scored_again_is_looked_at_anew(
     rows = labelled[0].drop(columns=LABEL)
     land(workspace.landing, FIRST, rows)
     workspace.infer(FIRST)
-    look(workspace, FIRST)
+    monitor(workspace, FIRST)
     clean = found(workspace, FIRST)
     land(workspace.landing, FIRST, rows.assign(race="Martian"))
     workspace.infer(FIRST)
-    look(workspace, FIRST)
+    monitor(workspace, FIRST)
     keys = {check.key for check in found(workspace, FIRST).flagged}
     assert {"drift:race", "quality:unseen race"} <= keys
     assert "drift:race" not in {check.key for check in clean.flagged}
     assert len(store_of(workspace).history(FIRST)) == 2
     # What was scored stands, but its rows are others now: that is said, and nothing is guessed.
     land(workspace.landing, FIRST, rows)
-    look(workspace, FIRST, config=monitoring_config().model_copy(update={"findings": "elsewhere"}))
+    monitor(workspace, FIRST, config=monitoring_config().model_copy(update={"findings": "elsewhere"}))
     other = read_findings(PartitionStore(str(tmp_path / "elsewhere")), FIRST)
     assert "sha256" in other.own.problem
     assert not [check for check in other.own.checks if check.kind.value == "drift"]
@@ -202,17 +202,17 @@ def test_a_day_that_was_scored_again_is_looked_at_anew(
 def test_what_cannot_be_looked_at_is_a_sentence(in_production: Workspace, tmp_path: Path, labelled):
     workspace = in_production.moved(tmp_path)
     with pytest.raises(PartitionError, match="has no predictions"):
-        look(workspace, FIRST)
+        monitor(workspace, FIRST)
     with pytest.raises(ConfigError, match="no effect"):
-        look(workspace, FIRST, window=3)
+        monitor(workspace, FIRST, window=3)
     for number in (0, DELAY):
         land(workspace.landing, day(number), labelled[number].drop(columns=LABEL))
         workspace.infer(day(number))
     place = land(workspace.root / "landing" / "outcomes", FIRST, labelled[0][[ENCOUNTER_ID, LABEL]])
     (place / "part-000.parquet").write_bytes(b"broken")
     with pytest.raises(OutcomesError, match="not the file that its marker describes"):
-        look(workspace, day(DELAY))
-    with pytest.raises(PartitionError, match="was not looked at"):
+        monitor(workspace, day(DELAY))
+    with pytest.raises(PartitionError, match="was not evaluated"):
         found(workspace, FIRST)
 
 

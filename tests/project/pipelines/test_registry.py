@@ -49,9 +49,9 @@ def test_a_shadow_is_a_step_aside_where_it_is_enabled_and_no_step_where_it_is_no
     loaded = spec.load()
     loaded.prepare(config=spec.config_class.from_settings(found))
     steps = loaded.create_snapshot(name=f"shadow-{enabled}").step_configurations
-    aside = {name for name, step in steps.items() if step_options(step.config.extra).aside}
-    assert aside == ({"score_shadow"} if enabled else set())
-    assert set(steps) - aside == {
+    observers = {name for name, step in steps.items() if step_options(step.config.extra).observer}
+    assert observers == ({"score_shadow"} if enabled else set())
+    assert set(steps) - observers == {
         "load_partition", "validate_partition", "score_partition", "publish_predictions", "summarize",
     }  # fmt: skip
     if enabled:

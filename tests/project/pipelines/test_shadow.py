@@ -216,7 +216,7 @@ def test_a_foreign_folder_in_the_way_fails_the_shadow_alone(workspace: Workspace
 @pytest.mark.parametrize(
     ("storage", "shadow", "message"),
     [
-        ({"shadow": "predictions/shadow"}, {}, "readers of one would meet the other"),
+        ({"shadow": "predictions/shadow"}, {}, "readers of one would find the other"),
         ({"shadow": "./quarantine/"}, {}, "storage.quarantine"),
         ({"shadow": "landing"}, {}, "storage.landing"),
         ({"shadow": "s3://bucket/p/x", "predictions": "s3://bucket/p"}, {}, "storage.predictions"),

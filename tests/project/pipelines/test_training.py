@@ -65,7 +65,7 @@ def test_the_versions_card_is_what_zenml_shows_and_says_what_was_found(real_run)
         f"{metrics['roc_auc']['lower']:.4g} to {metrics['roc_auc']['upper']:.4g}",
         "all gates passed",
         "no_hindsight",
-        "reported, not judged",
+        "reported, not evaluated",
         "<svg",
     ):
         assert part in shown, part

@@ -36,7 +36,9 @@ def told(tmp_path_factory):
 
 
 def test_the_channel_is_one_of_the_bridges():
-    assert "zenml_mlops.hooks.alerting:tell_stack_alerter" in {entry.value for entry in entry_points(group=ALERTS)}
+    assert "zenml_mlops.hooks.alerting:notify_stack_alerter" in {
+        entry.value for entry in entry_points(group=ALERTS)
+    }
 
 
 def test_a_run_with_three_failed_tasks_is_told_once(told):

@@ -65,7 +65,7 @@ def test_the_manifest_of_another_pipeline_is_refused(tmp_path):
     [
         ([step("a", "b"), step("b", "a")], "wait for each other"),
         ([step("a"), step("a")], "twice"),
-        ([step("b", "a"), step("a")], "stands before"),
+        ([step("b", "a"), step("a")], "comes before"),
         ([step("a", "z")], "do not exist"),
     ],
 )

@@ -44,14 +44,19 @@ def test_a_gate_gets_a_task_of_its_own():
     }
 
 
-def test_a_step_aside_gets_a_task_of_its_own():
-    steps = (step("load"), step("publish", "load"), step("watch", "publish", aside=True), step("sum", "publish"))
+def test_an_observer_step_gets_a_task_of_its_own():
+    steps = (
+        step("load"),
+        step("publish", "load"),
+        step("watch", "publish", observer=True),
+        step("sum", "publish"),
+    )
     assert tasks(*steps, granularity=Granularity.GROUPED) == {
         "load": (["load", "publish", "sum"], []),
         "watch": (["watch"], ["load"]),
     }
     (whole,) = plan_tasks(manifest(steps=steps), granularity=Granularity.PIPELINE, launcher=Launcher.IN_PROCESS)
-    assert not whole.aside
+    assert not whole.observer
 
 
 def test_two_gates_side_by_side_are_two_tasks():
@@ -139,7 +144,7 @@ def test_memory(text, count):
 
 
 def test_an_unknown_amount_of_memory_is_refused():
-    with pytest.raises(PlanError, match="no amount of memory"):
+    with pytest.raises(PlanError, match="not an amount of memory"):
         memory_bytes("2 elephants")
 
 

@@ -1,4 +1,4 @@
-"""What the page reads, put into the real databases: runs and questions into Airflow's, versions into ZenML's."""
+"""What the page reads, put into the real databases: runs and approvals into Airflow's, versions into ZenML's."""
 
 import uuid
 from datetime import UTC, datetime, time, timedelta
@@ -64,7 +64,7 @@ class AirflowLab:
                 )
             )
 
-    def question(self, dag_id, run_id, subject, *, state=TaskInstanceState.DEFERRED, assigned=(), answered=False):
+    def approval(self, dag_id, run_id, subject, *, state=TaskInstanceState.DEFERRED, assigned=(), answered=False):
         """A required action of a run that exists."""
         task = uuid.uuid4()
         with create_session() as session:

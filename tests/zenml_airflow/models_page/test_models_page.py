@@ -12,7 +12,7 @@ from airflow.sdk.timezone import utcnow
 from models_lab import MODEL, OTHER, PIPELINE, PROMOTION, SCORING, describe, gates
 
 from benchmarks.models_page import insert_versions
-from zenml_airflow.client.cached import Latest
+from zenml_airflow.client.cached import BackgroundCache
 
 pytestmark = pytest.mark.airflow
 
@@ -154,18 +154,18 @@ def test_a_stale_dag_is_no_dag(api, airflow, login, yesterday):
     airflow.run(SCORING, "a", "success", day=yesterday)
     (shown,) = row(board(api, login))["partitions"]
     assert shown == {"pipeline": PIPELINE, "dags": [], "days": []}
-    assert "no DAG that you may see" in api.get(PAGE, headers=login()).text
+    assert "no DAG that you can see" in api.get(PAGE, headers=login()).text
 
 
-def test_a_question_waits_with_its_link_and_an_answered_one_does_not(api, airflow, login):
+def test_an_approval_waits_with_its_link_and_an_answered_one_does_not(api, airflow, login):
     airflow.dag(PROMOTION)
     for run_id in (RUN, "answered", "skipped", "else"):
         airflow.run(PROMOTION, run_id, "running", due=utcnow())
-    airflow.question(PROMOTION, RUN, f"{MODEL} version 3 to production?", assigned=["ann", "bob"])
-    airflow.question(PROMOTION, "answered", f"{MODEL} version 2 to production?", answered=True)
-    airflow.question(PROMOTION, "skipped", f"{MODEL} version 2 to staging?", state="skipped")
-    airflow.question(PROMOTION, "else", "May the cake be cut?")
-    (found,) = row(board(api, login))["questions"]
+    airflow.approval(PROMOTION, RUN, f"Promote {MODEL} version 3 to production?", assigned=["ann", "bob"])
+    airflow.approval(PROMOTION, "answered", f"Promote {MODEL} version 2 to production?", answered=True)
+    airflow.approval(PROMOTION, "skipped", f"Promote {MODEL} version 2 to staging?", state="skipped")
+    airflow.approval(PROMOTION, "else", "Permission the cake be cut?")
+    (found,) = row(board(api, login))["approvals"]
     assert (found["version"], found["stage"], found["asked"]) == (3, "production", ["ann", "bob"])
     html = api.get(PAGE, headers=login()).text
     address = f"../dags/{PROMOTION}/runs/{quote(RUN, safe='')}/tasks/approval/required_actions"
@@ -182,9 +182,9 @@ def test_what_the_user_may_not_read_in_airflow_is_not_here_either(api, airflow, 
     airflow.run(SCORING, "mine", "success", day=yesterday)
     airflow.run(OTHER, "theirs", "failed", day=yesterday - timedelta(days=1))
     airflow.run(PROMOTION, "theirs", "running", due=utcnow())
-    airflow.question(PROMOTION, "theirs", f"{MODEL} version 3 to production?")
+    airflow.approval(PROMOTION, "theirs", f"Promote {MODEL} version 3 to production?")
     seen = row(board(api, login))
-    assert len(seen["questions"]) == 1
+    assert len(seen["approvals"]) == 1
     assert len(seen["partitions"][0]["dags"]) == 2
 
     def only_runs_of_one_dag(*, method, user, access_entity=None, details=None):
@@ -192,7 +192,7 @@ def test_what_the_user_may_not_read_in_airflow_is_not_here_either(api, airflow, 
 
     monkeypatch.setattr(get_auth_manager(), "is_authorized_dag", only_runs_of_one_dag)
     seen = row(board(api, login))
-    assert seen["questions"] == []
+    assert seen["approvals"] == []
     assert seen["partitions"][0]["dags"] == [{"dag_id": SCORING, "paused": False}]
     assert [one["state"] for one in seen["partitions"][0]["days"][-2:]] == ["missing", "scored"]
 
@@ -211,7 +211,7 @@ def test_without_zenml_it_says_so_and_shows_what_airflow_knows(
     assert row(shown)["newest"] is None
     html = api.get(PAGE, headers=login()).text
     assert "http://127.0.0.1:9 does not answer" in html
-    assert "what Airflow knows is current" in html
+    assert "what comes from Airflow is current" in html
     assert secret not in html + json.dumps(shown)
 
 
@@ -226,20 +226,20 @@ def test_a_zenml_that_takes_its_time_is_not_waited_for(
         assert go.wait(60)
         return models_page._read_registry()
 
-    latest = Latest(read_slowly, fresh_seconds=0)
-    monkeypatch.setattr(models_page, "registry", lambda: latest)
+    cache = BackgroundCache(read_slowly, fresh_seconds=0)
+    monkeypatch.setattr(models_page, "registry", lambda: cache)
     configured(page={"patience_seconds": 0.1})
     airflow.dag(SCORING, PIPELINE)
     airflow.run(SCORING, "a", "success", day=yesterday)
     html = api.get(PAGE, headers=login()).text
-    assert "ZenML is being asked" in html
+    assert "Reading ZenML" in html
     assert '<meta http-equiv="refresh"' in html
     assert f'title="{yesterday}: scored"' in html
     go.set()
-    assert latest.look(60).value
+    assert cache.get(60).value
     configured(page={"patience_seconds": 5})
     html = api.get(PAGE, headers=login()).text
-    assert "ZenML is being asked" not in html
+    assert "Reading ZenML" not in html
     assert '<meta http-equiv="refresh"' not in html
     assert "version 3" in html
 

@@ -10,10 +10,10 @@ from models_lab import describe, gates
 
 from benchmarks.models_page import insert_versions
 from zenml_airflow.client.api import read_local
-from zenml_airflow.client.cached import Latest
+from zenml_airflow.client.cached import BackgroundCache
 from zenml_airflow.client.registry import read_registry
 from zenml_airflow.models_page.runs import DayState
-from zenml_airflow.promotion.subject import Question
+from zenml_airflow.promotion.subject import ApprovalSubject
 from zenml_airflow.run_date import due_days
 from zenml_airflow.settings.project import ScheduleSettings, SettingsError, load_settings
 
@@ -57,10 +57,10 @@ def test_before_the_first_day_there_is_none():
     assert due_days(schedule, UTC_ZONE, datetime(2026, 2, 1, 12, tzinfo=UTC), 3) == []
 
 
-def test_a_question_reads_as_it_is_written():
-    asked = Question("a version 1 to b", 12, "production")
-    assert Question.parse(str(asked)) == asked
-    assert Question.parse("May the cake be cut?") is None
+def test_an_approval_subject_reads_as_it_is_written():
+    asked = ApprovalSubject("a version 1 to b", 12, "production")
+    assert ApprovalSubject.parse(str(asked)) == asked
+    assert ApprovalSubject.parse("Permission the cake be cut?") is None
 
 
 def test_a_page_of_something_that_is_never_due_is_refused(tmp_path, monkeypatch, configured):
@@ -69,7 +69,7 @@ def test_a_page_of_something_that_is_never_due_is_refused(tmp_path, monkeypatch,
         load_settings()
 
 
-def test_many_who_look_at_once_share_a_reading_and_nobody_waits_for_one_that_hangs():
+def test_many_who_ask_at_once_share_a_reading_and_nobody_waits_for_one_that_hangs():
     begun, go = [], threading.Event()
 
     def read():
@@ -77,15 +77,15 @@ def test_many_who_look_at_once_share_a_reading_and_nobody_waits_for_one_that_han
         assert go.wait(20)
         return len(begun)
 
-    latest = Latest(read, fresh_seconds=0)
+    cache = BackgroundCache(read, fresh_seconds=0)
     started = time.monotonic()
-    looks = [latest.look(0.05) for _ in range(5)]
+    values = [cache.get(0.05) for _ in range(5)]
     assert time.monotonic() - started < 10
     assert len(begun) == 1
-    assert {(look.value, look.error, look.pending) for look in looks} == {(None, None, True)}
+    assert {(cached.value, cached.error, cached.pending) for cached in values} == {(None, None, True)}
     go.set()
-    look = latest.look(20)
-    assert (look.value, look.pending) == (1, False)
+    cached = cache.get(20)
+    assert (cached.value, cached.pending) == (1, False)
 
 
 def test_a_failure_keeps_the_last_value_and_is_not_repeated_at_once():
@@ -98,31 +98,31 @@ def test_a_failure_keeps_the_last_value_and_is_not_repeated_at_once():
             raise answer
         return answer
 
-    latest = Latest(read, fresh_seconds=0)
-    assert latest.look(20).value == 1
-    latest._fresh_seconds = 1000
-    latest._ended = float("-inf")
+    cache = BackgroundCache(read, fresh_seconds=0)
+    assert cache.get(20).value == 1
+    cache._fresh_seconds = 1000
+    cache._ended = float("-inf")
     for _ in range(3):
-        look = latest.look(20)
-        assert (look.value, str(look.error)) == (1, "gone")
+        cached = cache.get(20)
+        assert (cached.value, str(cached.error)) == (1, "gone")
     assert len(count) == 2
-    latest._ended = float("-inf")
-    assert latest.look(20).error is None
-    assert latest.look(20).value == 2
+    cache._ended = float("-inf")
+    assert cache.get(20).error is None
+    assert cache.get(20).value == 2
 
 
 def cost(wanted):
-    """The registry, the questions to ZenML and the SQL statements that it took."""
+    """The registry, the queries to ZenML and the SQL statements that it took."""
     from sqlalchemy import event
     from zenml.client import Client
 
-    engine, statements, questions = Client().zen_store.engine, [], []
+    engine, statements, queries = Client().zen_store.engine, [], []
 
     def seen(_conn, _cursor, statement, *_):
         statements.append(statement)
 
     def read(query):
-        questions.append(query)
+        queries.append(query)
         return read_local(query)
 
     event.listen(engine, "before_cursor_execute", seen)
@@ -130,7 +130,7 @@ def cost(wanted):
         found = read_registry(read, [wanted], 3)
     finally:
         event.remove(engine, "before_cursor_execute", seen)
-    return found, questions, len(statements)
+    return found, queries, len(statements)
 
 
 def test_a_thousand_versions_cost_as_many_queries_as_three():
@@ -139,19 +139,19 @@ def test_a_thousand_versions_cost_as_many_queries_as_three():
     describe(model, 1, "production", gates=gates(skill=True))
     describe(model, 2, "staging", gates=gates(skill=True))
     cost(model)
-    _, few_questions, few = cost(model)
+    _, few_queries, few = cost(model)
     insert_versions(model, 1000)
-    found, questions, many = cost(model)
+    found, queries, many = cost(model)
     (shown,) = [one for one in found.models if one.name == model]
     assert shown.newest.number == 1003
     assert {stage.value: version.number for stage, version in shown.stages.items()} == {
         "production": 1,
         "staging": 2,
     }
-    assert len(questions) == len(few_questions) <= 4
+    assert len(queries) == len(few_queries) <= 4
     assert many == few
     # No answer holds more versions than the page shows, whatever their number.
-    assert max(query.filters["size"] for query in questions) <= 20
+    assert max(query.filters["size"] for query in queries) <= 20
 
 
 def test_a_configured_model_is_read_beyond_the_limit():

@@ -42,7 +42,7 @@ def test_a_sensor_that_names_no_run_or_two_is_an_import_error(arguments, complai
 
 
 def test_a_sensor_that_any_version_would_satisfy_is_an_import_error():
-    with pytest.raises(ConditionError, match="any version would do"):
+    with pytest.raises(ConditionError, match="any version would match"):
         ZenMLModelVersionSensor(task_id="wait", model="m")
 
 

@@ -31,8 +31,8 @@ def record(admin, project, version, **metadata):
     admin.post("/run-metadata", json=body).raise_for_status()
 
 
-def test_the_holders_and_the_newest_version_in_three_questions(zenml_server, conn_id):
-    admin, run, questions = zenml_server.admin, "0f7f4f1e-5b1c-4f59-9d15-3d1c1d0a5c11", []
+def test_the_champions_and_the_newest_version_in_three_queries(zenml_server, conn_id):
+    admin, run, queries = zenml_server.admin, "0f7f4f1e-5b1c-4f59-9d15-3d1c1d0a5c11", []
     project, (_, second) = seed(admin)
     failed = {"passed": False, "verdicts": [{"gate": "skill", "passed": False, "evidence": "low"}]}
     record(admin, project, second, training={"zenml_run_id": run}, gates=failed)
@@ -40,7 +40,7 @@ def test_the_holders_and_the_newest_version_in_three_questions(zenml_server, con
     with reader(server) as ask:
 
         def counted(query):
-            questions.append(query)
+            queries.append(query)
             return ask(query)
 
         found = read_registry(counted, [MODEL], 25, server_url=server.url)
@@ -53,4 +53,4 @@ def test_the_holders_and_the_newest_version_in_three_questions(zenml_server, con
     assert [one.gate for one in model.newest.gates.failed] == ["skill"]
     assert model.newest.links == {"zenml": f"{server.url}/projects/default/runs/{run}"}
     assert found.server_url == server.url
-    assert len(questions) == 3
+    assert len(queries) == 3

@@ -114,7 +114,7 @@ def test_the_connection_test_tells_a_good_key_from_a_bad_one_and_from_a_bad_addr
         ("zl_key", connection(zenml_server.url, wrong), "refuses the API key"),
         ("zl_project", connection(zenml_server.url, zenml_server.api_key, project_id=NO_RUN), "project"),
         ("zl_nowhere", connection(nowhere, zenml_server.api_key), f"at {nowhere} does not answer"),
-        ("zl_path", connection(f"{zenml_server.url}/health", zenml_server.api_key), "it is no ZenML server"),
+        ("zl_path", connection(f"{zenml_server.url}/health", zenml_server.api_key), "it is not a ZenML server"),
         ("zl_typo", connection("zenml.example.com/?x", zenml_server.api_key), "must read like https://"),
     ):
         monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", content)
@@ -241,7 +241,7 @@ def test_the_local_store_is_read_in_a_thread_and_means_the_same():
 
     event = watch(ZenMLRunTrigger.watching(waiting, POKE_SECONDS, None), meanwhile=stop)
     assert event["outcome"] == "failed"
-    assert "ended as failed (out of memory)" in event["message"]
+    assert "ended with status failed (out of memory)" in event["message"]
     assert "SQL statement" in GUARD.elsewhere
 
 

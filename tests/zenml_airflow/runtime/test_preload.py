@@ -55,7 +55,7 @@ def preloaded():
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert "could not be rehearsed" not in result.stdout + result.stderr
+    assert "could not be preloaded" not in result.stdout + result.stderr
     return json.loads(result.stdout.strip().splitlines()[-1])
 
 

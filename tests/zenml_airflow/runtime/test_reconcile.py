@@ -42,7 +42,7 @@ def test_runs_are_closed_when_airflows_have_ended_and_only_then(snapshot):
     active, failed, gone = (open_run(snapshot, name) for name in ("active", "failed", "gone"))
     found = close(failed=AirflowState.FAILED, gone=AirflowState.GONE)
     assert found[str(failed.id)] == ("running", "stopped", "Airflow's run 'day' of 'failed' has ended: failed")
-    assert found[str(gone.id)] == ("running", "stopped", "Airflow has no run 'day' of 'gone' any more")
+    assert found[str(gone.id)] == ("running", "stopped", "Airflow no longer has run 'day' of 'gone'")
     assert str(active.id) not in found
     assert close(failed=AirflowState.FAILED, gone=AirflowState.GONE) == {}
 

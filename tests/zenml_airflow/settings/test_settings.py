@@ -54,7 +54,7 @@ def test_the_process_environment_names_environment_state_and_ports(project, monk
         ("- a list", "must hold a mapping"),
         ("airflow: {promotion: {accept: [good]}}", "airflow.promotion.accept"),
         ("airflow: {promotion: {approval: {timeout_seconds: 0}}}", "approval.timeout_seconds"),
-        ("airflow: {promotion: {approval: {approvers: {production: nobody}}}}", r"\['nobody'\] are to approve"),
+        ("airflow: {promotion: {approval: {approvers: {production: nobody}}}}", r"\['nobody'\] must approve"),
         ("a: [", "not valid YAML"),
     ],
 )

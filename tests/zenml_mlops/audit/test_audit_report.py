@@ -120,9 +120,9 @@ def test_each_entry_stands_in_its_chapter(entries):
     assert rows[Chapter.APPROVED] == [("approve m/1, for production", "allowed", False)]
     assert rows[Chapter.MOVED] == [
         ("promote m/1, for production", "done", False),
-        ("promote m/2, for staging", "begun, no end recorded", True),
+        ("promote m/2, for staging", "started, no outcome recorded", True),
     ]
-    assert rows[Chapter.SCORED] == [("day 2026-03-02 with version m/1", "90 scored, 2 set aside", False)]
+    assert rows[Chapter.SCORED] == [("day 2026-03-02 with version m/1", "90 scored, 2 quarantined", False)]
     assert rows[Chapter.WAIVED] == [("model-card for model_version:m/1", "until 2026-04-01, used 1 times", False)]
     assert rows[Chapter.REFUSED] == [("start_task pipeline:batch", "refused", True)]
     assert rows[Chapter.RUNS] == [

@@ -80,8 +80,8 @@ def test_an_unfinished_line_of_any_length_is_moved_aside_and_told(tmp_path):
         found = verify(log.lines())
         assert (found.whole, found.entries) == (True, 4)
         assert log.path.read_bytes().startswith(before)
-        (aside,) = log.path.parent.glob("log.unfinished-*")
-        assert aside.read_bytes() == content[len(before) : cut]
+        (leftover,) = log.path.parent.glob("log.unfinished-*")
+        assert leftover.read_bytes() == content[len(before) : cut]
         assert [json.loads(line)["action"] for line in log.lines()] == ["test", "test", RECOVERED, "test"]
 
 

@@ -95,7 +95,7 @@ def test_import_refuses_in_one_sentence_and_lets_the_right_bundle_in(said):
     assert (no_stack[0], "`mlops stack apply` first" in no_stack[2]) == (1, True)
     assert applied[0] == 0, applied
     assert dry[0] == 0
-    assert "is good and would be imported: local (store " in dry[1]
+    assert "is valid and would be imported: local (store " in dry[1]
     for code, out, err in (model, stranger, none, again):
         assert (code, out) == (1, "")
         assert "Error: " in err

@@ -50,7 +50,7 @@ GROUPS = (
         subject="g=small",
         value=0.2,
         evidence="9 rows",
-        not_judged="9 rows: reported, not judged, below 500 rows",
+        not_judged="9 rows: reported, not evaluated, below 500 rows",
     ),
 )
 
@@ -113,7 +113,7 @@ def test_every_metric_gate_group_and_fact_is_on_both_forms(content):
             "g=big",
             "-0.02 to 0.05",
             "g=small",
-            "reported, not judged",
+            "reported, not evaluated",
             "ab" * 32,
             "2026-01-05",
         ):

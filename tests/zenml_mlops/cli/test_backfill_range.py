@@ -97,7 +97,7 @@ def test_where_airflow_answers(settings, monkeypatch):
 
 def test_the_local_password_never_goes_to_another_airflow(settings, monkeypatch):
     monkeypatch.setenv("MLOPS_AIRFLOW_URL", "https://airflow.example.com")
-    with pytest.raises(AirflowApiError, match="nothing says who logs in"):
+    with pytest.raises(AirflowApiError, match="has no credentials"):
         login(settings, airflow_url(settings))
     monkeypatch.setenv("MLOPS_AIRFLOW_TOKEN", "given")
     assert login(settings, airflow_url(settings)) == {"Authorization": "Bearer given"}

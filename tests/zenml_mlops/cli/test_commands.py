@@ -24,7 +24,7 @@ NO_JSON = {
     "mlops logs": "logs",
     "mlops models candidate": "one number",
     "mlops models compare": "Markdown for a pull request",
-    "mlops models current": "one number",
+    "mlops models champion": "one number",
     "mlops password": "one word",
     "mlops policy explain": "one page",
     "mlops policy schema": "JSON is all that it prints",

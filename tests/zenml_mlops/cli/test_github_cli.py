@@ -24,7 +24,7 @@ def test_a_secret_is_read_from_aws(aws):
     aws.create_secret(Name="platform/staging", SecretString='{"ZENML_STORE_URL": "https://zenml.example.com"}')
     aws.create_secret(Name="binary", SecretBinary=b"1")
     assert checked_secret(read_secret("platform/staging")) == {"ZENML_STORE_URL": "https://zenml.example.com"}
-    with pytest.raises(SecretError, match="does not give the secret 'other'"):
+    with pytest.raises(SecretError, match="did not return the secret 'other'"):
         read_secret("other")
     with pytest.raises(SecretError, match="is binary"):
         read_secret("binary")

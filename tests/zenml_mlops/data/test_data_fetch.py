@@ -194,9 +194,9 @@ def test_a_damaged_archive(raw: Path, tmp_path: Path, real_archive: Path) -> Non
     [
         ("nowhere.zip", "No file 'nowhere.zip'"),
         (".", "is a folder"),
-        ("ftp://host/x.zip", "no http"),
-        ("http://host:99999/x.zip", "no URL"),
-        ("http:///x.zip", "no URL"),
+        ("ftp://host/x.zip", "not an http"),
+        ("http://host:99999/x.zip", "not a URL"),
+        ("http:///x.zip", "not a URL"),
     ],
 )
 def test_a_source_that_is_none(raw: Path, source: str, problem: str) -> None:

@@ -83,10 +83,10 @@ def airflow_service(arguments, environment, home, **variables):
         process.wait()
 
 
-def wait_until(look, seconds):
-    """What ``look`` answers once its first part is true, or after some seconds."""
+def wait_until(probe, seconds):
+    """What ``probe`` answers once its first part is true, or after some seconds."""
     deadline = time.monotonic() + seconds
-    while not (answer := look())[0] and time.monotonic() < deadline:
+    while not (answer := probe())[0] and time.monotonic() < deadline:
         time.sleep(0.5)
     return answer
 

@@ -95,7 +95,7 @@ def start(environment="staging", without="", failed=""):
 @pytest.mark.parametrize(
     ("task", "says"),
     [
-        (start(without="clean-commit"), "clean-commit: was not judged"),
+        (start(without="clean-commit"), "clean-commit: was not evaluated"),
         (start(failed="image-by-digest"), "image-by-digest: was violated when it was deployed"),
         (start(environment="local"), "claims environment 'local', and Airflow was started for 'staging'"),
     ],

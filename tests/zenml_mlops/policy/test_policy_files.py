@@ -72,7 +72,7 @@ def test_every_problem_of_every_file_is_said_at_once(tmp_path):
     (tmp_path / "e.yaml").write_text("policies: [")
     with pytest.raises(PolicyFileError) as error:
         load_policies(tmp_path)
-    for problem in ("a.yaml", "b.yaml", "'dag-tags' stands twice", "e.yaml is not valid YAML"):
+    for problem in ("a.yaml", "b.yaml", "'dag-tags' is used twice", "e.yaml is not valid YAML"):
         assert problem in str(error.value)
 
 

@@ -11,7 +11,7 @@ from zenml.client import Client
 from zenml.enums import ArtifactType
 
 from zenml_airflow.client.api import read_local
-from zenml_airflow.client.candidates import MODEL_ARTIFACT_TYPE, CandidateCondition, StandingCondition
+from zenml_airflow.client.candidates import MODEL_ARTIFACT_TYPE, CandidateCondition, ValidityCondition
 from zenml_airflow.client.conditions import ConditionError, Entity, Outcome, judge
 from zenml_airflow.contracts.model_records import COMPARISON_METADATA, Comparison
 from zenml_airflow.sensors.candidate import CandidateTrigger
@@ -39,9 +39,9 @@ def candidate(model, **changes):
     return judge(CandidateCondition(**{"model": model, "stage": "production", **changes}), read_local)
 
 
-def standing(model, **changes):
+def validity(model, **changes):
     given = {"model": model, "version": 2, "target": "production", "champion": 1, "accepted": ("better",)}
-    return judge(StandingCondition(**{**given, **changes}), read_local)
+    return judge(ValidityCondition(**{**given, **changes}), read_local)
 
 
 def compared(model, number, verdict):
@@ -103,7 +103,7 @@ def test_without_a_candidate_both_say_why():
 
 @pytest.mark.parametrize(
     ("version", "complaint"),
-    [(1, "is in production already"), (2, r"ended as failed"), (9, "has no version 9")],
+    [(1, "is in production already"), (2, r"ended with status failed"), (9, "has no version 9")],
 )
 def test_a_named_version_that_will_never_fit_is_refused(version, complaint):
     make_versions("named", True, False)
@@ -125,7 +125,7 @@ def test_a_required_gate_that_was_not_judged_is_missed():
     assert candidate("required", required=("floor",)).outcome is Outcome.MET
     found = candidate("required", version=1, required=("floor", "fair"))
     assert found.outcome is Outcome.FAILED
-    assert "['fair'] were not judged" in found.message
+    assert "['fair'] were not evaluated" in found.message
 
 
 def test_a_condition_that_names_no_stage_is_refused():
@@ -136,45 +136,45 @@ def test_a_condition_that_names_no_stage_is_refused():
 def test_a_candidate_stands_until_something_happens_to_it():
     make_versions("stands", True, True, True)
     promote("stands", 1, **WHERE)
-    assert standing("stands").outcome is Outcome.WAITING
+    assert validity("stands").outcome is Outcome.WAITING
     compared("stands", 3, "worse")
-    assert standing("stands").outcome is Outcome.WAITING
+    assert validity("stands").outcome is Outcome.WAITING
     compared("stands", 3, "better")
-    found = standing("stands")
+    found = validity("stands")
     assert found.outcome is Outcome.FAILED
     assert "is superseded by version 3" in found.message
-    assert standing("stands", named=True).outcome is Outcome.WAITING
+    assert validity("stands", named=True).outcome is Outcome.WAITING
     decide("stands", 3, approved=False, reason="Worse for the oldest.", actor="user:ann")
-    assert standing("stands").outcome is Outcome.WAITING
+    assert validity("stands").outcome is Outcome.WAITING
 
 
 def test_each_change_that_ends_a_candidacy_says_what_it_was():
     make_versions("ends", True, True, True)
     promote("ends", 1, **WHERE)
     promote("ends", 3, **WHERE)
-    assert "was compared with 1, and production now holds 3" in standing("ends").message
-    assert "from no stage to production" in standing("ends", version=3).message
+    assert "was compared with 1, and production now holds 3" in validity("ends").message
+    assert "from no stage to production" in validity("ends", version=3).message
     decide("ends", 2, approved=False, reason="Worse for the oldest.", actor="user:ann")
-    assert "rejected meanwhile by user:ann" in standing("ends", champion=3).message
-    assert "was deleted" in standing("ends", version=9).message
+    assert "rejected meanwhile by user:ann" in validity("ends", champion=3).message
+    assert "was deleted" in validity("ends", version=9).message
 
 
-@pytest.mark.parametrize("question", [1, 2, 3])
-def test_a_candidate_that_enters_the_stage_between_two_questions_was_moved(question):
-    model = f"enters_{question}"
+@pytest.mark.parametrize("query", [1, 2, 3])
+def test_a_candidate_that_enters_the_stage_between_two_queries_was_moved(query):
+    model = f"enters_{query}"
     make_versions(model, True, True)
     promote(model, 1, **WHERE)
     asked = []
 
     def read(query):
         asked.append(query)
-        if len(asked) == question:
+        if len(asked) == query:
             promote(model, 2, **WHERE)
         return read_local(query)
 
-    condition = StandingCondition(model=model, version=2, target="production", champion=1)
+    condition = ValidityCondition(model=model, version=2, target="production", champion=1)
     found = judge(condition, read)
-    assert len(asked) >= question
+    assert len(asked) >= query
     if found.outcome is Outcome.WAITING:
         found = judge(condition, read_local)
     assert "was moved meanwhile, from no stage to production" in found.message

@@ -57,7 +57,7 @@ def test_promotion_and_rollback_say_what_they_changed(said):
 
 def test_numbers_for_scripts(said):
     assert answers(said, "models candidate") == [(0, "1\n")]
-    inside, empty = answers(said, "models current")
+    inside, empty = answers(said, "models champion")
     assert inside == (0, "1\n")
     assert empty[0] == 1
     assert "No version of 'played' is in staging" in empty[1]

@@ -115,7 +115,7 @@ def test_unknown_version_is_refused_with_the_known_ones(name):
 
 
 def test_unknown_stage_is_refused():
-    with pytest.raises(PromotionRefusedError, match="'live' is no stage"):
+    with pytest.raises(PromotionRefusedError, match="'live' is not a stage"):
         promote("good", 1, "live")
 
 

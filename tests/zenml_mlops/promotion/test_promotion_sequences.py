@@ -36,15 +36,15 @@ from zenml_mlops.promotion import (
     withdraw,
 )
 from zenml_mlops.promotion.records import (
-    End,
     Kind,
     State,
     Transition,
-    end_metadata,
+    TransitionOutcome,
     history_of,
     open_transition,
+    outcome_metadata,
+    past_champions,
     plan_metadata,
-    served,
     succession,
     withdrawn_versions,
 )
@@ -84,7 +84,7 @@ class Expected:
         self.stage = dict.fromkeys(versions)
         self.withdrawn = set()
         self.way_back = {"staging": [], "production": []}
-        self.served = {"staging": set(), "production": set()}
+        self.past_champions = {"staging": set(), "production": set()}
         self.done = []
 
     def enter(self, number, stage):
@@ -92,7 +92,7 @@ class Expected:
             if where == stage:
                 self.stage[other] = "archived"
         self.stage[number] = stage
-        self.served[stage].add(number)
+        self.past_champions[stage].add(number)
 
     def promoted(self, number, stage):
         self.enter(number, stage)
@@ -151,8 +151,8 @@ class Records(Expected, RuleBasedStateMachine):
         )
         self.versions[number].log(plan_metadata(plan))
         if state is not State.OPEN:
-            end = End(state=state, at=NOW, by="user:bob", detail=WHY)
-            self.versions[number].log(end_metadata(plan, end))
+            outcome = TransitionOutcome(state=state, at=NOW, by="user:bob", detail=WHY)
+            self.versions[number].log(outcome_metadata(plan, outcome))
         self.last = (plan, state)
         return state is State.DONE
 
@@ -179,7 +179,7 @@ class Records(Expected, RuleBasedStateMachine):
         assert told == self.done
         for stage in self.way_back:
             assert succession(found, stage) == self.way_back[stage]
-            assert served(found, stage) == self.served[stage]
+            assert past_champions(found, stage) == self.past_champions[stage]
         assert set(withdrawn_versions(found)) == self.withdrawn
         open_ones = [record.plan for record in found if record.state is State.OPEN]
         assert open_transition(found) == (open_ones[0] if open_ones else None)
@@ -232,7 +232,9 @@ class Sequences(Expected, RuleBasedStateMachine):
     @rule(number=numbers)
     def roll_back_to(self, number):
         stage = "production"
-        allowed = number in self.served[stage] and number not in self.withdrawn and self.stage[number] != stage
+        allowed = (
+            number in self.past_champions[stage] and number not in self.withdrawn and self.stage[number] != stage
+        )
         if self.attempt(allowed, lambda: rollback(self.name, number)):
             self.rolled_back(number, stage)
 

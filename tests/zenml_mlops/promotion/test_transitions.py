@@ -284,7 +284,7 @@ def test_a_failure_in_zenml_says_what_is_changed(log, monkeypatch):
             promote("failing", 1)
     assert history("failing")[-1].state is State.OPEN
     assert resume("failing") == "failing version 1 is in production now."
-    assert history("failing")[-1].end.detail == "failing version 1 is in production now."
+    assert history("failing")[-1].outcome.detail == "failing version 1 is in production now."
 
 
 PROMOTION = (lambda name: promote(name, 2), {1: "production", 2: None}, {1: "archived", 2: "production"})
@@ -327,7 +327,7 @@ def test_killed_after_any_single_write_the_stages_are_legal_and_resume_ends_it(
                 with pytest.raises(PromotionRefusedError, match=r"was interrupted: finish it with"):
                     promote(name, 1)
                 assert resume(name, actor="user:second")
-                assert history(name)[-1].end.by == "user:second"
+                assert history(name)[-1].outcome.by == "user:second"
             else:
                 assert resume(name) is None
         assert stages(name) == (after if planned else before)
@@ -352,7 +352,7 @@ def test_resume_gives_a_plan_up_that_no_longer_fits():
     assert die_after(3, lambda: promote("moved", 2), EFFECTS)
     Client().get_model_version("moved", 3).set_stage("production", force=True)
     Client().delete_tag(f"promotion-lock-{Client().get_model('moved').id}")
-    with pytest.raises(TransitionError, match=r"production holds version 3\. The plan moved/2 is given up"):
+    with pytest.raises(TransitionError, match=r"production holds version 3\. The plan moved/2 is abandoned"):
         resume("moved")
     assert history("moved")[-1].state is State.ABANDONED
     assert stages("moved") == {1: "archived", 2: None, 3: "production"}

@@ -66,7 +66,7 @@ def rewritten(path, change):
         ({"target": "churned", "event": "perhaps"}, None, "--event is 'perhaps'"),
         ({"target": "plan"}, None, "say which one with --event"),
         ({"target": "constant"}, None, "say which one with --event"),
-        ({"target": "constant", "event": "x"}, None, "nothing to tell apart"),
+        ({"target": "constant", "event": "x"}, None, "nothing to distinguish"),
         ({"target": "churned"}, lambda head, rows: [head, *rows[:50]], "200 are needed"),
         (
             {"target": "churned"},
@@ -78,7 +78,7 @@ def rewritten(path, change):
             lambda head, rows: [head.replace("balance", "risk"), *rows],
             r"\['risk'\] are columns of what is published",
         ),
-        ({"target": "churned"}, lambda head, rows: ['"'], "no comma-separated table"),
+        ({"target": "churned"}, lambda head, rows: ['"'], "not a comma-separated table"),
     ],
 )
 def test_a_table_that_cannot_serve_is_refused_with_advice(table, arguments, change, advice):

@@ -176,8 +176,8 @@ def test_an_upgrade_that_cannot_be_is_one_sentence_and_changes_nothing(edited, t
     ("options", "advice"),
     [
         (("--name", "Churn", "--target", "churned"), "--name is 'Churn'"),
-        (("--name", "return", "--target", "churned"), "stands for something else already"),
-        (("--name", "predictions", "--target", "churned"), "stands for something else already"),
+        (("--name", "return", "--target", "churned"), "is already in use"),
+        (("--name", "predictions", "--target", "churned"), "is already in use"),
         (
             ("--name", "churn", "--target", "churned", "--platform", "https://u:token@host/x.git@v1.0"),
             "credential",

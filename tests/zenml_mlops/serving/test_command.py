@@ -106,7 +106,7 @@ def test_what_would_not_be_safe_or_has_no_effect_is_refused(environment, tmp_pat
         ("--host", "0.0.0.0"): "--api-key-file",
         ("--json",): "--check",
         ("--client-ca", "ca.pem"): "--certificate",
-        ("--check", "--api-key-file", str(empty)): "no API key",
+        ("--check", "--api-key-file", str(empty)): "No API key",
         ("--check", "--certificate", str(empty), "--private-key", str(empty)): "PEM",
     }
     for arguments, way_out in refused.items():

@@ -20,10 +20,10 @@ from zenml_mlops.serving.limits import (
     check_reachable,
     is_loopback,
 )
+from zenml_mlops.serving.loaded_version import LoadedVersion
 from zenml_mlops.serving.metrics import Metrics
 from zenml_mlops.serving.schema import Problem, RequestContract
 from zenml_mlops.serving.scorer import OverloadedError, Scorer, ScoringError
-from zenml_mlops.serving.served import Served
 from zenml_mlops.serving.server import listen
 from zenml_pipelines.use_case.features import GROUPING
 
@@ -111,10 +111,10 @@ def test_a_problem_has_no_place_for_a_value():
 
 
 @pytest.fixture
-def served(put, config):
+def loaded(put, config):
     put(1)
     champion = find_champion(config.model_name, "production")
-    return Served.of(champion, load_model(champion), GROUPING, threshold=0.2, most_rows=config.most_rows)
+    return LoadedVersion.of(champion, load_model(champion), GROUPING, threshold=0.2, most_rows=config.most_rows)
 
 
 def calls(metrics):
@@ -122,25 +122,25 @@ def calls(metrics):
     return int(float(text.split("zenml_serving_call_rows_count ")[1].split()[0]))
 
 
-def test_what_waits_is_scored_in_one_call(served, rows):
+def test_what_waits_is_scored_in_one_call(loaded, rows):
     metrics = Metrics()
     scorer = Scorer(1000, 4000, metrics)
 
     async def many():
-        return await asyncio.gather(*(scorer.score(served, [row]) for row in rows[:100]))
+        return await asyncio.gather(*(scorer.score(loaded, [row]) for row in rows[:100]))
 
     found = asyncio.run(many())
     scorer.close()
-    assert [one.risk for (one,) in found] == [one.risk for one in served.answer(rows[:100])]
+    assert [one.risk for (one,) in found] == [one.risk for one in loaded.answer(rows[:100])]
     assert calls(metrics) <= 3
 
 
-def test_one_call_takes_no_more_rows_than_it_may(served, rows):
+def test_one_call_takes_no_more_rows_than_it_may(loaded, rows):
     metrics = Metrics()
     scorer = Scorer(10, 4000, metrics)
 
     async def many():
-        return await asyncio.gather(*(scorer.score(served, rows[n : n + 4]) for n in range(0, 40, 4)))
+        return await asyncio.gather(*(scorer.score(loaded, rows[n : n + 4]) for n in range(0, 40, 4)))
 
     found = asyncio.run(many())
     scorer.close()
@@ -148,27 +148,27 @@ def test_one_call_takes_no_more_rows_than_it_may(served, rows):
     assert calls(metrics) == 5
 
 
-def test_a_row_that_fails_takes_no_other_request_with_it(served, rows):
+def test_a_row_that_fails_takes_no_other_request_with_it(loaded, rows):
     scorer = Scorer(1000, 4000, Metrics())
     broken = {**rows[1], "time_in_hospital": "no number, by a fault of ours"}
 
     async def three():
-        jobs = (scorer.score(served, [row]) for row in (rows[0], broken, rows[2]))
+        jobs = (scorer.score(loaded, [row]) for row in (rows[0], broken, rows[2]))
         return await asyncio.gather(*jobs, return_exceptions=True)
 
     first, second, third = asyncio.run(three())
     scorer.close()
-    assert first == served.answer([rows[0]])
-    assert third == served.answer([rows[2]])
+    assert first == loaded.answer([rows[0]])
+    assert third == loaded.answer([rows[2]])
     assert isinstance(second, ScoringError)
     assert "no number" not in f"{second} {second.__cause__} {second.__context__}"
 
 
-def test_too_many_waiting_rows_are_refused_at_once(served, rows):
+def test_too_many_waiting_rows_are_refused_at_once(loaded, rows):
     scorer = Scorer(10, 20, Metrics())
 
     async def many():
-        jobs = (scorer.score(served, rows[n : n + 10]) for n in range(0, 100, 10))
+        jobs = (scorer.score(loaded, rows[n : n + 10]) for n in range(0, 100, 10))
         return await asyncio.gather(*jobs, return_exceptions=True)
 
     found = asyncio.run(many())
@@ -177,31 +177,31 @@ def test_too_many_waiting_rows_are_refused_at_once(served, rows):
     assert sum(isinstance(one, list) for one in found) == 2
 
 
-def test_rows_of_two_versions_are_never_in_one_call(served, put, config, rows):
+def test_rows_of_two_versions_are_never_in_one_call(loaded, put, config, rows):
     champion = find_champion(config.model_name, "production")
     put(2)
     other = find_champion(config.model_name, "production")
     put(1)
     assert champion.version != other.version
-    second = Served.of(other, load_model(other), GROUPING, threshold=0.2, most_rows=config.most_rows)
+    second = LoadedVersion.of(other, load_model(other), GROUPING, threshold=0.2, most_rows=config.most_rows)
     scorer = Scorer(1000, 4000, Metrics())
 
     async def mixed():
-        jobs = (scorer.score(served if n % 2 else second, [rows[n]]) for n in range(20))
+        jobs = (scorer.score(loaded if n % 2 else second, [rows[n]]) for n in range(20))
         return await asyncio.gather(*jobs)
 
     found = asyncio.run(mixed())
     scorer.close()
     for number, (one,) in enumerate(found):
-        expected = (served if number % 2 else second).answer([rows[number]])[0]
+        expected = (loaded if number % 2 else second).answer([rows[number]])[0]
         assert one == expected
 
 
-def test_a_client_that_went_away_costs_nothing(served, rows):
+def test_a_client_that_went_away_costs_nothing(loaded, rows):
     scorer = Scorer(1, 4000, Metrics())
 
     async def leave():
-        jobs = [asyncio.create_task(scorer.score(served, [row])) for row in rows[:5]]
+        jobs = [asyncio.create_task(scorer.score(loaded, [row])) for row in rows[:5]]
         await asyncio.sleep(0)
         for job in jobs[2:4]:
             job.cancel()

@@ -19,7 +19,7 @@ from zenml_mlops.inference.scoring import score
 from zenml_mlops.serving.deployment import StageSource, deployment
 from zenml_mlops.serving.metrics import Metrics
 from zenml_mlops.serving.records import EventLog
-from zenml_mlops.serving.switch import ModelSwitch, Standing
+from zenml_mlops.serving.switch import ModelSwitch, SwitchState
 
 pytestmark = pytest.mark.usefixtures("first")
 THREADS = 6
@@ -106,7 +106,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_old_one_in_place(config, row
             state = ready(base)
             assert state["ready"]
             assert state["model"]["version"] == 1
-            assert "version 1 goes on" in state["problem"]
+            assert "still serving version 1" in state["problem"]
             assert str(files) not in state["problem"]
             assert metric(base, "zenml_serving_problem") == 1
             assert metric(base, 'zenml_serving_switches_total{result="failure"}') >= 1
@@ -145,27 +145,27 @@ class Unreachable(StageSource):
 
     down = False
 
-    def current_id(self):
+    def champion_id(self):
         if self.down:
             raise ConnectionError("postgresql://somebody:secret@store/zenml does not answer")
-        return super().current_id()
+        return super().champion_id()
 
 
 def test_a_store_that_does_not_answer_changes_nothing(config):
     source = Unreachable(config)
     switch = ModelSwitch(source, 1, Metrics(), EventLog())
-    served = switch.load_first()
+    champion = switch.load_first()
     Unreachable.down = True
     try:
         for _ in range(3):
-            switch.look()
-        assert switch.current is served
-        assert "ConnectionError" in switch.standing.problem
-        assert "secret" not in switch.standing.problem
+            switch.check()
+        assert switch.champion is champion
+        assert "ConnectionError" in switch.state.problem
+        assert "secret" not in switch.state.problem
     finally:
         Unreachable.down = False
-    switch.look()
-    assert switch.standing == Standing(served)
+    switch.check()
+    assert switch.state == SwitchState(champion)
 
 
 def test_no_moment_shows_the_new_version_with_the_problem_of_the_old_one(config, put, monkeypatch):
@@ -173,18 +173,18 @@ def test_no_moment_shows_the_new_version_with_the_problem_of_the_old_one(config,
     switch = ModelSwitch(source, 1, Metrics(), EventLog())
     switch.load_first()
     monkeypatch.setattr(Unreachable, "down", True)
-    switch.look()
+    switch.check()
     monkeypatch.setattr(Unreachable, "down", False)
     put(2)
     seen = []
 
     def note(frame, event, _):
-        seen.append((switch.current.version.version, switch.standing.problem is None))
+        seen.append((switch.champion.version.version, switch.state.problem is None))
 
     # What a request could see: before and after every call that the switch makes.
     sys.setprofile(note)
     try:
-        switch.look()
+        switch.check()
     finally:
         sys.setprofile(None)
     assert [moment for moment, _ in groupby(seen)] == [(1, False), (2, True)]

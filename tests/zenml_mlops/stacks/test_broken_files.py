@@ -26,17 +26,17 @@ BROKEN = {
     "not a mapping": (GOOD, "- a\n", 1, "must hold a mapping, found list"),
     "not YAML": ("name: lab", "name: [", 3, "is not valid YAML"),
     "a tag that runs code": ("name: lab", "name: !!python/object/apply:os.getcwd []", "name", "has the tag"),
-    "a key twice": ("name: lab", "name: lab\nname: lab", 2, "the key stands twice, before in line 1"),
-    "an alias that holds itself": ("resources: {", "resources: &a {more: *a, ", "resources", "holds itself"),
+    "a key twice": ("name: lab", "name: lab\nname: lab", 2, "the key is used twice, first on line 1"),
+    "an alias that holds itself": ("resources: {", "resources: &a {more: *a, ", "resources", "contains itself"),
     "empty": (GOOD, "", 1, "Field required"),
-    "extends itself": ("name: lab", "extends: lab.yaml\nname: lab", "extends", "in a circle: lab.yaml -> lab.yaml"),
+    "extends itself": ("name: lab", "extends: lab.yaml\nname: lab", "extends", "in a cycle: lab.yaml -> lab.yaml"),
     "extends in a circle": ("name: lab", "extends: other.yaml\nname: lab", "other.yaml:1", "lab.yaml -> other.yaml -> lab.yaml"),
     "extends nothing": ("name: lab", "extends: gone.yaml\nname: lab", "extends", "there is no file 'gone.yaml'"),
     "extends another folder": ("name: lab", "extends: ../lab.yaml\nname: lab", "extends", "of the same folder"),
     "unknown type of component": ("stacks:\n", "  artefact_store: {a: {flavor: s3}}\nstacks:\n", "artefact_store:", "no such type of component"),
     "unknown flavor": ("flavor: zenml_airflow", "flavor: airflo", "airflow: {", "there is no orchestrator of flavor 'airflo'"),
     "flavor of another type": (S3, "{flavor: mlflow, config: {}}", "artifacts:", "no artifact_store of flavor 'mlflow'"),
-    "flavor with an unknown option": ("local: false", "locale: true", "airflow: {", "no such option, known are"),
+    "flavor with an unknown option": ("local: false", "locale: true", "airflow: {", "no such option; known:"),
     "a wrong scheme": ("path: s3://b/a", "path: gs://b/a", "artifacts:", "does not start with one of its supported schemes"),
     "a wrong type in a flavor": ("local: false", "local: perhaps", "airflow: {", "valid boolean"),
     "a missing option": ("path: s3://b/a, ", "", "artifacts:", "Field required"),
@@ -52,17 +52,17 @@ BROKEN = {
     "a component without a stack": ("container_registry: images, ", "", "images:", "no stack uses it"),
     "an unknown scheduled stack": ("scheduled: lab", "scheduled: prod", "scheduled", "there is no stack 'prod'"),
     "an unknown inline stack": ("scheduled: lab", "scheduled: lab\ninline: gone", "inline", "there is no stack 'gone'"),
-    "a secret in clear": ("secret://mlflow/password", "hunter2", "password:", "holds a secret in clear"),
-    "a secret in an address": ("https://mlflow.example.com", "https://me:hunter2@mlflow.example.com", "tracking_uri", "in clear"),
-    "a secret in a nested option": ("{ServerSideEncryption: AES256}", "{SSECustomerKey_secret: hunter2}", "artifacts:", "in clear"),
+    "a secret in clear": ("secret://mlflow/password", "hunter2", "password:", "holds a secret in plain text"),
+    "a secret in an address": ("https://mlflow.example.com", "https://me:hunter2@mlflow.example.com", "tracking_uri", "in plain text"),
+    "a secret in a nested option": ("{ServerSideEncryption: AES256}", "{SSECustomerKey_secret: hunter2}", "artifacts:", "in plain text"),
     "a secret that is not declared": ("secret://mlflow/password", "secret://mlflow/pass", "password:", "secret://mlflow/pass is not resolved"),
     "a secret that is not written as one": ("secret://mlflow/password", "secret://mlflow", "password:", "write it as secret://NAME/KEY"),
     "a secret in ZenML's notation": ("secret://mlflow/password", "{{mlflow.password}}", "password:", "ZenML's own notation"),
     "a secret where the flavor validates": ("uri: 1.dkr.ecr.eu-west-1.amazonaws.com", 'uri: "secret://mlflow/password"', "images:", "takes no secret here"),
-    "a variable in a component": ("secret://mlflow/password", "env://MLFLOW_PASSWORD", "password:", "would be stored in clear"),
+    "a variable in a component": ("secret://mlflow/password", "env://MLFLOW_PASSWORD", "password:", "would be stored in plain text"),
     "a variable that is not listed": ("env://MLFLOW_PASSWORD", "env://HOME", "mlflow: {password", "'HOME' is not among `variables`"),
     "a value among the secrets": ("env://MLFLOW_PASSWORD", "hunter2", "mlflow: {password", "String should match pattern"),
-    "an unknown location": ("path: s3://b/a", 'path: "s3://${bucket}/a"', "artifacts:", "uses ${bucket}, known are ['state_dir']"),
+    "an unknown location": ("path: s3://b/a", 'path: "s3://${bucket}/a"', "artifacts:", "uses ${bucket}; known: ['state_dir']"),
     "an unknown executor": ("CeleryExecutor", "SequentialExecutor", "executor:", "'LocalExecutor', 'CeleryExecutor'"),
     "a setting of configs/": ("executor:", "launcher: docker\n  executor:", "launcher:", "airflow.launcher is a setting in configs/"),
     "a pool without slots": ("slots: 2", "slots: 0", "training: {", "greater than 0"),
@@ -108,7 +108,7 @@ def test_every_problem_is_said_at_once(tmp_path):
         check_stack_file(path, {})
     said = str(error.value)
     assert len(said.splitlines()) == len(error.value.problems) == 4
-    for part in ("shedule", "scheduled", "components.artifact_store.artifacts.config.path", "in clear"):
+    for part in ("shedule", "scheduled", "components.artifact_store.artifacts.config.path", "in plain text"):
         assert part in said
 
 

@@ -67,7 +67,7 @@ def test_where_nothing_runs_every_section_says_why(status):
         "production",
         "staging",
     }
-    for title in ("dags", "waiting for a person"):
+    for title in ("dags", "required actions"):
         assert found[title]["problem"] == "Airflow has not been started in this folder yet: run `make up`."
     assert "mlops deploy" in found["models"]["problem"]
     (partition,) = found["last partition"]["rows"]

@@ -27,7 +27,7 @@ def rows(text):
 
 
 def test_both_versions_stand_side_by_side(content, other):  # noqa: F811
-    text = markdown(content, other, stage="production", contest=None)
+    text = markdown(content, other, stage="production", comparison=None)
     assert text.startswith("## m version 3\n")
     assert "**1 gates failed**" in text
     head, _, first, second = rows(text)
@@ -37,14 +37,14 @@ def test_both_versions_stand_side_by_side(content, other):  # noqa: F811
 
 
 def test_without_another_version_there_is_one_column(content):  # noqa: F811
-    text = markdown(content, None, stage="staging", contest=None)
+    text = markdown(content, None, stage="staging", comparison=None)
     assert "There is no other version in staging to compare it with." in text
     assert rows(text)[0] == ["metric", "version 3", "interval"]
 
 
-def test_the_verdict_of_the_contest_stands_above_and_adds_no_markup(content, other):  # noqa: F811
-    contest = SimpleNamespace(verdict=ComparisonVerdict.NOT_WORSE, reason=HOSTILE)
-    text = markdown(content, other, stage="production", contest=contest)
+def test_the_verdict_of_the_comparison_stands_above_and_adds_no_markup(content, other):  # noqa: F811
+    comparison = SimpleNamespace(verdict=ComparisonVerdict.NOT_WORSE, reason=HOSTILE)
+    text = markdown(content, other, stage="production", comparison=comparison)
     (line,) = [line for line in text.splitlines() if "Champion and challenger" in line]
     assert "**not worse**" in line
     assert "<script>" not in text

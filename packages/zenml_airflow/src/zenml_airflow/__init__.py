@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from zenml_airflow.deploy.deploy import deploy_pipeline
     from zenml_airflow.operators.maintenance import ZenMLReconcileOperator
     from zenml_airflow.promotion.approval import PromotionApprovalOperator
-    from zenml_airflow.promotion.events import ZenMLAnnounceOperator
-    from zenml_airflow.promotion.tasks import PromoteOperator, PromotionDecisionOperator, PromotionNoticeOperator
+    from zenml_airflow.promotion.events import ZenMLPublishEventsOperator
+    from zenml_airflow.promotion.tasks import (
+        PromoteOperator,
+        PromotionDecisionOperator,
+        PromotionNotificationOperator,
+    )
     from zenml_airflow.sensors.candidate import CandidateSensor
     from zenml_airflow.sensors.partition import PartitionSensor
     from zenml_airflow.sensors.zenml import ZenMLModelVersionSensor, ZenMLPipelineRunSensor
@@ -34,12 +38,12 @@ __all__ = [
     "PromoteOperator",
     "PromotionApprovalOperator",
     "PromotionDecisionOperator",
-    "PromotionNoticeOperator",
+    "PromotionNotificationOperator",
     "Provenance",
     "RunContext",
-    "ZenMLAnnounceOperator",
     "ZenMLModelVersionSensor",
     "ZenMLPipelineRunSensor",
+    "ZenMLPublishEventsOperator",
     "ZenMLReconcileOperator",
     "ZenMLTaskGroup",
     "dag_arguments",
@@ -54,8 +58,8 @@ _HOMES = {
     "deploy.deploy": ("deploy_pipeline",),
     "operators.maintenance": ("ZenMLReconcileOperator",),
     "promotion.approval": ("PromotionApprovalOperator",),
-    "promotion.events": ("ZenMLAnnounceOperator",),
-    "promotion.tasks": ("PromoteOperator", "PromotionDecisionOperator", "PromotionNoticeOperator"),
+    "promotion.events": ("ZenMLPublishEventsOperator",),
+    "promotion.tasks": ("PromoteOperator", "PromotionDecisionOperator", "PromotionNotificationOperator"),
     "sensors.candidate": ("CandidateSensor",),
     "sensors.partition": ("PartitionSensor",),
     "sensors.zenml": ("ZenMLModelVersionSensor", "ZenMLPipelineRunSensor"),

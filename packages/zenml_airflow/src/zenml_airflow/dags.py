@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from airflow.sdk import Asset, AssetOrTimeSchedule, CronDataIntervalTimetable
 from airflow.sdk.definitions._internal.contextmanager import DagContext
 
-from zenml_airflow.alerts import tell_of_failure
+from zenml_airflow.alerts import notify_of_failure
 from zenml_airflow.settings.project import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def dag_arguments(
     return {
         **_schedule(settings, pipeline, list(assets)),
         "is_paused_upon_creation": settings.airflow.start_paused if paused is None else paused,
-        "on_failure_callback": tell_of_failure,
+        "on_failure_callback": notify_of_failure,
         "default_args": {
             "owner": settings.airflow.owner,
             "retries": settings.airflow.retries,

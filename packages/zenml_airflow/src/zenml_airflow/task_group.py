@@ -98,7 +98,7 @@ class ZenMLTaskGroup(TaskGroup):
         outlets: list[Asset],
         run_params: Mapping[str, Any] | None,
     ) -> None:
-        waited_for = {upstream for task in plan if not task.aside for upstream in task.upstream}
+        waited_for = {upstream for task in plan if not task.observer for upstream in task.upstream}
         placed = [step.name for task in plan for step in task.steps]
         tasks: dict[str, ZenMLSteps] = {}
         for task in plan:
@@ -112,7 +112,7 @@ class ZenMLTaskGroup(TaskGroup):
                 zenml_conn_id=connection or settings.airflow.connection,
                 run_params=run_params,
             )
-            last = [] if task.aside or task.task_id in waited_for else outlets
+            last = [] if task.observer or task.task_id in waited_for else outlets
             tasks[task.task_id] = kind(task_id=task.task_id, outlets=last, **arguments)
             for upstream in task.upstream:
                 tasks[upstream] >> tasks[task.task_id]
@@ -145,8 +145,8 @@ def _check_current(manifest: Manifest, settings: Settings, *, own: bool) -> None
         )
     if own and manifest.config_digest != settings.deployed_digest(manifest.pipeline):
         raise ManifestError(
-            f"The manifest of {manifest.pipeline!r} is stale: configs/ was changed after it was deployed, and the "
-            f"change is in no snapshot. {redeploy}"
+            f"The manifest of {manifest.pipeline!r} is stale: configs/ was changed after it was deployed, and no "
+            f"snapshot has the change. {redeploy}"
         )
 
 

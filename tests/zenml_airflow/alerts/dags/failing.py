@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 from airflow.sdk import DAG, task
 
-from zenml_airflow.alerts import tell_of_failure
+from zenml_airflow.alerts import notify_of_failure
 
 with DAG(
-    "failing", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), on_failure_callback=tell_of_failure
+    "failing", schedule=None, start_date=datetime(2026, 1, 1, tzinfo=UTC), on_failure_callback=notify_of_failure
 ) as dag:
     for name in ("one", "two", "three"):
 

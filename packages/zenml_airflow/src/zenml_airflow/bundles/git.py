@@ -17,13 +17,13 @@ from airflow.providers.git.bundles.git import GitDagBundle
 from git import Repo
 
 from zenml_airflow.bundles.check import check_folder
-from zenml_airflow.bundles.import_errors import deployed_version, forget_refusals, report_refusal
+from zenml_airflow.bundles.import_errors import clear_import_errors, deployed_version, report_import_errors
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RejectedCommit:
     """A commit that the bundle does not move on to: the errors by file, and when it was checked."""
 
     commit: str
@@ -56,7 +56,7 @@ class CheckedGitDagBundle(GitDagBundle):
         self.recheck_seconds = recheck_seconds
         self._arguments = kwargs
         self._good: str | None = None
-        self._refusal: Refusal | None = None
+        self._rejected: RejectedCommit | None = None
 
     def _initialize(self) -> None:
         if not self.version and self.repo_path.is_dir():
@@ -77,10 +77,10 @@ class CheckedGitDagBundle(GitDagBundle):
             repo = Repo(self.repo_path)
             target = self._fetch(repo)
             good = self._good or self._deployed(repo)
-            refused = good is not None and target != good and self._refuses(target, good)
-            if not refused:
-                good, self._refusal = target, None
-                forget_refusals(self.name)
+            rejected = good is not None and target != good and self._is_rejected(target, good)
+            if not rejected:
+                good, self._rejected = target, None
+                clear_import_errors(self.name)
             self._good = good
             repo.head.reset(str(good), index=True, working_tree=True)
             if self.submodules:
@@ -104,17 +104,17 @@ class CheckedGitDagBundle(GitDagBundle):
         recorded = deployed_version(self.name)
         return recorded if recorded and self._has_version(repo, recorded) else None
 
-    def _refuses(self, target: str, good: str) -> bool:
+    def _is_rejected(self, target: str, good: str) -> bool:
         """Whether a commit is worse than the good one; if so, the reasons are reported."""
-        last = self._refusal
+        last = self._rejected
         if last is None or last.commit != target or time.monotonic() > last.checked_at + self.recheck_seconds:
-            self._refusal = last = self._checked(target, good)
+            self._rejected = last = self._checked(target, good)
         if last is None:
             return False
-        report_refusal(self.name, bad=target, good=good, errors=last.errors)
+        report_import_errors(self.name, bad=target, good=good, errors=last.errors)
         return True
 
-    def _checked(self, target: str, good: str) -> Refusal | None:
+    def _checked(self, target: str, good: str) -> RejectedCommit | None:
         errors = self._errors(target)
         if errors:
             # What is broken already does not keep a commit from repairing the rest.
@@ -123,7 +123,7 @@ class CheckedGitDagBundle(GitDagBundle):
         if not errors:
             return None
         log.warning("The bundle stays at its last good commit", bundle=self.name, bad=target, good=good)
-        return Refusal(target, errors, time.monotonic())
+        return RejectedCommit(target, errors, time.monotonic())
 
     def _errors(self, commit: str) -> dict[str, str]:
         version = GitDagBundle(**{**self._arguments, "version": commit})

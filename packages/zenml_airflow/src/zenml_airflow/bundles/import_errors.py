@@ -1,4 +1,5 @@
-"""What Airflow's database knows of a bundle: the version that is deployed, and the commits that were refused.
+"""What Airflow's database knows of a bundle: the version that is deployed, and import errors of
+rejected commits.
 
 Only Airflow's own components reach the database. Where a task's process asks, nothing is known and nothing is
 reported: the DAG processor does both.
@@ -34,7 +35,7 @@ def deployed_version(bundle: str) -> str | None:
         return str(found) if found else None
 
 
-def report_refusal(bundle: str, *, bad: str, good: str, errors: dict[str, str]) -> None:
+def report_import_errors(bundle: str, *, bad: str, good: str, errors: dict[str, str]) -> None:
     """Show the errors of a commit that the bundle does not move on to among Airflow's import errors.
 
     Args:
@@ -48,7 +49,7 @@ def report_refusal(bundle: str, *, bad: str, good: str, errors: dict[str, str]) 
         if session is None:
             return
         wanted = {f"{file}{MARK}{bad[:12]}": text for file, text in errors.items()}
-        known = {row.filename: row for row in session.scalars(_refusals(bundle))}
+        known = {row.filename: row for row in session.scalars(_import_errors(bundle))}
         for name in known.keys() - wanted.keys():
             session.delete(known[name])
         for name in wanted.keys() - known.keys():
@@ -61,16 +62,16 @@ def report_refusal(bundle: str, *, bad: str, good: str, errors: dict[str, str]) 
             )
 
 
-def forget_refusals(bundle: str) -> None:
-    """Take the errors of refused commits away: the bundle is where its branch is."""
+def clear_import_errors(bundle: str) -> None:
+    """Remove the import errors of rejected commits: the bundle is where its branch is."""
     with _session() as session:
         if session is None:
             return
-        for row in session.scalars(_refusals(bundle)):
+        for row in session.scalars(_import_errors(bundle)):
             session.delete(row)
 
 
-def _refusals(bundle: str) -> Select[tuple[ParseImportError]]:
+def _import_errors(bundle: str) -> Select[tuple[ParseImportError]]:
     from airflow.models.errors import ParseImportError
     from sqlalchemy import select
 

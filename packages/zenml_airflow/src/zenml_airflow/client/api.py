@@ -117,7 +117,7 @@ class ZenMLServer(Frozen):
         if parsed.ca_bundle and not parsed.verify_ssl:
             problems.append("ca_bundle has no effect while verify_ssl is off")
         if problems:
-            raise ServerError(f"Connection {name!r} describes no ZenML server: {'; '.join(problems)}.")
+            raise ServerError(f"Connection {name!r} does not describe a ZenML server: {'; '.join(problems)}.")
         return cls(url=url, api_key=SecretStr(password or ""), extra=parsed)
 
     def environment(self) -> dict[str, str]:
@@ -166,7 +166,9 @@ class _KeyAuth(httpx.Auth):
         form = {"grant_type": "zenml-api-key", "password": server.api_key.get_secret_value()}
         answer = parse_answer(server.url, (yield httpx.Request("POST", f"{server.url}{API}/login", data=form)))
         if not isinstance(answer, dict) or not isinstance(answer.get("access_token"), str):
-            raise ZenMLApiError(f"{server.url} gives no access token: it is no ZenML server, or a newer one.")
+            raise ZenMLApiError(
+                f"{server.url} returned no access token: it is not a ZenML server, or a newer one."
+            )
         self._token = answer["access_token"]
 
 
@@ -186,7 +188,7 @@ def parse_answer(url: str, response: httpx.Response) -> Any:
             "the connection's password."
         )
     if code == httpx.codes.TOO_MANY_REQUESTS or code >= httpx.codes.INTERNAL_SERVER_ERROR:
-        raise ServerUnreachableError(f"The ZenML server at {url} cannot answer now: HTTP {code}.")
+        raise ServerUnreachableError(f"The ZenML server at {url} is unavailable: HTTP {code}.")
     if code != httpx.codes.OK:
         raise ZenMLApiError(
             f"{url} answers {response.request.method} {response.request.url.path} with HTTP {code}: "
@@ -195,7 +197,7 @@ def parse_answer(url: str, response: httpx.Response) -> Any:
     try:
         return response.json()
     except ValueError:
-        raise ZenMLApiError(f"{url} answers with something else than JSON: it is no ZenML server.") from None
+        raise ZenMLApiError(f"{url} did not return JSON: it is not a ZenML server.") from None
 
 
 def _detail(response: httpx.Response) -> str:
@@ -216,7 +218,7 @@ def describe_server(server: ZenMLServer) -> str:
     with _client(server) as client, _reaching(server):
         info = parse_answer(server.url, client.get("/info", auth=None))
         if not isinstance(info, dict) or "version" not in info:
-            raise ZenMLApiError(f"{server.url} answers, but not as a ZenML server does.")
+            raise ZenMLApiError(f"{server.url} responds, but not as a ZenML server does.")
         user = parse_answer(server.url, client.get("/current-user"))
         if server.extra.project_id:
             parse_answer(server.url, client.get(f"/projects/{server.extra.project_id}"))
@@ -300,7 +302,7 @@ def _reaching(server: ZenMLServer) -> Iterator[None]:
         reason = str(error) or type(error).__name__
         raise ServerUnreachableError(
             f"The ZenML server at {server.url} does not answer: {reason}. Check its URL, whether it runs, and "
-            "whether this machine may reach it."
+            "whether this machine can reach it."
         ) from None
 
 
@@ -308,9 +310,7 @@ def _items(server: ZenMLServer, response: httpx.Response) -> Sequence[Record]:
     answer = parse_answer(server.url, response)
     items = answer.get("items") if isinstance(answer, dict) else None
     if not isinstance(items, list):
-        raise ZenMLApiError(
-            f"{server.url} answers with no list of records: it is no ZenML server, or a newer one."
-        )
+        raise ZenMLApiError(f"{server.url} returned no list of records: it is not a ZenML server, or a newer one.")
     return items
 
 

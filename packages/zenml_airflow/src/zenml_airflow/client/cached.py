@@ -1,4 +1,4 @@
-"""The latest value of something that is slow to read, for pages that must not be slow.
+"""A cache that is filled in the background, for pages that must not wait for what is slow to read.
 
 Imports neither Airflow nor ZenML.
 """
@@ -16,8 +16,8 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Look(Generic[Value]):
-    """What is known now.
+class CachedValue(Generic[Value]):
+    """The cached value.
 
     Attributes:
         value: The last value that was read, however old; ``None`` before the first.
@@ -29,7 +29,7 @@ class Look(Generic[Value]):
     pending: bool
 
 
-class Latest(Generic[Value]):
+class BackgroundCache(Generic[Value]):
     """Reads in a thread, once for everybody who asks meanwhile, and not again for a while.
 
     A reading that hangs holds up nobody: whoever asks gets the last value after a moment. The thread is a daemon,
@@ -49,22 +49,22 @@ class Latest(Generic[Value]):
         self._error: BaseException | None = None
         self._ended = float("-inf")
 
-    def look(self, patience_seconds: float) -> Look[Value]:
+    def get(self, patience_seconds: float) -> CachedValue[Value]:
         """Return what is known, having waited for a reading for a moment where one was due."""
         with self._lock:
             reading = self._reading
             if reading is None and time.monotonic() - self._ended >= self._fresh_seconds:
                 reading = self._reading = Future()
-                threading.Thread(target=self._run, args=(reading,), name="latest", daemon=True).start()
+                threading.Thread(target=self._run, args=(reading,), name="background-cache", daemon=True).start()
         if reading is not None:
             wait([reading], patience_seconds)
         with self._lock:
-            return Look(self._value, self._error, pending=self._reading is not None)
+            return CachedValue(self._value, self._error, pending=self._reading is not None)
 
     def _run(self, reading: Future[Value]) -> None:
         try:
             value, error = self._read(), None
-        except BaseException as raised:  # noqa: BLE001 - it is handed to whoever looks
+        except BaseException as raised:  # noqa: BLE001 - it is handed to whoever asks
             value, error = None, raised
         with self._lock:
             self._value = self._value if error is not None else value

@@ -1,4 +1,4 @@
-"""Conditions on versions that want to enter a stage: one is there; one that waits for a decision still stands.
+"""Conditions on versions that want to enter a stage: one exists; one that waits for a decision is still valid.
 
 What they read is what ``zenml_mlops`` records with a version and with the run that made it. They only
 say whom it is worth asking about: the policies judge again before anything is promoted. Imports neither Airflow
@@ -59,33 +59,33 @@ class CandidateCondition(Condition):
 
     def inquire(self) -> Inquiry:
         """Find the version."""
-        holder = yield from holder_of(self.model, self.stage)
+        champion = yield from champion_of(self.model, self.stage)
         if self.version is not None:
-            return (yield from self._named(self.version, holder))
-        floor = holder or 0
+            return (yield from self._named(self.version, champion))
+        floor = champion or 0
         page, passed_over = 1, ""
         while True:
             versions = yield version_query(self.model, page=page, number=f"gt:{floor}")
             for version in versions:
                 outcome, reason = yield from self._examine(version)
                 if outcome is Outcome.MET:
-                    return self._met(version, holder)
+                    return self._met(version, champion)
                 passed_over = passed_over or f" The newest, version {number_of(version)}: {reason}."
             if len(versions) < PAGE_SIZE:
-                newer = f" newer than {holder}" if holder else ""
+                newer = f" newer than {champion}" if champion else ""
                 text = f"Model {self.model!r}: no version{newer} is a candidate for {self.stage}.{passed_over}"
-                return Verdict(Outcome.WAITING, text, {"champion": holder})
+                return Verdict(Outcome.WAITING, text, {"champion": champion})
             page += 1
 
-    def _named(self, number: int, holder: int | None) -> Inquiry:
+    def _named(self, number: int, champion: int | None) -> Inquiry:
         found = yield version_query(self.model, page=1, number=number)
         if not found:
             return Verdict(Outcome.FAILED, f"Model {self.model!r} has no version {number}.")
-        if holder == number:
+        if champion == number:
             return Verdict(Outcome.FAILED, f"Version {number} of {self.model!r} is in {self.stage} already.")
         outcome, reason = yield from _made_well(found[0], self.required)
         if outcome is Outcome.MET:
-            return self._met(found[0], holder)
+            return self._met(found[0], champion)
         return Verdict(outcome, f"Version {number} of {self.model!r}: {reason}.")
 
     def _examine(self, version: Record) -> _Asked:
@@ -96,7 +96,7 @@ class CandidateCondition(Condition):
             return Outcome.WAITING, f"{by} rejected it for {self.stage}"
         return (yield from _made_well(version, self.required))
 
-    def _met(self, version: Record, holder: int | None) -> Verdict:
+    def _met(self, version: Record, champion: int | None) -> Verdict:
         number = number_of(version)
         found = {
             "model": version["body"]["model"]["name"],
@@ -104,15 +104,15 @@ class CandidateCondition(Condition):
             "model_version_id": version["id"],
             "stage": stage_of(version),
             "target": self.stage.value,
-            "champion": holder,
+            "champion": champion,
             "named": self.version is not None,
         }
         text = f"Version {number} of {found['model']!r} is a candidate for {self.stage}: its gates passed."
         return Verdict(Outcome.MET, text, found)
 
 
-class StandingCondition(Condition):
-    """A candidate that was compared is still what it was; it fails once it is not, and is never met.
+class ValidityCondition(Condition):
+    """A candidate that was compared is still valid; it fails once it is not, and is never met.
 
     Attributes:
         stage: The stage that it was in; ``None`` for none.
@@ -137,8 +137,8 @@ class StandingCondition(Condition):
 
     def inquire(self) -> Inquiry:
         """Look for what would end its candidacy."""
-        # First: if the candidate itself enters the stage between two questions, the second one says so.
-        holder = yield from holder_of(self.model, self.target)
+        # First: if the candidate itself enters the stage between two queries, the second one shows it.
+        champion = yield from champion_of(self.model, self.target)
         found = yield version_query(self.model, page=1, number=self.version)
         if not found:
             return self._ended("was deleted")
@@ -147,15 +147,15 @@ class StandingCondition(Condition):
             return self._ended(f"was moved meanwhile, from {self.stage or 'no stage'} to {now or 'no stage'}")
         if by := rejected_by(found[0], self.target):
             return self._ended(f"was rejected meanwhile by {by}")
-        if holder != self.champion:
+        if champion != self.champion:
             was = self.champion or "no version"
-            return self._ended(f"was compared with {was}, and {self.target} now holds {holder or 'no version'}")
+            return self._ended(f"was compared with {was}, and {self.target} now holds {champion or 'no version'}")
         if not self.named:
             newer = yield version_query(self.model, page=1, number=f"gt:{self.version}")
             for version in newer:
                 if self._takes_its_place(version):
                     return self._ended(f"is superseded by version {number_of(version)}, which is newer")
-        return Verdict(Outcome.WAITING, f"Version {self.version} of {self.model!r} still stands.")
+        return Verdict(Outcome.WAITING, f"Version {self.version} of {self.model!r} is still valid.")
 
     def _takes_its_place(self, version: Record) -> bool:
         """Whether a newer version got as far as this one: compared, and good enough to be decided about."""
@@ -174,10 +174,10 @@ def version_query(model: str, *, page: int, **filters: Any) -> Query:
     return Query(Entity.MODEL_VERSION, {**common, **filters})
 
 
-def holder_of(model: str, stage: ModelStage) -> Generator[Query, list[Record], int | None]:
+def champion_of(model: str, stage: ModelStage) -> Generator[Query, list[Record], int | None]:
     """Number of the version in a stage."""
-    holders = yield version_query(model, page=1, stage=stage.value)
-    return number_of(holders[0]) if holders else None
+    champions = yield version_query(model, page=1, stage=stage.value)
+    return number_of(champions[0]) if champions else None
 
 
 def number_of(version: Record) -> int:
@@ -209,7 +209,10 @@ def _made_well(version: Record, required: Collection[str]) -> _Asked:
         # Its run is on the server that trained it, and its evidence came with it.
         run = origin.run
         if run.status != RunStatus.COMPLETED:
-            return Outcome.FAILED, f"its run {run.name!r} on the server that it comes from ended as {run.status}"
+            return (
+                Outcome.FAILED,
+                f"its run {run.name!r} on the server that it comes from ended with status {run.status}",
+            )
         outcome, reason = _gates_passed(GateResults.of(run.gates), required)
         here = gate_results(metadata) if outcome is Outcome.MET else None
         return _gates_passed(here, ()) if here else (outcome, reason)
@@ -229,7 +232,7 @@ def _made_well(version: Record, required: Collection[str]) -> _Asked:
     if not status.is_finished:
         return Outcome.WAITING, f"its run {runs[0]['name']!r} is {status}"
     if status is not RunStatus.COMPLETED:
-        return Outcome.FAILED, f"its run {runs[0]['name']!r} ended as {status}"
+        return Outcome.FAILED, f"its run {runs[0]['name']!r} ended with status {status}"
     return _gates_passed(gate_results(metadata_of(runs[0])), required)
 
 
@@ -237,5 +240,7 @@ def _gates_passed(results: GateResults | None, required: Collection[str]) -> tup
     if results is None:
         return Outcome.FAILED, "its run recorded no gate results"
     failed, missing = results.failed, sorted(set(required) - set(results.by_gate))
-    what = [f"the gates {failed} failed"] * bool(failed) + [f"the gates {missing} were not judged"] * bool(missing)
+    what = [f"the gates {failed} failed"] * bool(failed) + [f"the gates {missing} were not evaluated"] * bool(
+        missing
+    )
     return (Outcome.FAILED, " and ".join(what)) if what else (Outcome.MET, "its gates passed")

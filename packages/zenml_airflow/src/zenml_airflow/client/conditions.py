@@ -41,7 +41,7 @@ class Entity(StrEnum):
 
 @dataclass(frozen=True)
 class Query:
-    """One question to ZenML.
+    """One query to ZenML.
 
     Attributes:
         filters: ZenML's filters; the REST API and the local store know the same ones.
@@ -128,7 +128,7 @@ class Verdict:
 
 
 Inquiry = Generator[Query, list[Record], Verdict]
-"""The course of a judgement: yields questions, is sent the answers, returns the verdict."""
+"""The course of an evaluation: yields queries, is sent the answers, returns the verdict."""
 
 
 class Condition(Frozen):
@@ -144,7 +144,7 @@ class Condition(Frozen):
         try:
             return cls.model_validate({key: value for key, value in values.items() if not _is_empty(value)})
         except ValidationError as error:
-            raise ConditionError(f"What to wait for is not clear: {describe(error, 'condition')}.") from None
+            raise ConditionError(f"The condition is ambiguous: {describe(error, 'condition')}.") from None
 
     @staticmethod
     def problem(given: Collection[str]) -> str | None:
@@ -240,8 +240,8 @@ class PipelineRunCondition(Condition):
         reason = part(run, "status_reason")
         return Verdict(
             Outcome.FAILED,
-            f"{subject} ended as {status}{f' ({reason})' if reason else ''}. Run the pipeline again, then clear "
-            "this task.",
+            f"{subject} ended with status {status}{f' ({reason})' if reason else ''}. Run the pipeline again, "
+            "then clear this task.",
             found,
         )
 
@@ -268,7 +268,7 @@ class ModelVersionCondition(Condition):
         kinds = {"stage", "newer_than", "metadata"}
         if kinds & set(given):
             return None
-        return f"say which version is waited for with one of {sorted(kinds)}: any version would do otherwise"
+        return f"name the version to wait for by one of {sorted(kinds)}: otherwise any version would match"
 
     def inquire(self) -> Inquiry:
         """Find the newest version that fits."""
@@ -288,8 +288,8 @@ class ModelVersionCondition(Condition):
     def _floor(self) -> Generator[Query, list[Record], int | None]:
         if not isinstance(self.newer_than, ModelStage):
             return self.newer_than
-        holders = yield self._query(page=1, stage=self.newer_than)
-        return int(part(holders[0], "number")) if holders else None
+        champions = yield self._query(page=1, stage=self.newer_than)
+        return int(part(champions[0], "number")) if champions else None
 
     def _query(self, *, page: int, stage: ModelStage | None, newer_than: int | None = None) -> Query:
         filters: dict[str, Any] = {"model": self.model, "sort_by": "desc:number", "page": page, "size": PAGE_SIZE}

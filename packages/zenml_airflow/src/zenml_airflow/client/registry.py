@@ -1,6 +1,6 @@
-"""What ZenML has recorded about the models: who holds each stage, and what speaks for and against the versions.
+"""What ZenML has recorded about the models: the versions in the stages, and what speaks for and against them.
 
-Three questions to ZenML, however many versions a model has: the models with the id of their newest version, the
+Three queries to ZenML, however many versions a model has: the models with the id of their newest version, the
 versions that are in a stage, and the newest ones. Imports neither Airflow nor ZenML.
 """
 
@@ -87,7 +87,7 @@ class ModelVersion(Frozen):
 
 
 class RegisteredModel(Frozen):
-    """A model: the holder of each shown stage, and its newest version."""
+    """A model: the version in each shown stage, and its newest version."""
 
     name: str
     stages: dict[ModelStage, ModelVersion | None]
@@ -116,7 +116,7 @@ def read_registry(
     """Read the models.
 
     Args:
-        read: Asks ZenML one question.
+        read: Sends ZenML one query.
         wanted: Names of models that are read in any case.
         most: How many others are read, at most.
         server_url: Address of the ZenML server; ``None`` for the local store, which has no dashboard.
@@ -132,7 +132,7 @@ def read_registry(
         models += read(Query(Entity.MODEL, {"name": _one_of(missing), "size": len(missing), "hydrate": True}))
     if not models:
         return Registry(models=(), more=False, read_at=datetime.now(UTC), server_url=server_link(server_url))
-    found = [*_holders(read, models), *_newest(read, models)]
+    found = [*_in_shown_stages(read, models), *_newest(read, models)]
     versions: dict[str, dict[int, ModelVersion]] = {model["id"]: {} for model in models}
     for record in found:
         version = _version(record, server_url, tracker_url)
@@ -146,7 +146,7 @@ def read_registry(
     )
 
 
-def _holders(read: Read, models: Sequence[Record]) -> Sequence[Record]:
+def _in_shown_stages(read: Read, models: Sequence[Record]) -> Sequence[Record]:
     """The versions that hold a shown stage; never all versions, of which there may be thousands."""
     filters = {
         "model": _one_of(model["id"] for model in models),
@@ -176,11 +176,11 @@ def _in_order(models: Iterable[RegisteredModel], wanted: Sequence[str]) -> list[
 
 def _model(name: str, versions: Collection[ModelVersion]) -> RegisteredModel:
     newest = max(versions, key=lambda version: version.number, default=None)
-    holders: dict[ModelStage, ModelVersion | None] = dict.fromkeys(SHOWN_STAGES)
+    stages: dict[ModelStage, ModelVersion | None] = dict.fromkeys(SHOWN_STAGES)
     for version in sorted(versions, key=lambda version: version.number):
-        if version.stage in holders:
-            holders[ModelStage(version.stage)] = version
-    return RegisteredModel(name=name, stages=holders, newest=newest)
+        if version.stage in stages:
+            stages[ModelStage(version.stage)] = version
+    return RegisteredModel(name=name, stages=stages, newest=newest)
 
 
 def _version(record: Record, server_url: str | None, tracker_url: str | None) -> ModelVersion:

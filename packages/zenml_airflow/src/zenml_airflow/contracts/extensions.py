@@ -6,7 +6,7 @@ from typing import Final
 
 ALERTS: Final = "zenml_airflow.alerts"
 """Functions that get Airflow's callback context of a failed DAG run."""
-NOTICES: Final = "zenml_airflow.notices"
+NOTIFICATIONS: Final = "zenml_airflow.notifications"
 """Functions that get a text."""
 PROMOTION: Final = "zenml_airflow.promotion"
 """The module that promotes, see ``zenml_airflow.promotion.service``."""

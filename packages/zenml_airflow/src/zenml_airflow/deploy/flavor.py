@@ -50,7 +50,7 @@ class StepOptions(Frozen):
     Attributes:
         shards: ``module:function`` that works on one shard of the step, called with ``shard``, ``run_id``, and the
             step's inputs and parameters; it hands on what it did through the storage, and the step gathers it.
-        aside: Whether the step is no part of what the pipeline is for, such as an observation of it: it gets a
+        observer: Whether the step only observes the pipeline, and is no part of what it is for: it gets a
             task of its own, and the assets of the pipeline do not wait for it.
     """
 
@@ -60,7 +60,7 @@ class StepOptions(Frozen):
     image: ByDigest | None = None
     gate: bool = False
     shards: str | None = Field(default=None, pattern=r"^[\w.]+:\w+$")
-    aside: bool = False
+    observer: bool = False
 
 
 class TaskDefaults(Frozen):
@@ -119,8 +119,8 @@ class ManifestAirflowOrchestrator(AirflowOrchestrator):
             RuntimeError: Always.
         """
         raise RuntimeError(
-            f"The stack's orchestrator {self.name!r} takes no submissions: Airflow schedules its runs. Deploy the "
-            "pipeline with `mlops deploy` and trigger its DAG, or run it on the local stack with `mlops run`."
+            f"The stack's orchestrator {self.name!r} accepts no submissions: Airflow schedules its runs. Deploy "
+            "the pipeline with `mlops deploy` and trigger its DAG, or run it on the local stack with `mlops run`."
         )
 
     @staticmethod
@@ -209,5 +209,5 @@ def _step_spec(name: str, step: Step, defaults: TaskDefaults) -> StepSpec:
         retry_delay_seconds=defaults.retry_delay_seconds if delay is None else delay,
         gate=options.gate,
         sharded=options.shards is not None,
-        aside=options.aside,
+        observer=options.observer,
     )

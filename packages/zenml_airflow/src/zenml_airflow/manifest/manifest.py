@@ -71,7 +71,7 @@ class StepSpec(Deferred):
         retry_delay_seconds: Wait before the first retry; doubles with each further one.
         gate: Whether the step may stop the pipeline on purpose, and so gets a task of its own to be seen.
         sharded: Whether tasks before it may work on parts of what it does, see ``docs/airflow-bridge.md``.
-        aside: Whether it is no part of what the pipeline is for: a task of its own, which updates no asset.
+        observer: Whether it only observes the pipeline: a task of its own, which updates no asset.
     """
 
     name: str
@@ -84,7 +84,7 @@ class StepSpec(Deferred):
     retry_delay_seconds: int
     gate: bool = False
     sharded: bool = False
-    aside: bool = False
+    observer: bool = False
 
 
 class Manifest(Deferred):
@@ -112,7 +112,7 @@ class Manifest(Deferred):
     def _steps_form_a_graph(self) -> Self:
         names = [step.name for step in self.steps]
         if len(set(names)) != len(names):
-            raise ValueError("a step name stands twice")
+            raise ValueError("a step name is used twice")
         unknown = {up for step in self.steps for up in step.upstream} - set(names)
         if unknown:
             raise ValueError(f"upstream steps that do not exist: {sorted(unknown)}")
@@ -123,7 +123,7 @@ class Manifest(Deferred):
         for index, step in enumerate(self.steps):
             late = set(step.upstream) - set(names[:index])
             if late:
-                raise ValueError(f"{step.name!r} stands before a step that it waits for: {sorted(late)}")
+                raise ValueError(f"{step.name!r} comes before a step that it waits for: {sorted(late)}")
         return self
 
     def sealed(self) -> Manifest:

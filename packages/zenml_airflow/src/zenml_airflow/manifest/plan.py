@@ -46,9 +46,9 @@ class TaskPlan:
     in_shards: bool = False
 
     @property
-    def aside(self) -> bool:
-        """Whether it runs nothing that the pipeline is for."""
-        return all(step.aside for step in self.steps)
+    def observer(self) -> bool:
+        """Whether it runs observer steps only."""
+        return all(step.observer for step in self.steps)
 
     @property
     def retries(self) -> int:
@@ -214,7 +214,7 @@ def _key(step: StepSpec, granularity: Granularity, launcher: Launcher, *, sharde
         return ()
     if granularity is Granularity.PER_STEP:
         return (step.name,)
-    gate = step.name if step.gate or step.aside or (sharded and step.sharded) else None
+    gate = step.name if step.gate or step.observer or (sharded and step.sharded) else None
     # Without a container, images and resources have no effect and demand no cut.
     return (gate, step.image, step.resources) if launcher.needs_image else (gate,)
 
@@ -227,5 +227,5 @@ def memory_bytes(text: str) -> int:
     """
     match = _MEMORY.match(text)
     if match is None:
-        raise PlanError(f"{text!r} is no amount of memory, such as 2GB or 512MiB.")
+        raise PlanError(f"{text!r} is not an amount of memory, such as 2GB or 512MiB.")
     return int(float(match[1]) * _UNITS[match[2]])

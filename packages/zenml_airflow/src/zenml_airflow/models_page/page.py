@@ -27,7 +27,7 @@ from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 
 from zenml_airflow.client.api import ServerError, ZenMLApiError, reader
-from zenml_airflow.client.cached import Latest, Look
+from zenml_airflow.client.cached import BackgroundCache, CachedValue
 from zenml_airflow.client.conditions import ModelStage
 from zenml_airflow.client.registry import SHOWN_STAGES, ModelVersion, RegisteredModel, Registry, read_registry
 from zenml_airflow.client.run_urls import server_link
@@ -35,11 +35,11 @@ from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.hooks.zenml import ZenMLHook
 from zenml_airflow.models_page.runs import (
     DayState,
-    May,
-    OpenQuestion,
     Partitions,
+    PendingApproval,
+    Permission,
     read_partitions,
-    read_questions,
+    read_pending_approvals,
 )
 from zenml_airflow.run_date import due_days
 from zenml_airflow.settings.project import Settings, SettingsError, every_use_case, load_settings
@@ -55,7 +55,7 @@ class ZenMLState(Frozen):
 
     Attributes:
         read_at: When ZenML answered last; ``None`` if it never did.
-        pending: Whether it is being asked; looking again in a moment may show more.
+        pending: Whether it is being read; another request in a moment may show more.
         url: Address at which people open ZenML, if it is a server.
     """
 
@@ -76,7 +76,7 @@ class ModelRow(Frozen):
     known: bool
     stages: dict[ModelStage, ModelVersion | None]
     newest: ModelVersion | None
-    questions: tuple[OpenQuestion, ...]
+    approvals: tuple[PendingApproval, ...]
     partitions: tuple[Partitions, ...]
 
 
@@ -107,17 +107,17 @@ def create_app() -> FastAPI:
 def board(session: SessionDep, user: GetUserDep) -> Board:
     """Everything that is known of the models and that the user may see."""
     settings = load_settings()
-    look = registry().look(settings.airflow.models_page.patience_seconds)
-    questions = read_questions(session, _may(session, user, DagAccessEntity.HITL_DETAIL))
-    partitions = _partitions(session, settings, _may(session, user, DagAccessEntity.RUN))
-    known = {model.name: model for model in look.value.models} if look.value else {}
-    names = dict.fromkeys([*known, *partitions, *(question.model for question in questions)])
+    cached = registry().get(settings.airflow.models_page.patience_seconds)
+    approvals = read_pending_approvals(session, _permission(session, user, DagAccessEntity.HITL_DETAIL))
+    partitions = _partitions(session, settings, _permission(session, user, DagAccessEntity.RUN))
+    known = {model.name: model for model in cached.value.models} if cached.value else {}
+    names = dict.fromkeys([*known, *partitions, *(approval.model for approval in approvals)])
     return Board(
         environment=settings.environment,
-        zenml=_zenml_state(look),
+        zenml=_zenml_state(cached),
         mlflow_url=server_link(settings.mlflow_url),
-        more=look.value is not None and look.value.more,
-        models=tuple(_row(name, known.get(name), questions, partitions.get(name, ())) for name in names),
+        more=cached.value is not None and cached.value.more,
+        models=tuple(_row(name, known.get(name), approvals, partitions.get(name, ())) for name in names),
     )
 
 
@@ -141,9 +141,9 @@ def page(shown: Annotated[Board, Depends(board)]) -> HTMLResponse:
 
 
 @cache
-def registry() -> Latest[Registry]:
+def registry() -> BackgroundCache[Registry]:
     """The models as ZenML has them, read for everybody in this process."""
-    return Latest(_read_registry, load_settings().airflow.models_page.fresh_seconds)
+    return BackgroundCache(_read_registry, load_settings().airflow.models_page.fresh_seconds)
 
 
 def _read_registry() -> Registry:
@@ -176,12 +176,12 @@ def _models(settings: Settings) -> dict[str, list[tuple[Settings, str]]]:
     return found
 
 
-def _partitions(session: Session, settings: Settings, may: May) -> dict[str, tuple[Partitions, ...]]:
+def _partitions(session: Session, settings: Settings, permitted: Permission) -> dict[str, tuple[Partitions, ...]]:
     zone, now = ZoneInfo(settings.timezone), utcnow()
 
     def of(own: Settings, section: str) -> Partitions:
         days = due_days(own.schedule(section), zone, now, settings.airflow.models_page.days)
-        return read_partitions(session, own.deployed_name(section), days, zone, may)
+        return read_partitions(session, own.deployed_name(section), days, zone, permitted)
 
     return {model: tuple(of(*one) for one in scoring) for model, scoring in sorted(_models(settings).items())}
 
@@ -189,7 +189,7 @@ def _partitions(session: Session, settings: Settings, may: May) -> dict[str, tup
 def _row(
     name: str,
     model: RegisteredModel | None,
-    questions: list[OpenQuestion],
+    approvals: list[PendingApproval],
     partitions: tuple[Partitions, ...],
 ) -> ModelRow:
     return ModelRow(
@@ -197,28 +197,28 @@ def _row(
         known=model is not None,
         stages=model.stages if model else _UNKNOWN_STAGES,
         newest=model and model.newest,
-        questions=tuple(question for question in questions if question.model == name),
+        approvals=tuple(approval for approval in approvals if approval.model == name),
         partitions=partitions,
     )
 
 
-def _may(session: Session, user: Any, entity: DagAccessEntity) -> May:
+def _permission(session: Session, user: Any, entity: DagAccessEntity) -> Permission:
     """Whether the user may read something of a DAG, as Airflow's own pages ask it."""
 
     @cache
-    def may(dag_id: str) -> bool:
+    def permitted(dag_id: str) -> bool:
         details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id, session=session))
         return get_auth_manager().is_authorized_dag(method="GET", access_entity=entity, details=details, user=user)
 
-    return may
+    return permitted
 
 
-def _zenml_state(look: Look[Registry]) -> ZenMLState:
+def _zenml_state(cached: CachedValue[Registry]) -> ZenMLState:
     return ZenMLState(
-        read_at=look.value and look.value.read_at,
-        problem=_sentence(look.error),
-        pending=look.pending,
-        url=look.value and look.value.server_url,
+        read_at=cached.value and cached.value.read_at,
+        problem=_sentence(cached.error),
+        pending=cached.pending,
+        url=cached.value and cached.value.server_url,
     )
 
 
@@ -234,7 +234,7 @@ def _sentence(error: BaseException | None) -> str | None:
             "connection of a ZenML server in airflow.connection of configs/."
         )
     log.error("ZenML could not be read for the page Models.", exc_info=error)
-    return f"Reading ZenML failed with {type(error).__name__}: the API server's log says more."
+    return f"Reading ZenML failed with {type(error).__name__}: see the API server's log."
 
 
 @cache

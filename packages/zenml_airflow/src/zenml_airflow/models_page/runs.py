@@ -1,4 +1,4 @@
-"""What Airflow knows about the models: each day's partition, and the questions that wait for a person.
+"""What Airflow knows about the models: each day's partition, and the approvals that are pending.
 
 Read from Airflow's database in the API server, for the DAGs that the user may read and no others.
 """
@@ -22,19 +22,19 @@ from sqlalchemy.orm import Session
 
 from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.manifest.manifest import pipeline_tag
-from zenml_airflow.promotion.subject import Question
+from zenml_airflow.promotion.subject import ApprovalSubject
 from zenml_airflow.run_date import DATE_PARAM
 
 MOST_RUNS: Final = 2000
 """Runs of one pipeline that are read: weeks of days, each triggered by hand dozens of times."""
 
-MOST_QUESTIONS: Final = 100
+MOST_APPROVALS: Final = 100
 
 _OPEN_STATES: Final = (TaskInstanceState.DEFERRED, TaskInstanceState.AWAITING_INPUT)
 """States of a task that waits for an answer; one that has ended any other way is not answered any more."""
 
-May = Callable[[str], bool]
-"""Whether the user may see something of a DAG."""
+Permission = Callable[[str], bool]
+"""Whether the user has permission to see something of a DAG."""
 
 
 class DayState(StrEnum):
@@ -91,7 +91,7 @@ class Partitions(Frozen):
     days: tuple[PartitionDay, ...]
 
 
-class OpenQuestion(Frozen):
+class PendingApproval(Frozen):
     """A required action that asks whether a version may enter a stage.
 
     Attributes:
@@ -107,9 +107,11 @@ class OpenQuestion(Frozen):
     asked: tuple[str, ...]
 
 
-def read_partitions(session: Session, pipeline: str, days: Sequence[date], zone: ZoneInfo, may: May) -> Partitions:
+def read_partitions(
+    session: Session, pipeline: str, days: Sequence[date], zone: ZoneInfo, permitted: Permission
+) -> Partitions:
     """Read what became of a pipeline's partitions."""
-    dags = [dag for dag in _dags(session, pipeline) if may(dag.dag_id)]
+    dags = [dag for dag in _dags(session, pipeline) if permitted(dag.dag_id)]
     if not dags or not days:
         return Partitions(pipeline=pipeline, dags=tuple(dags), days=())
     runs = _runs(session, [dag.dag_id for dag in dags], days, zone)
@@ -118,8 +120,8 @@ def read_partitions(session: Session, pipeline: str, days: Sequence[date], zone:
     )
 
 
-def read_questions(session: Session, may: May) -> list[OpenQuestion]:
-    """Read the questions about model versions that nobody has answered, the oldest first."""
+def read_pending_approvals(session: Session, permitted: Permission) -> list[PendingApproval]:
+    """Read the pending approvals of model versions, the oldest first."""
     asked = (
         select(
             HITLDetail.subject,
@@ -132,17 +134,17 @@ def read_questions(session: Session, may: May) -> list[OpenQuestion]:
         .join(TaskInstance, HITLDetail.ti_id == TaskInstance.id)
         .where(HITLDetail.responded_at.is_(None), TaskInstance.state.in_(_OPEN_STATES))
         .order_by(HITLDetail.created_at)
-        .limit(MOST_QUESTIONS)
+        .limit(MOST_APPROVALS)
     )
     found = []
     for subject, assignees, created, dag_id, run_id, task_id in session.execute(asked):
-        question = Question.parse(subject)
-        if question is not None and may(dag_id):
+        approval = ApprovalSubject.parse(subject)
+        if approval is not None and permitted(dag_id):
             found.append(
-                OpenQuestion(
-                    model=question.model,
-                    version=question.version,
-                    stage=question.stage,
+                PendingApproval(
+                    model=approval.model,
+                    version=approval.version,
+                    stage=approval.stage,
                     run=RunRef(dag_id=dag_id, run_id=run_id),
                     task_id=task_id,
                     asked_at=created,

@@ -106,7 +106,7 @@ class ZenMLSubprocessOperator(ZenMLSteps):
                 raise LaunchError(f"The steps' process ended with {describe_exit(code)}: see the log above.")
             if code:
                 # Native libraries may abort a process that has nothing left to do but to end.
-                self.log.warning("The steps are done; their process then ended with %s.", describe_exit(code))
+                self.log.warning("The steps are done; their process then exited with %s.", describe_exit(code))
             return self.finish(context, found)
 
     def _interpreter(self) -> Path:
@@ -152,7 +152,9 @@ class ZenMLSubprocessOperator(ZenMLSteps):
         try:
             child.wait(timeout=self.stop_grace_seconds)
         except subprocess.TimeoutExpired:
-            self.log.warning("The steps' process did not end in %s s: killed.", self.stop_grace_seconds)
+            self.log.warning(
+                "The steps' process did not exit within %s s and was killed.", self.stop_grace_seconds
+            )
 
     def _log_lines(self, output: Iterable[str]) -> None:
         from zenml_airflow.runtime.entrypoint import RESULT_MARK

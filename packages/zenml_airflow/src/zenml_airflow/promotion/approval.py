@@ -1,4 +1,4 @@
-"""The task that asks a person whether a candidate may enter a stage, as long as the question makes sense."""
+"""The task that asks a person whether a candidate may enter a stage, as long as the candidate is valid."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from airflow.sdk import Param
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskAwaitingInput
 from airflow.triggers.base import TriggerEvent
 
-from zenml_airflow.alerts import tell
+from zenml_airflow.alerts import notify
 from zenml_airflow.client.api import ServerError, ZenMLApiError
-from zenml_airflow.client.candidates import StandingCondition
+from zenml_airflow.client.candidates import ValidityCondition
 from zenml_airflow.dags import current_settings, task_settings
 from zenml_airflow.operators.processes import enter_zenml
-from zenml_airflow.promotion.outcome import End, say_end
-from zenml_airflow.promotion.subject import Question
-from zenml_airflow.sensors.candidate import look_together
+from zenml_airflow.promotion.outcome import PromotionOutcome, record_outcome
+from zenml_airflow.promotion.subject import ApprovalSubject
+from zenml_airflow.sensors.candidate import poll_condition
 from zenml_airflow.sensors.triggers import stay_deferred
 from zenml_airflow.settings.promotion import AskFor
 
@@ -52,25 +52,25 @@ class Answer(StrEnum):
 
 
 class ApprovalTrigger(HITLTrigger):
-    """Waits for the answer, and watches whether the candidate still stands meanwhile.
+    """Waits for the answer, and checks meanwhile whether the candidate is still valid.
 
     Args:
-        poke_seconds: Wait between two looks at ZenML.
+        poke_seconds: Wait between two polls of ZenML.
         zenml_conn_id: Airflow connection of the ZenML server; ``None`` for the local store.
     """
 
     def __init__(
-        self, *, standing: Mapping[str, Any], poke_seconds: float, zenml_conn_id: str | None, **kwargs: Any
+        self, *, validity: Mapping[str, Any], poke_seconds: float, zenml_conn_id: str | None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.standing = dict(standing)
+        self.validity = dict(validity)
         self.poke_seconds = poke_seconds
         self.zenml_conn_id = zenml_conn_id
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what recreates the trigger in the triggerer."""
         own = {
-            "standing": self.standing,
+            "validity": self.validity,
             "poke_seconds": self.poke_seconds,
             "zenml_conn_id": self.zenml_conn_id,
         }
@@ -91,22 +91,22 @@ class ApprovalTrigger(HITLTrigger):
             ended.cancel()
 
     async def _ended(self) -> str:
-        condition = StandingCondition.parse(self.standing)
+        condition = ValidityCondition.parse(self.validity)
         while True:
             try:
-                verdict = await look_together(condition, self.poke_seconds, self.zenml_conn_id)
+                verdict = await poll_condition(condition, self.poke_seconds, self.zenml_conn_id)
                 if verdict.is_final:
                     return verdict.message
             except (ZenMLApiError, ServerError) as error:
-                # The question stands: what is promoted is looked at again before.
-                self.log.warning("%s Looking again in %s s.", error, self.poke_seconds)
+                # The approval stays open: what is promoted is checked again before.
+                self.log.warning("%s Retrying in %s s.", error, self.poke_seconds)
             await asyncio.sleep(self.poke_seconds)
 
 
 class PromotionApprovalOperator(HITLOperator):
     """Asks the users whom the environment names, if a person is to be asked at all.
 
-    The question is a required action in Airflow's UI. The task holds no worker meanwhile. Without an answer in
+    The approval is a required action in Airflow's UI. The task holds no worker meanwhile. Without an answer in
     time the candidate is rejected. A candidate that somebody else has promoted, archived or rejected meanwhile,
     that a newer one supersedes, or whose champion was replaced, is not asked about any longer: the task is
     skipped.
@@ -135,7 +135,7 @@ class PromotionApprovalOperator(HITLOperator):
             )
         }
         super().__init__(
-            subject="May the candidate enter the stage?",
+            subject="Promote the candidate?",
             options=[answer.value for answer in Answer],
             defaults=[Answer.REJECT.value],
             **kwargs,
@@ -158,17 +158,17 @@ class PromotionApprovalOperator(HITLOperator):
         except ValueError as error:
             raise AirflowFailException(str(error)) from None
         self.assigned_users = [{"id": user, "name": name} for user, name in users.items()]
-        self.subject = str(Question(found["model"], found["version"], found["target"]))
+        self.subject = str(ApprovalSubject(found["model"], found["version"], found["target"]))
         self.body = _body(found, why)
         enter_zenml(settings)
-        tell(
-            f"Approval wanted: {self.subject} {found['reason']} "
+        notify(
+            f"Approval required: {self.subject} {found['reason']} "
             f"{self.generate_link_to_ui_from_context(context=context)}"
         )
         try:
             super().execute(context)
         except TaskAwaitingInput:
-            # Airflow would park the task without a trigger, and then nobody would look at ZenML.
+            # Airflow would park the task without a trigger, and then nothing would poll ZenML.
             self._wait(context, found, airflow.sensor_poke_seconds, airflow.connection)
         return {}
 
@@ -183,7 +183,7 @@ class PromotionApprovalOperator(HITLOperator):
                 params=self.serialized_params,
                 defaults=self.defaults,
                 timeout_datetime=utcnow() + limit,
-                standing=standing(found, task_settings(self, self.environment)),
+                validity=validity(found, task_settings(self, self.environment)),
                 poke_seconds=poke,
                 zenml_conn_id=conn_id,
             ),
@@ -195,11 +195,11 @@ class PromotionApprovalOperator(HITLOperator):
         """Return the answer: ``approved``, ``by``, ``reason``, ``timed_out``.
 
         Raises:
-            AirflowSkipException: If the candidate no longer stands.
+            AirflowSkipException: If the candidate is no longer valid.
             AirflowFailException: If it was approved without a reason; clearing the task asks again.
         """
         if "superseded" in event:
-            say_end(context, End.SUPERSEDED, event["superseded"])
+            record_outcome(context, PromotionOutcome.SUPERSEDED, event["superseded"])
             raise AirflowSkipException(event["superseded"])
         if "error" in event:
             self.process_trigger_event_error(event)
@@ -227,9 +227,9 @@ def _event(payload: dict[str, Any]) -> TriggerEvent:
     return TriggerEvent(payload)  # type: ignore[no-untyped-call]
 
 
-def standing(found: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """The condition under which a candidate that was assessed still stands, as JSON."""
-    condition = StandingCondition(
+def validity(found: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """The condition under which a candidate that was assessed is still valid, as JSON."""
+    condition = ValidityCondition(
         model=found["model"],
         version=found["version"],
         target=found["target"],

@@ -1,4 +1,4 @@
-"""How a run of a promotion DAG can end, and where its tasks write it down."""
+"""The outcomes of a run of a promotion DAG, and where its tasks record them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-END_KEY = "end"
-"""Key of the XCom of the task with which the run ended: ``end`` and ``text``."""
+OUTCOME_KEY = "outcome"
+"""Key of the XCom of the task with which the run ended: ``outcome`` and ``text``."""
 
 
-class End(StrEnum):
-    """How a promotion ends that does not fail."""
+class PromotionOutcome(StrEnum):
+    """How a promotion that does not fail ends."""
 
     PROMOTED = "promoted"
     NOT_ACCEPTED = "not accepted"
@@ -24,6 +24,6 @@ class End(StrEnum):
     """The candidate is not any longer what was compared, or a newer one takes its place."""
 
 
-def say_end(context: Context, end: End, text: str) -> None:
-    """Write down how the run ends, for the task that tells people."""
-    context["ti"].xcom_push(key=END_KEY, value={"end": end.value, "text": text})
+def record_outcome(context: Context, outcome: PromotionOutcome, text: str) -> None:
+    """Record how the run ends, for the task that sends the notification."""
+    context["ti"].xcom_push(key=OUTCOME_KEY, value={"outcome": outcome.value, "text": text})

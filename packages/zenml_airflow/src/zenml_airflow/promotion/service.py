@@ -13,11 +13,11 @@ from typing import Any, Protocol
 from zenml_airflow.contracts.extensions import PROMOTION
 
 
-class PromotionDeskError(RuntimeError):
+class PromotionServiceError(RuntimeError):
     """No package promotes here, or more than one would."""
 
 
-class PromotionDesk(Protocol):
+class PromotionService(Protocol):
     """What the module offers. All values are plain data that fits an XCom."""
 
     def assess(
@@ -66,17 +66,18 @@ class PromotionDesk(Protocol):
         """
 
 
-def promotion_desk() -> PromotionDesk:
+def promotion_service() -> PromotionService:
     """The module that promotes.
 
     Raises:
-        PromotionDeskError: If there is not exactly one.
+        PromotionServiceError: If there is not exactly one.
     """
     found = list(entry_points(group=PROMOTION))
     if len(found) != 1:
         names = sorted(entry.value for entry in found)
-        raise PromotionDeskError(
-            f"Exactly one package must offer to promote, under the entry point group {PROMOTION!r}; found {names}."
+        raise PromotionServiceError(
+            f"Exactly one package must provide a promotion service, as an entry point of the group "
+            f"{PROMOTION!r}; found {names}."
         )
-    desk: PromotionDesk = found[0].load()
-    return desk
+    service: PromotionService = found[0].load()
+    return service

@@ -1,6 +1,6 @@
-"""The subject of a required action about a model version: written by the task, read by the page "Models".
+"""The subject of an approval of a model version: written by the task, read by the page "Models".
 
-Airflow keeps a question as text alone, so the text says which version it is about. Imports neither Airflow nor
+Airflow stores a required action as text alone, so its subject names the version. Imports neither Airflow nor
 ZenML.
 """
 
@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_SUBJECT = re.compile(r"(?P<model>.+) version (?P<version>\d+) to (?P<stage>\w+)\?")
+_SUBJECT = re.compile(r"Promote (?P<model>.+) version (?P<version>\d+) to (?P<stage>\w+)\?")
 
 
 @dataclass(frozen=True)
-class Question:
+class ApprovalSubject:
     """Whether a version may enter a stage."""
 
     model: str
@@ -21,10 +21,10 @@ class Question:
     stage: str
 
     def __str__(self) -> str:
-        return f"{self.model} version {self.version} to {self.stage}?"
+        return f"Promote {self.model} version {self.version} to {self.stage}?"
 
     @classmethod
-    def parse(cls, subject: str) -> Question | None:
+    def parse(cls, subject: str) -> ApprovalSubject | None:
         """Read a subject; ``None`` if it asks something else."""
         found = _SUBJECT.fullmatch(subject)
         return None if found is None else cls(found["model"], int(found["version"]), found["stage"])

@@ -1,4 +1,4 @@
-"""The tasks of a promotion DAG around the comparison and the approval: judge, promote, tell."""
+"""The tasks of a promotion DAG around the comparison and the approval: judge, promote, notify."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from airflow.providers.standard.utils.skipmixin import SkipMixin
 from airflow.sdk import Asset, AssetAlias, BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from zenml_airflow.alerts import tell
-from zenml_airflow.client.candidates import StandingCondition
+from zenml_airflow.alerts import notify
+from zenml_airflow.client.candidates import ValidityCondition
 from zenml_airflow.dags import task_settings
 from zenml_airflow.hooks.zenml import ZenMLHook
 from zenml_airflow.operators.processes import enter_zenml
-from zenml_airflow.promotion.approval import REASON_LENGTH, TASK_LIMIT, standing
-from zenml_airflow.promotion.outcome import END_KEY, End, say_end
-from zenml_airflow.promotion.service import promotion_desk
+from zenml_airflow.promotion.approval import REASON_LENGTH, TASK_LIMIT, validity
+from zenml_airflow.promotion.outcome import OUTCOME_KEY, PromotionOutcome, record_outcome
+from zenml_airflow.promotion.service import promotion_service
 from zenml_airflow.settings.project import Settings
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class PromotionDecisionOperator(_PromotionTask, SkipMixin):
             AirflowFailException: If the policies refuse it whatever a person says.
         """
         settings, found = self.enter(), dict(self.candidate)
-        assessed = promotion_desk().assess(
+        assessed = promotion_service().assess(
             model=found["model"],
             version=found["version"],
             stage=found["target"],
@@ -83,7 +83,7 @@ class PromotionDecisionOperator(_PromotionTask, SkipMixin):
         for number in assessed["numbers"]:
             self.log.info("%s", number)
         if assessed["verdict"] not in settings.airflow.promotion.accept:
-            say_end(context, End.NOT_ACCEPTED, "\n".join([text, *assessed["numbers"]]))
+            record_outcome(context, PromotionOutcome.NOT_ACCEPTED, "\n".join([text, *assessed["numbers"]]))
             context["ti"].xcom_push(key="return_value", value=assessed)
             self.skip(ti=context["ti"], tasks=self.get_direct_relatives(upstream=False))
         if assessed["refusals"]:
@@ -126,10 +126,10 @@ class PromoteOperator(_PromotionTask):
         """Promote, and return what has changed.
 
         Raises:
-            AirflowSkipException: If it was rejected, or the candidate no longer stands.
+            AirflowSkipException: If it was rejected, or the candidate is no longer valid.
             AirflowFailException: If the promotion is refused; trying again would change nothing.
         """
-        settings, found, answer, desk = self.enter(), self.assessed, self.answer, promotion_desk()
+        settings, found, answer, service = self.enter(), self.assessed, self.answer, promotion_service()
         run = context["dag_run"]
         subject = {"model": found["model"], "version": found["version"], "stage": found["target"]}
         links = {"dag_run": f"{run.dag_id}/{run.run_id}", "comparison_run": found["comparison_run"]}
@@ -137,53 +137,53 @@ class PromoteOperator(_PromotionTask):
         if answer["asked"] and not answer["approved"]:
             why, actor = answer["reason"], answer["by"] or airflow
             if len(why) < REASON_LENGTH:
-                why = f"{why} (no longer reason was given)".strip()
-            desk.decide(**subject, approved=False, reason=why, actor=actor, links=links)
-            end = End.TIMED_OUT if answer["timed_out"] else End.REJECTED
+                why = f"{why} (no further reason was given)".strip()
+            service.decide(**subject, approved=False, reason=why, actor=actor, links=links)
+            outcome = PromotionOutcome.TIMED_OUT if answer["timed_out"] else PromotionOutcome.REJECTED
             self._stop(
-                context, end, f"{subject['model']} version {subject['version']} was rejected by {actor}: {why}"
+                context, outcome, f"{subject['model']} version {subject['version']} was rejected by {actor}: {why}"
             )
         if ended := self._ended(found, settings):
-            self._stop(context, End.SUPERSEDED, ended)
+            self._stop(context, PromotionOutcome.SUPERSEDED, ended)
         why, actor = f"Compared with the champion: {found['verdict']}.", airflow
         if answer["asked"]:
             why, actor = answer["reason"], answer["by"]
-            desk.decide(**subject, approved=True, reason=why, actor=actor, links=links)
-        result = desk.promote(**subject, environment=self.environment, reason=why, actor=actor, links=links)
+            service.decide(**subject, approved=True, reason=why, actor=actor, links=links)
+        result = service.promote(**subject, environment=self.environment, reason=why, actor=actor, links=links)
         if result["refused"]:
             raise AirflowFailException(result["refused"])
         if not result["changed"]:
-            self._stop(context, End.SUPERSEDED, result["text"])
-        say_end(context, End.PROMOTED, f"{result['text']} By {actor}: {why}")
+            self._stop(context, PromotionOutcome.SUPERSEDED, result["text"])
+        record_outcome(context, PromotionOutcome.PROMOTED, f"{result['text']} By {actor}: {why}")
         if asset := self.assets.get(found["target"]):
             extra = {**subject, "previous": result["archived_version"], "by": actor, **links}
             context["outlet_events"][self.alias].add(asset, extra=extra)
         return result
 
     def _ended(self, found: Mapping[str, Any], settings: Settings) -> str | None:
-        condition = StandingCondition.parse(standing(found, settings))
+        condition = ValidityCondition.parse(validity(found, settings))
         verdict = ZenMLHook(settings.airflow.connection).judge(condition)
         return verdict.message if verdict.is_final else None
 
-    def _stop(self, context: Context, end: End, text: str) -> None:
-        say_end(context, end, text)
+    def _stop(self, context: Context, outcome: PromotionOutcome, text: str) -> None:
+        record_outcome(context, outcome, text)
         raise AirflowSkipException(text)
 
 
-class PromotionNoticeOperator(_PromotionTask):
-    """Tells people how the run ended; a failed one is told by the DAG's own callback."""
+class PromotionNotificationOperator(_PromotionTask):
+    """Sends a notification of how the run ended; for a failed run the DAG's own callback does."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(trigger_rule="none_failed", **kwargs)
 
     def execute(self, context: Context) -> dict[str, str]:
-        """Tell, and return how the run ended."""
+        """Notify, and return how the run ended."""
         self.enter()
         before = sorted(self.get_flat_relative_ids(upstream=True))
-        ends = [end for end in context["ti"].xcom_pull(task_ids=before, key=END_KEY) if end]
-        if not ends:
+        outcomes = [one for one in context["ti"].xcom_pull(task_ids=before, key=OUTCOME_KEY) if one]
+        if not outcomes:
             self.log.info("There was no candidate.")
-            return {"end": "no candidate", "text": "No candidate came in time."}
-        ended: dict[str, str] = ends[-1]
-        tell(f"Promotion {ended['end']}: {ended['text']}")
-        return ended
+            return {"outcome": "no candidate", "text": "No candidate came in time."}
+        outcome: dict[str, str] = outcomes[-1]
+        notify(f"Promotion {outcome['outcome']}: {outcome['text']}")
+        return outcome

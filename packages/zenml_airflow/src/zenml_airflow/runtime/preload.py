@@ -226,7 +226,7 @@ def _rehearse() -> None:
                 del os.environ[name]
             os.environ.update(told)
     if problem is not None:
-        logger.warning("Tasks will start more slowly: ZenML could not be rehearsed.", exc_info=problem)
+        logger.warning("Tasks will start more slowly: ZenML could not be preloaded.", exc_info=problem)
 
 
 @cache

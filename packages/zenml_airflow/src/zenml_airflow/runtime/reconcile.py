@@ -95,7 +95,7 @@ def reconcile(state_of: Callable[[str, str], AirflowState], *, dry_run: bool = F
 
 def _reason(state: AirflowState, dag_id: str, dag_run_id: str) -> str:
     if state is AirflowState.GONE:
-        return f"Airflow has no run {dag_run_id!r} of {dag_id!r} any more"
+        return f"Airflow no longer has run {dag_run_id!r} of {dag_id!r}"
     return f"Airflow's run {dag_run_id!r} of {dag_id!r} has ended: {state.value}"
 
 

@@ -258,7 +258,7 @@ def skip_step(run: PipelineRunResponse, name: str) -> StepRunResponse:
     )
     recorded = latest_step(run.id, name)
     if recorded is None:
-        raise RecordsError(f"ZenML took no record of the skipped step {name!r} in run {run.id}.")
+        raise RecordsError(f"ZenML did not record the skipped step {name!r} in run {run.id}.")
     return recorded
 
 

@@ -188,7 +188,9 @@ def _enter_run(
         done = [
             found[name] for name in snapshot.step_configurations if name in found and found[name].status in kept
         ]
-        log.info("ZenML run %s has ended (%s): this try goes on in a new run linked to it.", run.id, run.status)
+        log.info(
+            "ZenML run %s has ended (%s): this attempt continues in a new run linked to it.", run.id, run.status
+        )
     run = records.create_run(history, snapshot)
     for source in done:
         records.adopt_step(run, source)

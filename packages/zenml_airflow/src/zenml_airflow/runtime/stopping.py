@@ -93,7 +93,7 @@ def _record(run_id: UUID, steps: Sequence[str], reason: str) -> None:
         mark_stopping(run_id, steps, reason)
     except Exception:
         # The step ends all the same; `mlops reconcile` closes the run should this have been the last chance.
-        log.exception("ZenML could not be told that run %s is being stopped.", run_id)
+        log.exception("Could not report to ZenML that run %s is being stopped.", run_id)
 
 
 @contextmanager

@@ -29,14 +29,14 @@ def replace_zenml_files_whole() -> None:
 
 
 def _wrap(module: Any) -> None:
-    module.write_yaml = _written_aside(module.write_yaml)
+    module.write_yaml = _written_atomically(module.write_yaml)
 
 
-def _written_aside(write: Callable[..., None]) -> Callable[..., None]:
+def _written_atomically(write: Callable[..., None]) -> Callable[..., None]:
     """Write another file in the same folder and put it in the place of the old one, with its permissions."""
 
     @wraps(write)
-    def write_aside(file_path: str, *others: Any, **options: Any) -> None:
+    def write_atomically(file_path: str, *others: Any, **options: Any) -> None:
         target = Path(file_path).resolve()
         try:
             descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
@@ -45,17 +45,17 @@ def _written_aside(write: Callable[..., None]) -> Callable[..., None]:
             write(file_path, *others, **options)
             return
         os.close(descriptor)
-        aside = Path(name)
+        temporary = Path(name)
         try:
             write(name, *others, **options)
             with suppress(FileNotFoundError):
-                aside.chmod(stat.S_IMODE(target.stat().st_mode))
+                temporary.chmod(stat.S_IMODE(target.stat().st_mode))
             try:
-                aside.replace(target)
+                temporary.replace(target)
             except OSError:
                 # A file that a container mounts alone cannot be replaced.
                 write(file_path, *others, **options)
         finally:
-            aside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
-    return write_aside
+    return write_atomically

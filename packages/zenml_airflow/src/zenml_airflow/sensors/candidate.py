@@ -14,7 +14,7 @@ from zenml_airflow.client.candidates import CandidateCondition
 from zenml_airflow.client.conditions import Condition, Verdict, judge_async
 from zenml_airflow.dags import current_settings
 from zenml_airflow.hooks.zenml import ZenMLHook
-from zenml_airflow.sensors.shared_polls import shared_look
+from zenml_airflow.sensors.deduplicated_polls import deduplicated_poll
 from zenml_airflow.sensors.triggers import ZenMLTrigger
 from zenml_airflow.sensors.zenml import ZenMLSensor
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-async def look_together(condition: Condition, poke_seconds: float, zenml_conn_id: str | None) -> Verdict:
-    """Judge a condition, with one question for all triggers of this process that ask the same."""
+async def poll_condition(condition: Condition, poke_seconds: float, zenml_conn_id: str | None) -> Verdict:
+    """Judge a condition, with one query for all triggers of this process that ask the same."""
 
     async def ask() -> Verdict:
         async with ZenMLHook(zenml_conn_id).async_reader() as read:
             return await judge_async(condition, read)
 
     asked = json.dumps([type(condition).__name__, condition.model_dump(mode="json")], sort_keys=True)
-    return await shared_look((zenml_conn_id, asked), poke_seconds * 0.9, ask)
+    return await deduplicated_poll((zenml_conn_id, asked), poke_seconds * 0.9, ask)
 
 
 class CandidateTrigger(ZenMLTrigger):
@@ -40,8 +40,8 @@ class CandidateTrigger(ZenMLTrigger):
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[Callable[[Condition], Awaitable[Verdict]]]:
-        """A function that asks ZenML, or takes the answer that another trigger has just got."""
-        yield partial(look_together, poke_seconds=self.poke_seconds, zenml_conn_id=self.zenml_conn_id)
+        """A function that asks ZenML, or takes the answer that another trigger has just received."""
+        yield partial(poll_condition, poke_seconds=self.poke_seconds, zenml_conn_id=self.zenml_conn_id)
 
 
 class CandidateSensor(ZenMLSensor):

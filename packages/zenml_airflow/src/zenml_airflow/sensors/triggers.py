@@ -75,7 +75,7 @@ class ZenMLTrigger(BaseTrigger):
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look until the condition is decided, or ZenML refuses to answer."""
+        """Poll until the condition is decided, or ZenML refuses to answer."""
         began = time.monotonic()
         try:
             verdict = await self._decided()
@@ -87,25 +87,25 @@ class ZenMLTrigger(BaseTrigger):
 
     async def _decided(self) -> Verdict:
         condition = self.kind.parse(self.condition)
-        async with self.asking() as look:
+        async with self.asking() as poll:
             while True:
                 try:
-                    verdict = await look(condition)
+                    verdict = await poll(condition)
                     if verdict.is_final:
                         return verdict
                 except ServerUnreachableError as error:
-                    self.log.warning("%s Looking again in %s s.", error, self.poke_seconds)
+                    self.log.warning("%s Retrying in %s s.", error, self.poke_seconds)
                 await asyncio.sleep(self.poke_seconds)
 
     @asynccontextmanager
     async def asking(self) -> AsyncIterator[Callable[[Condition], Awaitable[Verdict]]]:
-        """A function that judges the condition, with one login for all looks."""
+        """A function that judges the condition, with one login for all polls."""
         async with ZenMLHook(self.zenml_conn_id).async_reader() as read:
 
-            async def look(condition: Condition) -> Verdict:
+            async def poll(condition: Condition) -> Verdict:
                 return await judge_async(condition, read)
 
-            yield look
+            yield poll
 
 
 class ZenMLRunTrigger(ZenMLTrigger):

@@ -60,7 +60,7 @@ class ZenMLSensor(BaseSensorOperator):
         if not self.deferrable:
             return super().execute(context)
         condition = self.kind.parse(self._values())
-        verdict = self._look(condition)
+        verdict = self._poll(condition)
         if verdict.is_final:
             return self._concluded(verdict)
         self.log.info("Waiting in the triggerer.")
@@ -72,8 +72,8 @@ class ZenMLSensor(BaseSensorOperator):
         return None
 
     def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002 - Airflow's signature
-        """Look once, for a sensor that waits in a worker."""
-        verdict = self._look(self.kind.parse(self._values()))
+        """Poll once, for a sensor that waits in a worker."""
+        verdict = self._poll(self.kind.parse(self._values()))
         if not verdict.is_final:
             return PokeReturnValue(is_done=False)
         return PokeReturnValue(is_done=True, xcom_value=self._concluded(verdict))
@@ -88,7 +88,7 @@ class ZenMLSensor(BaseSensorOperator):
         self.log.info("%s", verdict.message)
         return self._concluded(verdict)
 
-    def _look(self, condition: Condition) -> Verdict:
+    def _poll(self, condition: Condition) -> Verdict:
         verdict = ZenMLHook(self.zenml_conn_id).judge(condition)
         self.log.info("%s", verdict.message)
         return verdict

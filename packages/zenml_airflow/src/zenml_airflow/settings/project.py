@@ -161,7 +161,8 @@ class AirflowSettings(Deferred):
         unknown = sorted(set(self.models_page.partitions) - set(self.schedules))
         if unknown:
             raise ValueError(
-                f"models_page.partitions names {unknown}, which have no schedule: no day of theirs is ever missing"
+                f"models_page.partitions names {unknown}, which have no schedule, so none of their days "
+                "can be missing"
             )
         return self
 
@@ -275,7 +276,7 @@ class Settings(Deferred):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"{value!r} is no IANA time zone, such as UTC or Europe/Berlin") from error
+            raise ValueError(f"{value!r} is not an IANA time zone, such as UTC or Europe/Berlin") from error
         return value
 
     @property
@@ -486,13 +487,13 @@ def _of_use_case(merged: dict[str, Any], use_case: str, root: Path, environment:
     path = root / "configs" / _USE_CASES / f"{use_case}.yaml"
     if not path.is_file():
         raise SettingsError(
-            f"No use case {use_case!r}: known are {[merged.get('use_case'), *further_use_cases(root)]}. A further "
+            f"No use case {use_case!r}; known: {[merged.get('use_case'), *further_use_cases(root)]}. Another "
             f"one is described by a file in configs/{_USE_CASES}/."
         )
     own = _read_yaml(path)
     if own.setdefault("use_case", use_case) != use_case:
         raise SettingsError(
-            f"configs/{_USE_CASES}/{path.name} is of the use case {own['use_case']!r}: name both alike."
+            f"configs/{_USE_CASES}/{path.name} is of the use case {own['use_case']!r}: both need the same name."
         )
     changed = path.with_name(f"{use_case}.{environment}.yaml")
     if changed.is_file():

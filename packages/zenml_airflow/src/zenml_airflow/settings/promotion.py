@@ -20,7 +20,7 @@ class AskFor(StrEnum):
 
 
 class ApprovalSettings(Deferred):
-    """Who approves, and for how long the question stands.
+    """Who approves, and for how long the approval stays open.
 
     Attributes:
         timeout_seconds: After that time without an answer the candidate is rejected.
@@ -37,7 +37,7 @@ class ApprovalSettings(Deferred):
     def _somebody_is_asked(self) -> ApprovalSettings:
         empty = sorted({role for role in self.approvers.values() if not self.roles.get(role)})
         if empty:
-            raise ValueError(f"the roles {empty} are to approve and have no users under roles")
+            raise ValueError(f"the roles {empty} must approve, but have no users under roles")
         return self
 
     def users(self, stage: str) -> dict[str, str]:
@@ -48,8 +48,7 @@ class ApprovalSettings(Deferred):
         """
         if stage not in self.approvers:
             raise ValueError(
-                f"Nobody approves for {stage!r}: name a role under airflow.promotion.approval.approvers in "
-                "configs/."
+                f"No approvers for {stage!r}: name a role under airflow.promotion.approval.approvers in configs/."
             )
         return self.roles[self.approvers[stage]]
 

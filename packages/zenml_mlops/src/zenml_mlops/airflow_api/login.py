@@ -34,7 +34,9 @@ def airflow_url(settings: Settings) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None:
         raise AirflowApiError(f"{URL_ENV} must be an address such as https://airflow.example.com.")
     if parts.scheme == "http" and not _is_loopback(parts.hostname):
-        raise AirflowApiError(f"{URL_ENV} must begin with https://: a password would cross the network in clear.")
+        raise AirflowApiError(
+            f"{URL_ENV} must begin with https://: a password would cross the network unencrypted."
+        )
     return named
 
 
@@ -42,7 +44,7 @@ def login(settings: Settings, base_url: str) -> dict[str, str]:
     """The header that authorises requests: with the token that a variable holds, or one for a user's password.
 
     Raises:
-        AirflowApiError: If Airflow does not answer or refuses the login, or nothing says who logs in.
+        AirflowApiError: If Airflow does not answer or refuses the login, or has no credentials.
     """
     token = os.environ.get(TOKEN_ENV)
     if not token:
@@ -57,7 +59,7 @@ def _credentials(settings: Settings) -> tuple[str, str]:
         return user, password
     if os.environ.get(URL_ENV):
         raise AirflowApiError(
-            f"{URL_ENV} names an Airflow, but nothing says who logs in: set {TOKEN_ENV}, or {USER_ENV} and "
+            f"{URL_ENV} names an Airflow, but has no credentials: set {TOKEN_ENV}, or {USER_ENV} and "
             f"{PASSWORD_ENV}."
         )
     found = admin_password(settings)

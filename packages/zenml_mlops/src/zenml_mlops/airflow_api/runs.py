@@ -49,7 +49,7 @@ def dag_of(api: AirflowApi, pipeline: str, named: str | None = None) -> dict[str
     dag: dict[str, Any] = api.request("GET", f"dags/{quote(named or ids[0], safe='')}/details")
     if dag["is_paused"]:
         raise AirflowApiError(
-            f"DAG {dag['dag_id']!r} is paused, and a run of it would wait: unpause it in Airflow's UI, or with "
+            f"DAG {dag['dag_id']!r} is paused, and a new run would wait: unpause it in Airflow's UI, or with "
             f"`airflow dags unpause {dag['dag_id']}`."
         )
     return dag
@@ -116,7 +116,7 @@ def _states(api: AirflowApi, dag_id: str, run_id: str, timeout: float | None) ->
     while True:
         state = api.run_state(dag_id, run_id)
         if state is None:
-            raise AirflowApiError(f"Airflow has no run {run_id!r} of {dag_id!r} any more: somebody deleted it.")
+            raise AirflowApiError(f"Airflow no longer has run {run_id!r} of {dag_id!r}: somebody deleted it.")
         yield state
         if state in FINISHED:
             return

@@ -31,7 +31,7 @@ class Chapter(StrEnum):
     OTHER = "Other entries"
 
 
-ABOUT: Final[Mapping[Chapter, str]] = {
+DESCRIPTIONS: Final[Mapping[Chapter, str]] = {
     Chapter.TRAINED: "Runs that brought a model before its quality gate.",
     Chapter.GATED: "A gate compares data or a model with the limits in configs/. What fails goes no further.",
     Chapter.APPROVED: "A person decided on one version of a model, for one stage.",
@@ -173,11 +173,11 @@ def _subject(entry: Entry, names: VersionNames) -> str:
 
 
 def _failures(entry: Entry) -> Iterator[str]:
-    """What was judged, and every limit or policy that was not kept."""
+    """What was evaluated, and every limit or policy that failed."""
     judged = [verdict for verdict in entry.verdicts if "passed" in verdict]
     if judged:
         failed = sum(verdict["passed"] is False for verdict in judged)
-        yield f"{len(judged)} judged, {failed} not kept"
+        yield f"{len(judged)} evaluated, {failed} failed"
     for verdict in judged:
         if verdict["passed"] is False:
             yield _verdict(verdict)
@@ -227,7 +227,7 @@ def _moves(entries: Sequence[Entry], names: VersionNames) -> Iterator[Row]:
             at=ended.at,
             what=f"{begun.action} {_subject(begun, names)}",
             who=begun.actor,
-            outcome="begun, no end recorded" if ended.outcome is Outcome.ALLOWED else ended.outcome.value,
+            outcome="started, no outcome recorded" if ended.outcome is Outcome.ALLOWED else ended.outcome.value,
             bad=ended.outcome in _BAD or ended.outcome is Outcome.ALLOWED,
             reason=begun.reason or "",
             details=(
@@ -317,7 +317,7 @@ def _partition(item: ScoredPartition) -> Row:
         at=item.published_at,
         what=f"day {item.day} with version {item.model}/{item.version}",
         who=item.airflow,
-        outcome=f"{item.scored} scored, {item.quarantined} set aside"
+        outcome=f"{item.scored} scored, {item.quarantined} quarantined"
         + (", replaced since" if item.replaced else ""),
         details=(f"ZenML run {item.zenml_run}",),
     )

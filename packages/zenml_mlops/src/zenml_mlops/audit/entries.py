@@ -121,7 +121,7 @@ def parse_entry(line: bytes) -> Entry:
         where = ".".join(map(str, first["loc"]))
         raise MalformedEntryError(f"{where}: {first['msg']}" if where else str(first["msg"])) from None
     if entry.line() != line:
-        raise MalformedEntryError("it is not written the way in which entries are written")
+        raise MalformedEntryError("it does not have the format of an entry")
     return entry
 
 

@@ -124,8 +124,8 @@ class FileLog:
         if not torn:
             return last
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-        aside = self.path.with_name(f"{self.path.name}.unfinished-{moment}")
-        with aside.open("xb") as file:
+        leftover = self.path.with_name(f"{self.path.name}.unfinished-{moment}")
+        with leftover.open("xb") as file:
             file.write(torn)
             file.flush()
             os.fsync(file.fileno())
@@ -136,7 +136,7 @@ class FileLog:
             action=RECOVERED,
             subject=f"audit:{self.path.name}",
             outcome=Outcome.DONE,
-            reason=f"A line of {len(torn)} bytes was begun and not finished; it lies in {aside.name}.",
+            reason=f"An unfinished line of {len(torn)} bytes was moved to {leftover.name}.",
             links={"sha256": hashlib.sha256(torn).hexdigest()},
         )
         return _write(descriptor, next_entry(told, last))
@@ -147,7 +147,7 @@ class FileLog:
         except MalformedEntryError as error:
             raise AuditError(
                 f"The last entry of the audit log {self.path} is damaged: {error}. `mlops audit verify` names the "
-                "first broken entry; keep the file as it is, and let the log begin anew at another place, which "
+                "first broken entry; keep the file as it is, and start a new log at another place, which "
                 "`storage.audit` in configs/ names."
             ) from None
 
@@ -190,7 +190,7 @@ class ObjectLog:
                     return entry
         except OSError as error:
             raise AuditError(f"The audit log {self._url} cannot be written: {error}.") from error
-        raise AuditError(f"The audit log {self._url} is written by others without a pause; try again.")
+        raise AuditError(f"The audit log {self._url} is being written by other processes; try again.")
 
     def _names(self) -> list[str]:
         self._system.invalidate_cache(self._folder)

@@ -52,7 +52,7 @@ def record(
     )
     target = configured_log()
     if target is None:
-        _tell_once()
+        _log_once()
         return None
     return target.append(event).head
 
@@ -86,5 +86,5 @@ def airflow_actor(metadata: Mapping[str, Any]) -> str | None:
 
 
 @cache
-def _tell_once() -> None:
+def _log_once() -> None:
     log.info("Decisions of this process are not recorded: %s names no audit log.", AUDIT_LOG_ENV)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-from zenml_mlops.audit.chapters import ABOUT, Chapter, Row, ScoredPartition, VersionNames, chapters
+from zenml_mlops.audit.chapters import DESCRIPTIONS, Chapter, Row, ScoredPartition, VersionNames, chapters
 from zenml_mlops.audit.entries import Entry
 from zenml_mlops.audit.verification import Verification
 from zenml_mlops.pages import templates
@@ -115,7 +115,9 @@ def to_html(report: AuditReport) -> str:
     found = templates(__file__)
     found.filters["ranges"] = ranges
     found.filters["moment"] = lambda at: f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-    return found.get_template("report.html.j2").render(report=report, about=ABOUT, waived=Chapter.WAIVED)
+    return found.get_template("report.html.j2").render(
+        report=report, descriptions=DESCRIPTIONS, waived=Chapter.WAIVED
+    )
 
 
 def ranges(numbers: Iterable[int]) -> str:

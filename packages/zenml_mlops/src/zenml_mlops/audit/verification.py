@@ -76,12 +76,12 @@ def _judge(line: bytes, last: Entry | None, known: Mapping[str, Head], *, part: 
     if last is not None or not part:
         number, previous = (1, START) if last is None else (last.number + 1, last.hash)
         if entry.number != number:
-            raise _BrokenError(f"entry {entry.number} stands in its place: entries were removed or moved")
+            raise _BrokenError(f"entry {entry.number} is in its place: entries were removed or moved")
         if entry.previous != previous:
             raise _BrokenError("it follows another entry than the one before it: that one was replaced or moved")
     for where, head in known.items():
         if head.number == entry.number and head.hash != entry.hash:
-            raise _BrokenError(f"{where} remembers another entry of this number: the log was written anew")
+            raise _BrokenError(f"{where} remembers another entry of this number: the log was rewritten")
     return entry
 
 

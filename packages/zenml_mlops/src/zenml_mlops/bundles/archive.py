@@ -118,7 +118,9 @@ class Archive:
         except (tarfile.HeaderError, ValueError):
             size = -1
         if not 0 < size <= _SMALL or block != _header(name, size):
-            raise TamperedError(f"This is no bundle: it does not begin with {name} as `mlops export` writes it.")
+            raise TamperedError(
+                f"This is not a bundle: it does not begin with {name} as `mlops export` writes it."
+            )
         content = self._file.read(size)
         self._expect(_padding(size), name)
         return content
@@ -126,7 +128,7 @@ class Archive:
     def _expect(self, expected: bytes, where: str) -> None:
         if self._file.read(len(expected)) != expected:
             raise TamperedError(
-                f"The bundle is not written as its manifest says, at {where}: a file was added, taken away or "
+                f"The bundle does not match its manifest at {where}: a file was added, taken away or "
                 "damaged on the way. Fetch the bundle again."
             )
 

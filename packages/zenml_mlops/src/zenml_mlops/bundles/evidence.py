@@ -49,7 +49,7 @@ def gather_evidence(version: ModelVersionResponse) -> Evidence:
     if origin is None and run is None:
         raise BundleRefusedError(
             f"ZenML knows no run that trained version {version.number} of {version.model.name!r}, and no finished "
-            "import of it, so there is nothing to show for it: train a new version, or finish its import."
+            "import of it, so there is no evidence for it: train a new version, or finish its import."
         )
     recorded: Any = version.run_metadata.get(DECISIONS_METADATA, [])
     return Evidence(

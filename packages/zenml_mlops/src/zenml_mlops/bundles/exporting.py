@@ -90,7 +90,7 @@ def export_bundle(
 
     Raises:
         PromotionRefusedError: If there is no such version.
-        BundleRefusedError: If it may not leave, or the target holds something else.
+        BundleRefusedError: If it may not leave, or the target exists with other content.
         AuditError: If the export cannot be recorded. Nothing is written then.
     """
     version, who = find_version(model_name, number), actor or current_user()
@@ -111,7 +111,7 @@ def export_bundle(
         location = _location(to, manifest)
         progress(f"writing {packed.stat().st_size:,} bytes")
 
-        def tell() -> None:
+        def record_export() -> None:
             head = record(
                 "export",
                 subject(model_name, number),
@@ -133,7 +133,7 @@ def export_bundle(
 
         return ExportResult(
             location=location,
-            changed=_published(packed, location, tell),
+            changed=_published(packed, location, record_export),
             model=model_name,
             version=number,
             bundle=manifest.digest,
@@ -149,7 +149,7 @@ def _refuse_withdrawn(model_name: str, number: int) -> None:
     if by is not None:
         raise BundleRefusedError(
             f"Version {number} of {model_name!r} was withdrawn by {by.actor} on {by.at:%Y-%m-%d}: {by.reason} It "
-            "does not leave this server."
+            "cannot be exported."
         )
 
 
@@ -233,7 +233,7 @@ def _copied(stored: ArtifactVersionResponse, folder: Path, number: int) -> dict[
         source = f"{stored.uri.rstrip('/')}/{name}"
         if store.isdir(source):
             raise BundleRefusedError(
-                f"The artifact {stored.artifact.name!r} holds a folder, {name}: it does not travel."
+                f"The artifact {stored.artifact.name!r} holds a folder, {name}: it cannot be exported."
             )
         with store.open(source, "rb") as content, path.open("wb") as out:
             while block := content.read(1 << 20):
@@ -263,7 +263,7 @@ def _location(to: str, manifest: Manifest) -> str:
     return f"{to.rstrip('/')}/{model}-{manifest.version}-{manifest.digest[:12]}{SUFFIX}"
 
 
-def _published(packed: Path, location: str, tell: Callable[[], None]) -> bool:
+def _published(packed: Path, location: str, record_export: Callable[[], None]) -> bool:
     """Record the export and put the bundle in its place, whole; or find the same one there."""
     system: Any
     system, path = fsspec.url_to_fs(location)
@@ -272,15 +272,15 @@ def _published(packed: Path, location: str, tell: Callable[[], None]) -> bool:
             same = hashlib.file_digest(ours, "sha256").digest() == hashlib.file_digest(theirs, "sha256").digest()
         if same:
             return False
-        raise BundleRefusedError(f"{location} holds something else: name another file, or a folder.")
+        raise BundleRefusedError(f"{location} exists with other content: name another file, or a folder.")
     if isinstance(system, LocalFileSystem):
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.part")
         shutil.copyfile(packed, part)
-        tell()
+        record_export()
         part.replace(target)
     else:
-        tell()
+        record_export()
         system.put_file(str(packed), path)
     return True

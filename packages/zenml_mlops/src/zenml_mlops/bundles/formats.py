@@ -59,7 +59,7 @@ def check_formats(
             models += 1
             problem = _model_problem(artifact, stored, read)
         if problem is not None:
-            raise BundleRefusedError(f"The artifact {artifact.name!r} does not travel: {problem}.")
+            raise BundleRefusedError(f"The artifact {artifact.name!r} cannot be exported: {problem}.")
     if not models:
         raise BundleRefusedError("The version has no model artifact, so nothing could score with it.")
 

@@ -54,7 +54,9 @@ class ImportResult(Frozen):
 
     def __str__(self) -> str:
         if self.version is None:
-            return f"The bundle of {self.model} is good and would be imported: {self.origin}. Nothing was changed."
+            return (
+                f"The bundle of {self.model} is valid and would be imported: {self.origin}. Nothing was changed."
+            )
         return f"{self.model} version {self.version} is imported from {self.origin}; it is in no stage."
 
 

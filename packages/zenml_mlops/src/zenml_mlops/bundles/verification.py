@@ -93,7 +93,7 @@ def verify_bundle(archive: Archive, rules: Rules, environment: str) -> Verified:
     assessment = judge([facts], environment)
     if assessment.blocking:
         raise BundleRefusedError(
-            f"The bundle of {manifest.model!r} version {manifest.version} is not let into "
+            f"The bundle of {manifest.model!r} version {manifest.version} is not accepted into "
             f"{environment}:\n{assessment.explain()}"
         )
     return Verified(manifest=manifest, evidence=evidence, signer=signer, assessment=assessment)
@@ -127,7 +127,7 @@ def _check_way(manifest: Manifest, evidence: Evidence, environment: str) -> None
     here = this_server(environment).id
     if here in {manifest.source.id, *(hop.server.id for hop in evidence.hops)}:
         raise BundleRefusedError(
-            f"The version comes from this very server, where it is a version of {manifest.model!r} already: see "
+            f"The version comes from this server, where it is a version of {manifest.model!r} already: see "
             f"`mlops models show {manifest.model}`."
         )
 

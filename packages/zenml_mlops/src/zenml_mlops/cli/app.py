@@ -23,7 +23,7 @@ from zenml_mlops.cli.github import github_app
 from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.lineage import impact, trace
 from zenml_mlops.cli.models import models_app, promote, rollback
-from zenml_mlops.cli.models_compare import candidate, compare, current
+from zenml_mlops.cli.models_compare import candidate, champion, compare
 from zenml_mlops.cli.new import new, upgrade
 from zenml_mlops.cli.options import AsJson, Environment
 from zenml_mlops.cli.policy import policy_app
@@ -67,7 +67,7 @@ app.add_typer(audit_app, name="audit")
 app.add_typer(report_app, name="report")
 models_app.command()(candidate)
 models_app.command()(compare)
-models_app.command()(current)
+models_app.command()(champion)
 app.add_typer(models_app, name="models")
 app.add_typer(github_app, name="github")
 app.command()(backfill)

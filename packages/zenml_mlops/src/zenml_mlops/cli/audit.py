@@ -62,7 +62,8 @@ def verify(
         Path | None, typer.Argument(help="An exported file; the environment's log by default.", dir_okay=False)
     ] = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Do not ask ZenML which heads it remembers; a cut end stays unseen.")
+        bool,
+        typer.Option("--offline", help="Do not compare with the heads in ZenML; a truncated log goes unseen."),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
     environment: Environment = "local",
@@ -145,7 +146,8 @@ def report(
         Path | None, typer.Option("--pdf", help="Also print it to this file with Chromium.", dir_okay=False)
     ] = None,
     offline: Annotated[
-        bool, typer.Option("--offline", help="Ask ZenML nothing: a cut end stays unseen, some versions unnamed.")
+        bool,
+        typer.Option("--offline", help="Do not query ZenML: a truncated log goes unseen, some versions unnamed."),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the number of rows of each chapter as JSON.")

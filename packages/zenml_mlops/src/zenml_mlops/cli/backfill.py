@@ -66,7 +66,7 @@ def checked_range(first: date, last: date, *, today: date, longest: int) -> DayR
     if found.days > longest:
         problems.append(f"{found.days} days are more than airflow.backfill_days of configs/ allows, {longest}")
     if problems:
-        raise BackfillRangeError("This range is not backfilled: " + "; ".join(problems) + ".")
+        raise BackfillRangeError("This range cannot be backfilled: " + "; ".join(problems) + ".")
     return found
 
 
@@ -116,7 +116,9 @@ def follow_days(
             out.print(f"{done} of {len(days)} days are done", highlight=False)
             said = done
     if not api.wait_closed(dag_id, number):
-        out.print(f"Airflow has not closed backfill {number} yet, and takes no other until then.", highlight=False)
+        out.print(
+            f"Airflow has not closed backfill {number} yet, and accepts no other until then.", highlight=False
+        )
     failed = sorted(run["dag_run_id"] for run in runs if run["state"] == "failed")
     if failed:
         raise AirflowApiError(
@@ -220,7 +222,7 @@ def _backfillable(api: AirflowApi, dag_id: str, *, starting: bool) -> dict[str, 
     if dag_id not in known:
         raise AirflowApiError(f"Airflow has no DAG {dag_id!r}. Known: {sorted(known)}.")
     if starting and known[dag_id]["is_paused"]:
-        raise AirflowApiError(f"{dag_id!r} is paused, so that no run of a backfill would begin: unpause it first.")
+        raise AirflowApiError(f"{dag_id!r} is paused, so no run of a backfill would start: unpause it first.")
     if starting and (active := api.active_backfills(dag_id)):
         other = active[0]
         raise AirflowApiError(

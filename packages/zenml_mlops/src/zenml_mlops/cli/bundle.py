@@ -67,7 +67,7 @@ def export(
             key=key.expanduser() if key else None,
             packages=BUNDLE_PACKAGES,
             reason=reason,
-            progress=_tell,
+            progress=_show_progress,
         )
         for warning in done.warnings:
             progress.print(f"policy {warning}", markup=False, highlight=False)
@@ -82,7 +82,7 @@ def import_(
         str | None, typer.Option("--model", help="The model that it must hold; those of configs/ by default.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only verify the bundle, and say whether it would be let in.")
+        bool, typer.Option("--dry-run", help="Only verify the bundle, and say whether it would be accepted.")
     ] = False,
     reason: Reason = "",
     as_json: AsJson = False,
@@ -106,7 +106,7 @@ def import_(
                 environment=settings.environment,
                 reason=reason,
                 dry_run=dry_run,
-                progress=_tell,
+                progress=_show_progress,
             )
         for warning in done.warnings:
             progress.print(f"policy {warning}", markup=False, highlight=False)
@@ -151,7 +151,7 @@ def _rules(settings: Settings, model: str | None) -> Rules:
     )
 
 
-def _tell(text: str) -> None:
+def _show_progress(text: str) -> None:
     progress.print(text, style="dim", markup=False, highlight=False)
 
 

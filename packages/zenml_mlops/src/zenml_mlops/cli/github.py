@@ -15,7 +15,7 @@ import typer
 from zenml_mlops.cli.options import group
 from zenml_mlops.cli.sentences import sentences
 
-github_app = group("For jobs of GitHub Actions; of no use elsewhere.")
+github_app = group("For GitHub Actions jobs only.")
 ENVIRONMENT_FILE = "GITHUB_ENV"
 HANDED_ON = frozenset(
     {
@@ -76,7 +76,7 @@ def read_secret(name: str) -> str:
     try:
         answer = get_session().create_client("secretsmanager").get_secret_value(SecretId=name)
     except (BotoCoreError, ClientError) as error:
-        raise SecretError(f"AWS Secrets Manager does not give the secret {name!r}: {error}") from error
+        raise SecretError(f"AWS Secrets Manager did not return the secret {name!r}: {error}") from error
     if "SecretString" not in answer:
         raise SecretError(f"The secret {name!r} is binary: it must be a JSON object of variables.")
     return str(answer["SecretString"])

@@ -23,7 +23,7 @@ models_app = group(
 ModelName = Annotated[str, typer.Argument(help="Model, such as readmission_risk.")]
 Number = Annotated[int, typer.Argument(help="Number of the version.")]
 Stage = Annotated[str, typer.Option("--to", help="Stage: staging or production.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and what is against it.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done, and what prevents it.")]
 
 
 def promote(

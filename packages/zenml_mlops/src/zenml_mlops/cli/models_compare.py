@@ -19,10 +19,10 @@ Stage = Annotated[str, typer.Option("--stage", help="Stage: staging or productio
 MISSING = "–"  # noqa: RUF001 - a dash, as in the model card
 
 
-def current(model: ModelName, stage: Stage = "production", environment: Environment = "local") -> None:
+def champion(model: ModelName, stage: Stage = "production", environment: Environment = "local") -> None:
     """Print the number of the version that is in a stage, and nothing else; exit with 1 if the stage is empty.
 
-    For example: `mlops models current readmission_risk`
+    For example: `mlops models champion readmission_risk`
     """
     with entered(environment):
         number = _in_stage(model, stage)
@@ -72,15 +72,15 @@ def compare(
             other = None
         newer = recorded_card(model, number)
         older = None if other is None else recorded_card(model, other)
-        sys.stdout.write(markdown(newer, older, stage=stage, contest=contest_of(model, number)))
+        sys.stdout.write(markdown(newer, older, stage=stage, comparison=comparison_of(model, number)))
 
 
-def markdown(newer: CardContent, older: CardContent | None, *, stage: str, contest: Any | None) -> str:
+def markdown(newer: CardContent, older: CardContent | None, *, stage: str, comparison: Any | None) -> str:
     """Two versions' recorded metrics as a Markdown table.
 
     Args:
         stage: Stage that the other version is in, for the sentence that says there is none.
-        contest: What ``champion_challenger`` recorded for the version, if it has run.
+        comparison: What ``champion_challenger`` recorded for the version, if it has run.
     """
     failures = newer.gates.failures
     gates = "all gates passed" if newer.gates.passed else f"**{len(failures)} gates failed**"
@@ -89,8 +89,8 @@ def markdown(newer: CardContent, older: CardContent | None, *, stage: str, conte
         "",
         f"Trained {newer.made_at:%Y-%m-%d %H:%M %Z}; {gates}.",
     ]
-    if contest is not None:
-        lines += ["", f"Champion and challenger: **{contest.verdict.value}**. {_cell(contest.reason)}"]
+    if comparison is not None:
+        lines += ["", f"Champion and challenger: **{comparison.verdict.value}**. {_cell(comparison.reason)}"]
     if older is None:
         lines += ["", f"There is no other version in {stage} to compare it with."]
     names = [
@@ -134,7 +134,7 @@ def _in_stage(model: str, stage: str) -> int | None:
     return next((int(row["version"]) for row in version_rows(model) if row["stage"] == stage), None)
 
 
-def contest_of(model: str, number: int) -> Comparison | None:
+def comparison_of(model: str, number: int) -> Comparison | None:
     """What ``champion_challenger`` found about a version; ``None`` if it has not looked at it."""
     from zenml.client import Client
 

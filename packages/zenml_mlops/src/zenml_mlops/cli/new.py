@@ -134,13 +134,13 @@ def new(
         print_json({"folder": str(folder), "table": asdict(table), "made": made})
         return
     if further:
-        console.print(f"\n{len(made)} new files. Look at them, commit them, and deploy:\n")
+        console.print(f"\n{len(made)} new files. Review them, commit them, and deploy:\n")
         console.print(f"  mlops --use-case {name} demo --source data/{name}.csv", markup=False, highlight=False)
         return
     console.print(f"\n{len(made)} files. Next:\n")
     console.print(f"  cd {folder}", markup=False, highlight=False)
     console.print(f"  make demo SOURCE=data/{name}.csv", markup=False, highlight=False)
-    console.print("\nREADME.md says what is yours and what to look at first.")
+    console.print("\nREADME.md says what is yours and where to start.")
 
 
 def upgrade(
@@ -148,7 +148,7 @@ def upgrade(
         str | None,
         typer.Option(
             metavar="VERSION|WHEELS|GIT@TAG",
-            help="The platform to change to; else only the template is looked at.",
+            help="The platform to change to; by default only the template is updated.",
         ),
     ] = None,
     template: Annotated[
@@ -175,7 +175,7 @@ def upgrade(
         for name in conflicts:
             console.print(f"  {name}", markup=False, highlight=False)
         raise typer.Exit(1)
-    console.print("Merged. Look at `git diff`, run `make test`, and commit.", highlight=False)
+    console.print("Merged. Review `git diff`, run `make test`, and commit.", highlight=False)
 
 
 def _checkout() -> Path | None:

@@ -8,7 +8,7 @@ import typer
 
 Environment = Annotated[str, typer.Option("--env", help="Environment, as in configs/ENV.yaml.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why, for those who ask later.")]
+Reason = Annotated[str, typer.Option("--reason", help="Reason, for the record.")]
 
 
 def group(text: str) -> typer.Typer:

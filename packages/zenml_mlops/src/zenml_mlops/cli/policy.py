@@ -64,7 +64,7 @@ def explain(policy: Annotated[str, typer.Argument(help="Id of the policy, such a
         one = found[policy]
         modes = ", ".join(f"{name}: {mode}" for name, mode in one.mode.items())
         sys.stdout.write(
-            f"{one.id} ({one.severity})\n{one.title}.\n\nWhy: {one.rationale}\nWay out: {one.remedy}\n"
+            f"{one.id} ({one.severity})\n{one.title}.\n\nWhy: {one.rationale}\nRemedy: {one.remedy}\n"
             f"Judges: {one.scope}, by the rule {one.rule}\nModes: {modes}, elsewhere: enforce\n"
         )
         if one.parameters or one.per_environment:
@@ -129,8 +129,9 @@ def check(
                 console.print(f"error  {problem}", highlight=False)
             kept = sum(verdict.passed for verdict in assessment.verdicts)
             console.print(
-                f"{kept} of {len(assessment.verdicts)} verdicts are good in {environment}; "
-                f"{len(assessment.blocking)} block, {len(assessment.warnings)} warn, {len(problems)} other errors"
+                f"{kept} of {len(assessment.verdicts)} checks passed in {environment}; "
+                f"{len(assessment.blocking)} blocking, {len(assessment.warnings)} warnings, "
+                f"{len(problems)} other errors"
             )
         if failed:
             raise typer.Exit(1)

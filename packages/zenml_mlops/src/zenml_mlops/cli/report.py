@@ -69,7 +69,7 @@ def show_report(
 def open_report(
     date: Date = None,
     trend: Annotated[bool, typer.Option("--trend", help="The last days instead of one.")] = False,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only say where the page lies.")] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the path of the page.")] = False,
     as_json: AsJson = False,
     environment: Environment = "local",
 ) -> None:
@@ -99,7 +99,7 @@ def open_report(
     else:
         console.print(str(place), markup=False, highlight=False)
     if not no_browser and not as_json and not webbrowser.open(place.resolve().as_uri()):
-        console.print("No browser could be opened here: open the file by hand.", style="yellow")
+        console.print("No browser could be opened: open the file manually.", style="yellow")
 
 
 def _store(environment: str) -> PartitionStore:
@@ -117,5 +117,5 @@ def _day(store: PartitionStore, given: datetime | None) -> Day:
         return given.date()
     days = store.days()
     if not days:
-        raise PartitionError("No day was looked at yet: `mlops run monitoring --date DAY` does it.")
+        raise PartitionError("No day has been evaluated yet: run `mlops run monitoring --date DAY`.")
     return days[-1]

@@ -29,7 +29,7 @@ Date = Annotated[
     day_option("--date", help="Day that the run is for; today by default."),
 ]
 Params = Annotated[list[str] | None, typer.Option("--param", help="Run parameter as KEY=VALUE; may be repeated.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Follow the run, and end with 1 if it fails.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Follow the run, and exit with 1 if it fails.")]
 
 
 def run(
@@ -91,7 +91,7 @@ def start_in_airflow(
         follow_run(api, dag_id, run_id, console)
     except KeyboardInterrupt:
         console.print(
-            f"No longer followed. {run_id} goes on in Airflow, where it can also be stopped.", markup=False
+            f"No longer following. {run_id} continues in Airflow, where it can also be stopped.", markup=False
         )
         raise typer.Exit(130) from None
     console.print(f"{run_id} succeeded", highlight=False, markup=False)
@@ -107,6 +107,6 @@ def key_values(items: Sequence[str] | None) -> dict[str, str]:
     for item in items or ():
         key, separator, value = item.partition("=")
         if not separator or not key:
-            raise ValueError(f"--param wants KEY=VALUE, found {item!r}.")
+            raise ValueError(f"--param expects KEY=VALUE, found {item!r}.")
         found[key] = value
     return found

@@ -17,7 +17,7 @@ from zenml_mlops.interrupts import terminable
 if TYPE_CHECKING:
     from zenml_mlops.serving.config import ServingConfig
     from zenml_mlops.serving.limits import ApiKeys
-    from zenml_mlops.serving.served import Served
+    from zenml_mlops.serving.loaded_version import LoadedVersion
     from zenml_mlops.serving.server import Tls
 
 KEY_ENV = "MLOPS_SERVING_API_KEY"
@@ -31,7 +31,7 @@ def serve(
     api_key_file: Annotated[
         Path | None,
         typer.Option(
-            "--api-key-file", help=f"File with API keys, one a line; {KEY_ENV} holds one where no file is named."
+            "--api-key-file", help=f"File with API keys, one per line; {KEY_ENV} holds one where no file is named."
         ),
     ] = None,
     certificate: Annotated[Path | None, typer.Option("--certificate", help="Certificate for TLS, PEM.")] = None,
@@ -41,7 +41,7 @@ def serve(
         typer.Option("--client-ca", help="Authorities whose certificate each client must have (mTLS), PEM."),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Load the model, print what would be served, and end.")
+        bool, typer.Option("--check", help="Load the model, print what would be served, and exit.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --check: print JSON.")] = False,
     environment: Environment = "local",
@@ -102,8 +102,8 @@ def _check(config: ServingConfig, keys: ApiKeys, tls: Tls | None, *, as_json: bo
 
     if tls is not None:
         tls.check()
-    _, served = deployment(config, keys)
-    found = _described(config, served, keys, tls)
+    _, champion = deployment(config, keys)
+    found = _described(config, champion, keys, tls)
     if as_json:
         print_json(found)
         return
@@ -111,14 +111,14 @@ def _check(config: ServingConfig, keys: ApiKeys, tls: Tls | None, *, as_json: bo
         console.print(f"{name.replace('_', ' '):20} {value}", highlight=False, markup=False)
 
 
-def _described(config: ServingConfig, served: Served, keys: ApiKeys, tls: Tls | None) -> dict[str, Any]:
+def _described(config: ServingConfig, champion: LoadedVersion, keys: ApiKeys, tls: Tls | None) -> dict[str, Any]:
     return {
-        "model": served.version.name,
-        "version": served.version.version,
-        "version_id": str(served.version.version_id),
+        "model": champion.version.name,
+        "version": champion.version.version,
+        "version_id": str(champion.version.version_id),
         "stage": config.stage.value,
         "decision_threshold": config.decision_threshold,
-        "columns": len(served.contract.columns),
+        "columns": len(champion.contract.columns),
         "url": _url(config.host, config.port, tls),
         "api_key": "needed" if keys else "none",
         "client_certificate": "needed" if tls is not None and tls.client_ca is not None else "none",

@@ -43,7 +43,7 @@ def list_snapshots(
     state: Annotated[
         State, typer.Option(help="Only those that the manifests name, or by whether all was committed.")
     ] = State.ALL,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most, the newest first.")] = 50,
     as_json: AsJson = False,
     environment: Environment = "local",
 ) -> None:

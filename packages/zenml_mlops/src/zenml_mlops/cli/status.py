@@ -25,7 +25,7 @@ def status(
     as_json: AsJson = False,
     environment: Environment = "local",
 ) -> None:
-    """Show services, environments, DAGs, questions that wait for a person, models, and the last partition.
+    """Show services, environments, DAGs, required actions, models, and the last partition.
 
     What cannot be read says why. Exits with 3 if a local service is stopped.
 
@@ -34,9 +34,9 @@ def status(
     from zenml_mlops.local.services import show_urls
 
     with entered(environment) as settings:
-        from zenml_mlops.status.status import look
+        from zenml_mlops.status.status import read_status
 
-        found = look(settings)
+        found = read_status(settings)
         if as_json:
             content = {title: section.model_dump(mode="json") for title, section in found.items()}
             answer = {"schema_version": 1, "environment": settings.environment, "sections": content}

@@ -59,7 +59,7 @@ def public_url(url: str) -> str:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
-        raise DataError(f"The source is no URL to download from: {error}.") from error
+        raise DataError(f"The source is not a URL to download from: {error}.") from error
     netloc = f"[{host}]" if ":" in host else host
     return urlunsplit((parts.scheme, f"{netloc}:{port}" if port else netloc, parts.path, "", ""))
 
@@ -121,7 +121,7 @@ def _attempt(
     except httpx.TimeoutException as error:
         raise _TransientError(f"no answer in time ({type(error).__name__})") from error
     except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.TooManyRedirects) as error:
-        raise DataError(f"{public_url(url)} is no URL to download from: {error}.") from error
+        raise DataError(f"{public_url(url)} is not a URL to download from: {error}.") from error
     except httpx.TransportError as error:
         raise _TransientError(str(error) or type(error).__name__) from error
 

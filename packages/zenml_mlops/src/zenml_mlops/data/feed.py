@@ -43,7 +43,7 @@ class FeedStatus(StrEnum):
 
     WRITTEN = "written"
     PRESENT = "already there"
-    REDONE = "redone, it was half-written"
+    REDONE = "rewritten, it was incomplete"
     REPLACED = "replaced"
 
 
@@ -162,7 +162,7 @@ def feed(
 
     Raises:
         DataError: If the range is empty or not covered, the source data was not fetched, or a complete
-            partition holds something else and ``force`` is not set.
+            partition exists with other content and ``force`` is not set.
     """
     played = replay(raw_dir, config, use_case)
     check_range(first_day, last_day, played)

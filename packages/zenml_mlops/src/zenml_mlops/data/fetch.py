@@ -163,7 +163,7 @@ class _Fetching:
 
     def from_url(self, url: str, kind: SourceKind, policy: DownloadPolicy) -> RawSource:
         if not url.startswith(("https://", "http://")):
-            raise DataError(f"{public_url(url)} is no http(s) URL; fetch it yourself and name the file.")
+            raise DataError(f"{public_url(url)} is not an http(s) URL; fetch it yourself and name the file.")
         origin = public_url(url)
         path, resumed = self._download(url, policy)
         try:
@@ -174,7 +174,7 @@ class _Fetching:
         finally:
             path.unlink(missing_ok=True)
         # The server's file may have changed between the two halves, so a resumed one deserves a clean second try.
-        self.out.print("The resumed download does not add up; downloading it anew.")
+        self.out.print("The resumed download is inconsistent; starting again.")
         path, _ = self._download(url, policy)
         try:
             return self._accept(path, kind, origin)

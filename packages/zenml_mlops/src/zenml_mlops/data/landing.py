@@ -86,7 +86,7 @@ def find_partition(day: date, location: str, resolved: str, contract: Contract) 
             try:
                 footer = pq.ParquetFile(source)
             except pa.ArrowInvalid as error:
-                raise SchemaBrokenError(f"{place}/{name} is no readable Parquet file: {error}") from error
+                raise SchemaBrokenError(f"{place}/{name} is not a readable Parquet file: {error}") from error
             check_file_schema(footer.schema_arrow, contract, f"{place}/{name}")
             counts[name] = footer.metadata.num_rows
     rows = sum(counts.values())

@@ -70,7 +70,7 @@ def read_table(contract: Contract, table: TableSpec, path: Path) -> pd.DataFrame
     try:
         frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=list(MISSING))
     except ValueError as error:
-        raise DataError(f"{path.name} is no comma-separated table in UTF-8: {error}") from error
+        raise DataError(f"{path.name} is not a comma-separated table in UTF-8: {error}") from error
     if table.numbered:
         frame[contract.row_id] = range(1, len(frame) + 1)
     names = [*(rule.name for rule in contract.columns), contract.label]

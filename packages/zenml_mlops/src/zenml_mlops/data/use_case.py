@@ -121,7 +121,7 @@ def load_use_case(definition: str) -> UseCase:
         found = imported(definition)
     except (ImportError, AttributeError, ValueError) as error:
         raise NoUseCaseError(
-            f"The use case {definition!r} (`definition` in configs/) is not there: {error}"
+            f"The use case {definition!r} (`definition` in configs/) was not found: {error}"
         ) from error
     if not isinstance(found, UseCase):
         raise NoUseCaseError(f"{definition!r} (`definition` in configs/) is a {type(found).__name__}, no UseCase.")

@@ -60,7 +60,7 @@ def check_task_start(start: _Start) -> None:
     judged = {verdict.policy for verdict in start.verdicts}
     waived = _waived(start, policies)
     problems = [
-        f"{policy.id}: {'was violated when it was deployed' if policy.id in judged else 'was not judged'}"
+        f"{policy.id}: {'was violated when it was deployed' if policy.id in judged else 'was not evaluated'}"
         for policy in policies
         if policy.scope in _DEPLOYED and policy.mode_in(start.environment) is Mode.ENFORCE
         if policy.id not in kept | waived
@@ -68,7 +68,7 @@ def check_task_start(start: _Start) -> None:
     if problems:
         raise _refusal(
             start,
-            f"The deployment of {start.pipeline!r} does not keep the policies that are enforced in "
+            f"The deployment of {start.pipeline!r} violates policies that are enforced in "
             f"{start.environment!r}: {'; '.join(problems)}. Deploy again: `mlops deploy {start.pipeline} --env "
             f"{start.environment}` says what to change.",
         )

@@ -53,7 +53,7 @@ def check_before_deployment(settings: Settings, progress: Callable[[str], None])
         return loaded
     message = "\n".join(
         [
-            f"Nothing is deployed to {environment!r}: it is not as stacks/{environment}.yaml says.",
+            f"Nothing is deployed to {environment!r}: it does not match stacks/{environment}.yaml says.",
             *(f"- {line}" for line in found),
             f"`mlops stack plan {environment}` shows what differs; `mlops stack apply {environment}` makes the "
             "server match the file.",
@@ -84,13 +84,13 @@ def apply_and_record(loaded: LoadedStack, *, prune: bool = False) -> Iterator[Ch
     subject, links = f"stacks:{loaded.file.name}", {"environment": loaded.file.name}
     made: list[Change] = []
 
-    def announce(changes: Sequence[Change]) -> None:
+    def before_changes(changes: Sequence[Change]) -> None:
         links["plan"] = plan_digest(changes)
         evidence = [{"change": str(c), "details": list(c.details), "by_hand": c.by_hand} for c in changes]
         record(ACTION, subject, Outcome.ALLOWED, verdicts=evidence, links=links)
 
     try:
-        for change in apply_stack_file(loaded, os.environ, prune=prune, announce=announce):
+        for change in apply_stack_file(loaded, os.environ, prune=prune, before_changes=before_changes):
             made.append(change)
             yield change
     except BaseException as error:

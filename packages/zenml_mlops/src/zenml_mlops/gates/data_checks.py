@@ -98,7 +98,7 @@ def missing_measures(
     for name in required:
         column = found.columns.get(name)
         share = 1.0 if column is None or not found.rows else column.missing_share
-        text = "is not there" if column is None else f"has no value in {share:.1%} of {found.rows} rows"
+        text = "is missing" if column is None else f"has no value in {share:.1%} of {found.rows} rows"
         measures.append(Measure(metric="missing_share", subject=name, value=share, evidence=f"{name} {text}"))
     if reference is None:
         none = Measure(metric="missing_share_rise", value=None, evidence=source, not_judged=source)
@@ -153,7 +153,7 @@ def label_measures(labels: pd.Series | None, rows: int) -> tuple[Measure, ...]:
         rows: n.
     """
     if labels is None or not rows:
-        reason = "the label column is not there" if labels is None else "there are no rows"
+        reason = "the label column is missing" if labels is None else "there are no rows"
         return tuple(
             Measure(metric=metric, value=None, evidence=reason) for metric in ("label_share", "rarer_class_share")
         )
@@ -189,5 +189,5 @@ def age_measure(metric: str, newest: datetime | None, at: datetime, what: str) -
 
 def schema_measure(broken: Sequence[str]) -> Measure:
     """``schema_violations``: the rules that a schema check found broken, one sentence each."""
-    text = "; ".join(broken) or "every rule is kept"
+    text = "; ".join(broken) or "every rule holds"
     return Measure(metric="schema_violations", value=len(broken), evidence=text)

@@ -177,7 +177,7 @@ class GateVerdict(Frozen):
         judged: ``value``, ``lower`` or ``upper``.
         number: The number compared; ``None`` if there is none.
         bound: The accepted range, for people.
-        passed: Whether the number lies in it, or is not judged.
+        passed: Whether the number lies in it, or is not evaluated.
         not_judged: Why the number is reported only; ``None`` if it was judged.
         evidence: Sentence with what was found and the sample behind it.
         why: The reason of the limit.
@@ -223,7 +223,7 @@ def judge(metrics: MetricReport | None, gate: GateLimits, measures: Sequence[Mea
     """Hold what was measured against limits.
 
     A metric that nobody measured fails its limit: no evidence is not a pass. Of a metric with many subjects,
-    every failure and everything that is not judged gets a verdict; if all pass, the one nearest to the limit
+    every failure and everything that is not evaluated gets a verdict; if all pass, the one nearest to the limit
     speaks for them.
     """
     found = (*(() if metrics is None else metrics.measures()), *measures)

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from zenml_airflow.contracts.frozen import Frozen
 
-CONTEST_METRICS = ("average_precision", "roc_auc", "brier")
+COMPARISON_METRICS = ("average_precision", "roc_auc", "brier")
 """Metrics on which a challenger may be compared with the champion."""
 
 
@@ -22,8 +22,8 @@ class SubgroupRules(Frozen):
 
     Attributes:
         columns: Columns that hold the groups.
-        min_rows: A group of fewer rows is reported, not judged.
-        min_positives: A group of fewer rows with the event is reported, not judged.
+        min_rows: A group of fewer rows is reported, not evaluated.
+        min_positives: A group of fewer rows with the event is reported, not evaluated.
     """
 
     columns: tuple[str, ...]
@@ -51,7 +51,7 @@ class LatencyRules(Frozen):
     batch_rows: int = Field(ge=1)
 
 
-class ContestRules(Frozen):
+class ComparisonRules(Frozen):
     """When a challenger counts as better, as not worse, or as worse than the champion.
 
     Attributes:
@@ -69,10 +69,10 @@ class ContestRules(Frozen):
     slices: int = Field(ge=1)
 
     @model_validator(mode="after")
-    def _known(self) -> ContestRules:
-        unknown = sorted(set(self.margins) - set(CONTEST_METRICS))
+    def _known(self) -> ComparisonRules:
+        unknown = sorted(set(self.margins) - set(COMPARISON_METRICS))
         if unknown:
-            raise ValueError(f"the metrics {unknown} are not compared; known: {list(CONTEST_METRICS)}")
+            raise ValueError(f"the metrics {unknown} are not compared; known: {list(COMPARISON_METRICS)}")
         if self.primary not in self.margins:
             raise ValueError(f"the primary metric {self.primary!r} has no margin")
         return self

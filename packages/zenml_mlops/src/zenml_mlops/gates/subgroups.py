@@ -113,7 +113,7 @@ def _too_small(rows: int, positives: int, rules: SubgroupRules) -> str | None:
     if rows >= rules.min_rows and positives >= rules.min_positives:
         return None
     return (
-        f"{rows} rows and {positives} positive: reported, not judged, below {rules.min_rows} rows or "
+        f"{rows} rows and {positives} positive: reported, not evaluated, below {rules.min_rows} rows or "
         f"{rules.min_positives} positive"
     )
 

@@ -1,1 +1,1 @@
-"""What observers of steps and runs are told."""
+"""What observers of steps and runs receive."""

@@ -1,4 +1,4 @@
-"""Tell people of a failed DAG run through the stack's alerter, once a run."""
+"""Notify people of a failed DAG run through the stack's alerter, once a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def tell_stack_alerter(context: Any) -> None:
+def notify_stack_alerter(context: Any) -> None:
     """Post that a DAG run failed to every alerter of the environment's stacks.
 
     Airflow calls it when the whole run has failed, not for each of its tasks. Where no stack has an alerter, the
@@ -26,25 +26,25 @@ def tell_stack_alerter(context: Any) -> None:
     Raises:
         RuntimeError: If an alerter did not take the message.
     """
-    tell_stack_alerter_text(failure_text(context))
+    notify_stack_alerter_text(failure_text(context))
 
 
-def tell_stack_alerter_text(message: str) -> None:
+def notify_stack_alerter_text(message: str) -> None:
     """Post a message to every alerter of the environment's stacks, or else to the log.
 
     Raises:
         RuntimeError: If an alerter did not take the message.
     """
     refused = []
-    told = False
+    notified = False
     for alerter in _alerters():
-        told = True
+        notified = True
         if not alerter.post(message):
             refused.append(alerter.name)
-    if not told:
+    if not notified:
         log.warning("%s (No stack of environment %r has an alerter.)", message, STARTED_FOR)
     if refused:
-        raise RuntimeError(f"The alerters {refused} did not take the message: {message}")
+        raise RuntimeError(f"The alerters {refused} did not accept the message: {message}")
 
 
 def failure_text(context: Any) -> str:

@@ -1,4 +1,4 @@
-"""What observers are told of a step that has ended."""
+"""What observers receive of a step that has ended."""
 
 from __future__ import annotations
 

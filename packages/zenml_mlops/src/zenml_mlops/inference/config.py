@@ -88,8 +88,8 @@ class BatchInferenceConfig(PipelineConfig):
             other = _place(getattr(self, name))
             if shadow.startswith(other) or other.startswith(shadow):
                 raise ValueError(
-                    f"storage.shadow {self.shadow_scores!r} and storage.{name} {getattr(self, name)!r} lie in one "
-                    "another: readers of one would meet the other"
+                    f"storage.shadow {self.shadow_scores!r} and storage.{name} {getattr(self, name)!r} are "
+                    "nested: readers of one would find the other"
                 )
         return self
 

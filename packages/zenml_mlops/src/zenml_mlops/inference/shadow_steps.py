@@ -25,13 +25,13 @@ from zenml_mlops.inference.shadow import (
 from zenml_mlops.inference.shadow_report import render_shadow
 from zenml_mlops.inference.shards import DayScoring
 
-_ASIDE = {"airflow": {"retries": 2, "timeout_seconds": 3600, "aside": True}}
+_OBSERVER = {"airflow": {"retries": 2, "timeout_seconds": 3600, "observer": True}}
 _LONGEST = 500
 
 _log = logging.getLogger(__name__)
 
 
-@step(enable_cache=False, extra=_ASIDE)
+@step(enable_cache=False, extra=_OBSERVER)
 def score_shadow(
     partition: PartitionRef,
     champion: ScoringVersion,

@@ -35,7 +35,7 @@ class AuditTrail:
             self._entries = []
             log = configured_log()
             if log is None:
-                self._problem = "This process was told of no audit log."
+                self._problem = "No audit log is configured for this process."
                 return self._entries
             lines = list(log.lines())
             found = verify(lines)

@@ -86,7 +86,7 @@ def find_case(
     ]
     if not found:
         where = f"of {day}" if day else f"of {len(days)} days, {days[0]} to {days[-1]}"
-        more = "" if replaced else "; --all also looks into replaced partitions"
+        more = "" if replaced else "; --all also searches replaced partitions"
         by = f" by run {run}" if run else ""
         raise TraceError(
             f"{stores.contract.case.capitalize()} {case_id} is neither among the predictions{by} {where} nor in "
@@ -146,9 +146,7 @@ def _refused(stores: Stores, partition: Partition, case_id: int) -> list[FoundRo
 def _find(stores: Stores, file: StoredFile, case_id: int) -> int | None:
     store = stores.predictions
     if not store.fs.exists(store.absolute(file.path)):
-        raise PartitionError(
-            f"{file.path} of the predictions is gone, so nobody can tell whether it held the row."
-        )
+        raise PartitionError(f"{file.path} of the predictions is gone, so whether it held the row is unknown.")
     return find_row(store, file, stores.contract.row_id, case_id)
 
 
@@ -189,7 +187,7 @@ def _compare(
         return Evidence.GONE, "the file is gone from the landing zone"
     found = file_sha256(fs, path)
     if found != sha256:
-        return Evidence.CHANGED, f"another file stands there now, with sha256 {found}"
+        return Evidence.CHANGED, f"another file is there now, with sha256 {found}"
     with fs.open(path, "rb") as source:
         try:
             ids = pq.read_table(source, columns=[stores.contract.row_id], use_threads=False).column(0)

@@ -54,7 +54,7 @@ def transition_nodes(model: str, number: int, stage: str | None, records: Iterab
     """How the version entered and left its stages, the oldest first."""
     mine = [record for record in records if number in {record.plan.version, *record.plan.displaced}]
     for record in mine:
-        plan, end = record.plan, record.end
+        plan, outcome = record.plan, record.outcome
         moved = PAST[plan.kind] if plan.version == number else "displaced"
         into = plan.stage if plan.version == number else f"by version {plan.version}"
         yield Node(
@@ -69,8 +69,8 @@ def transition_nodes(model: str, number: int, stage: str | None, records: Iterab
                 approved_by=plan.approval.by if plan.approval else None,
                 waived=[waiver.policy for waiver in plan.waivers] or None,
                 environment=plan.environment,
-                ended=end.at if end else None,
-                detail=end.detail if end else None,
+                ended=outcome.at if outcome else None,
+                detail=outcome.detail if outcome else None,
             ),
         )
     if stage is not None and not any(record.done for record in mine):

@@ -68,7 +68,7 @@ def trace_prediction(settings: Settings, named: str, *, verify: bool = True) -> 
     """
     match = _PREDICTION.match(named)
     if match is None:
-        raise TraceError(f"--prediction wants RUN/ID or DATE/ID, found {named!r}.")
+        raise TraceError(f"--prediction expects RUN/ID or DATE/ID, found {named!r}.")
     case_id, where = int(match["id"]), match["where"]
     try:
         day, run = date.fromisoformat(where), None
@@ -190,7 +190,7 @@ def _training_row(contract: Contract, run: PipelineRunResponse | None, data: dic
     what = f"{contract.case} {case_id}"
     last = data.get("last_row_id")
     if run is None and (last is None or case_id <= int(last)):
-        note = "The training run is not here, so nobody can tell whether the row was among its data."
+        note = "The training run is not here, so whether the row was among its data is unknown."
         return Node(kind=Kind.TRAINING_ROW, title=what, state=State.MISSING, note=note)
     try:
         part = None
@@ -213,7 +213,7 @@ def _data_check(settings: Settings, *, verify: bool) -> Any:
         if not fs.exists(path):
             return "The file is gone."
         found = file_sha256(fs, path)
-        return None if found == sha256 else f"Another file stands there now, with sha256 {found}."
+        return None if found == sha256 else f"Another file is there now, with sha256 {found}."
 
     return check if verify else None
 
@@ -233,7 +233,7 @@ def version_name(settings: Settings, named: str) -> tuple[str, int]:
     """
     match = _VERSION.match(named)
     if match is None:
-        raise TraceError(f"--model-version wants MODEL/NUMBER or NUMBER, found {named!r}.")
+        raise TraceError(f"--model-version expects MODEL/NUMBER or NUMBER, found {named!r}.")
     if match["model"] is not None:
         return match["model"], int(match["number"])
     scoring = BatchInferenceConfig.from_settings(settings.model_dump())

@@ -94,16 +94,16 @@ class Baselines:
 
     def _read(self, version_id: str, number: int) -> tuple[Baseline, ScoringVersion | None]:
         if version_id not in self._found:
-            self._found[version_id] = self._look(version_id, number)
+            self._found[version_id] = self._describe(version_id, number)
         return self._found[version_id]
 
-    def _look(self, version_id: str, number: int) -> tuple[Baseline, ScoringVersion | None]:
+    def _describe(self, version_id: str, number: int) -> tuple[Baseline, ScoringVersion | None]:
         name = f"version {number} of {self._model!r}"
         try:
             version = Client().get_model_version(self._model, version_id)
             champion = describe_version(version)
         except (KeyError, NoChampionError) as error:
-            why = str(error) if isinstance(error, NoChampionError) else f"ZenML does not know {name} any more."
+            why = str(error) if isinstance(error, NoChampionError) else f"ZenML no longer has {name}."
             return Baseline(version=number, problem=why), None
         recorded: Any = version.run_metadata.get("training")
         metrics = MetricReport.model_validate(recorded["metrics"]) if recorded else None
@@ -143,7 +143,7 @@ class Scored:
         manifest = self.manifest(day)
         if manifest is None:
             self.store.manifest(day)
-            raise PartitionError(f"The predictions of {day} were published while they were looked for: run again.")
+            raise PartitionError(f"The predictions of {day} were published while they were being read: run again.")
         profile, problem = None, ""
         try:
             profile = self._profile(manifest)

@@ -132,7 +132,7 @@ class Watch:
         """
         if self._scored.manifest(day) is None:
             raise PartitionError(
-                f"{day} has no predictions, so there is nothing to look at: run batch_inference for that day."
+                f"{day} has no predictions, so there is nothing to evaluate: run batch_inference for that day."
             )
         window = self._days_before(day + timedelta(days=1))
         checks = [self._checks(each) for each in window if self._scored.manifest(each) is not None]
@@ -150,7 +150,7 @@ class Watch:
     def _checks(self, day: date) -> DayChecks:
         if day not in self._made:
             inputs = self._inputs(day)
-            self._made[day] = self._stored(day, inputs) or self._look(day, inputs)
+            self._made[day] = self._stored(day, inputs) or self._evaluate(day, inputs)
         return self._made[day]
 
     def _days_before(self, day: date) -> list[date]:
@@ -176,7 +176,7 @@ class Watch:
                 return stored
         return None
 
-    def _look(self, day: date, inputs: str) -> DayChecks:
+    def _evaluate(self, day: date, inputs: str) -> DayChecks:
         rules = self._rules
         observed = self._scored.observe(day)
         baseline = self._scored.baselines.of(observed)
@@ -220,7 +220,7 @@ def read_findings(store: PartitionStore, day: date) -> Findings:
     """What was found of a day, as it was published last.
 
     Raises:
-        PartitionError: If the day was not looked at, or the file does not match its manifest.
+        PartitionError: If the day was not evaluated, or the file does not match its manifest.
     """
     manifest = PartitionManifest.model_validate(_manifest(store, day))
     file = next(file for file in manifest.files if file.path.endswith(f"/{FINDINGS_FILE}"))
@@ -232,7 +232,7 @@ def page_path(store: PartitionStore, day: date, page: str) -> str:
     """Where a page of a day lies.
 
     Raises:
-        PartitionError: If the day was not looked at.
+        PartitionError: If the day was not evaluated.
     """
     manifest = PartitionManifest.model_validate(_manifest(store, day))
     return store.absolute(next(file.path for file in manifest.files if file.path.endswith(f"/{page}")))
@@ -242,7 +242,7 @@ def _manifest(store: PartitionStore, day: date) -> dict[str, Any]:
     try:
         return store.manifest(day)
     except PartitionError:
-        raise PartitionError(f"{day} was not looked at: `mlops run monitoring --date {day}` does it.") from None
+        raise PartitionError(f"{day} was not evaluated: run `mlops run monitoring --date {day}`.") from None
 
 
 def _remarkable(found: DayChecks) -> DayChecks:

@@ -40,7 +40,7 @@ def render_day(found: Findings) -> str:
         else "<p>None is open.</p>"
     )
     parts += ["<h2>Flagged on this day</h2>", _checks(found.flagged) if found.flagged else "<p>Nothing.</p>"]
-    parts += ["<h2>What became of the cases</h2>", _performance(own.realised)]
+    parts += ["<h2>Outcomes</h2>", _performance(own.realised)]
     others = sorted((check for check in own.checks if not check.flagged), key=lambda check: check.key)
     parts.append(f"<details><summary>{len(others)} checks without a finding</summary>{_checks(others)}</details>")
     return page(f"Monitoring of {found.day}", parts)

@@ -24,8 +24,8 @@ from zenml_mlops.monitoring.performance import Outcomes
 from zenml_mlops.monitoring.report import render_day, render_trend
 from zenml_mlops.step_options import IO, STREAM
 
-NOTICES = "notices"
-"""Metadata of a run: texts that people are to be told."""
+NOTIFICATIONS = "notifications"
+"""Metadata of a run: texts, the notifications to send."""
 
 ASSET_EVENTS = "asset_events"
 """Metadata of a run: by name of an asset, what its update is to carry."""
@@ -33,7 +33,7 @@ ASSET_EVENTS = "asset_events"
 RETRAINING = "retraining"
 """The asset whose update starts a training."""
 
-_TOLD = 10
+_MOST_SHOWN = 10
 
 
 class Monitored(Frozen):
@@ -48,7 +48,7 @@ class Monitored(Frozen):
 
 @step(enable_cache=False, extra=STREAM)
 def watch_days(config: MonitoringConfig) -> Annotated[Monitored, "monitored"]:
-    """Look at the days that the run is for.
+    """Evaluate the days that the run is for.
 
     Raises:
         ConfigError: If the run carries a parameter that would have no effect.
@@ -77,9 +77,9 @@ def watch_days(config: MonitoringConfig) -> Annotated[Monitored, "monitored"]:
 def publish_findings(
     monitored: Monitored, config: MonitoringConfig
 ) -> tuple[Annotated[HTMLString, "monitoring_day"], Annotated[HTMLString, "monitoring_trend"]]:
-    """Publish what was found of each day as its partition, and say who must be told what.
+    """Publish what was found of each day as its partition, and record the notifications.
 
-    An alert is told once: not again when the day is looked at another time, nor while it stays open.
+    An alert is sent once: not again when the day is monitored another time, nor while it stays open.
 
     Returns:
         The pages of the last day.
@@ -87,12 +87,12 @@ def publish_findings(
     context = get_run_context()
     run_id = str(get_step_context().pipeline_run.id)
     store = PartitionStore(context.resolve(config.findings))
-    told: list[str] = []
+    notifications: list[str] = []
     retrain: list[str] = []
     for found in monitored.days:
         before = {key for earlier in store.history(found.day) for key in earlier["new_alerts"]}
         new = [alert for alert in found.new_alerts if alert.key not in before]
-        told += [f"Monitoring, {found.day}: {alert.key} ({alert.evidence})" for alert in new]
+        notifications += [f"Monitoring, {found.day}: {alert.key} ({alert.evidence})" for alert in new]
         retrain += [alert.key for alert in new if alert.kind.value in config.rules.retrain_on]
         _publish(store, found, run_id)
     last = monitored.days[-1]
@@ -100,11 +100,14 @@ def publish_findings(
         "monitoring": {
             "days": [str(found.day) for found in monitored.days],
             "flagged": sum(len(found.flagged) for found in monitored.days),
-            "open_alerts": [alert.key for alert in last.alerts][:_TOLD],
-            "new_alerts": len(told),
+            "open_alerts": [alert.key for alert in last.alerts][:_MOST_SHOWN],
+            "new_alerts": len(notifications),
         },
-        NOTICES: [*told[:_TOLD], *([f"and {len(told) - _TOLD} more alerts"] if len(told) > _TOLD else [])],
-        ASSET_EVENTS: {RETRAINING: {"alerts": retrain[:_TOLD]}} if retrain else {},
+        NOTIFICATIONS: [
+            *notifications[:_MOST_SHOWN],
+            *([f"and {len(notifications) - _MOST_SHOWN} more alerts"] if len(notifications) > _MOST_SHOWN else []),
+        ],
+        ASSET_EVENTS: {RETRAINING: {"alerts": retrain[:_MOST_SHOWN]}} if retrain else {},
     }
     log_metadata(metadata=recorded, run_id_name_or_prefix=run_id)
     if last.alerts:

@@ -1,1 +1,1 @@
-"""What is told of each step that ends: the audit log, the experiment tracker, metrics."""
+"""What is reported of each step that ends: the audit log, the experiment tracker, metrics."""

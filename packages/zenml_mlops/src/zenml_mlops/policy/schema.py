@@ -116,7 +116,7 @@ def _load(folder: Path, files: tuple[tuple[Path, int], ...]) -> tuple[Policy, ..
         for policy in _read(path, problems):
             where = f"{path.name}: policy {policy.id!r}"
             if policy.id in found:
-                problems.append(f"{where} stands twice")
+                problems.append(f"{where} is used twice")
             found[policy.id] = policy
             problems += [f"{where}: {problem}" for problem in _problems(policy, known)]
     if not files:
@@ -139,7 +139,7 @@ def _read(path: Path, problems: list[str]) -> Iterable[Policy]:
 def _problems(policy: Policy, known: dict[str, Rule]) -> list[str]:
     rule = known.get(policy.rule)
     if rule is None:
-        return [f"there is no rule {policy.rule!r}, known are {sorted(known)}"]
+        return [f"there is no rule {policy.rule!r}; known: {sorted(known)}"]
     problems = []
     if rule.scope is not policy.scope:
         problems.append(f"rule {policy.rule!r} judges a {rule.scope}, not a {policy.scope}")

@@ -79,7 +79,7 @@ class StageLock:
                     return held
                 continue
             return None
-        raise LockedError(f"The stages of {self._model!r} are being changed by many at once; try again.")
+        raise LockedError(f"The stages of {self._model!r} are being changed by several processes; try again.")
 
     def _find(self) -> TagResponse | None:
         try:

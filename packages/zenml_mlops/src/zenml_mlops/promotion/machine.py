@@ -24,11 +24,11 @@ from zenml_mlops.promotion.lock import LockedError, StageLock
 from zenml_mlops.promotion.plans import ARCHIVED
 from zenml_mlops.promotion.records import (
     ENTERING,
-    End,
     Kind,
     State,
     Transition,
-    end_metadata,
+    TransitionOutcome,
+    outcome_metadata,
     plan_metadata,
 )
 from zenml_mlops.promotion.versions import find_version, in_stage, stage_of
@@ -58,13 +58,13 @@ def carry_out(plan: Transition, lock: StageLock, *, resumed_by: str | None = Non
     foreign = _foreign(plan, version)
     if foreign is not None:
         _close(plan, version, State.ABANDONED, resumed_by, foreign)
-        raise TransitionError(f"{foreign} The plan {plan.id} is given up; ask for what you want anew.")
+        raise TransitionError(f"{foreign} The plan {plan.id} is abandoned; request the change again.")
     try:
         _enter(plan, version, lock)
         _archive_others(plan, lock)
         _close(plan, version, State.DONE, resumed_by, summary(plan))
     except LockedError as error:
-        raise TransitionError(f"{error} {_standing(plan)}") from error
+        raise TransitionError(f"{error} {_progress(plan)}") from error
     except Exception as error:
         raise _stopped(plan, version, resumed_by, error) from error
     return summary(plan)
@@ -120,17 +120,17 @@ def _stopped(
             return TransitionError(f"{which} failed: {what}. Nothing was changed.")
     except Exception as second:  # noqa: BLE001 - what fails here must not hide what failed first
         what = f"{what}; then {type(second).__name__}: {second}"
-    return TransitionError(f"{which} stopped: {what}. {_standing(plan)}")
+    return TransitionError(f"{which} stopped: {what}. {_progress(plan)}")
 
 
-def _standing(plan: Transition) -> str:
+def _progress(plan: Transition) -> str:
     """What is changed now, and the way out."""
     way = f"Finish it with `mlops promote {plan.model} --resume`."
     try:
         now = stage_of(find_version(plan.model, plan.version)) or "no stage"
     except Exception as error:  # noqa: BLE001 - the sentence must be said even if ZenML does not answer
-        return f"ZenML does not say what is changed ({type(error).__name__}: {error}). {way}"
-    return f"Version {plan.version} is in {now} now; its end is not recorded. {way}"
+        return f"ZenML does not report what was changed ({type(error).__name__}: {error}). {way}"
+    return f"Version {plan.version} is in {now} now; the outcome is not recorded. {way}"
 
 
 def _close(
@@ -146,7 +146,7 @@ def _close(
     log_metadata(
         metadata={
             **decision_metadata(version, f"{action}: {outcome.value}", plan.actor, now, plan.reason or detail),
-            **end_metadata(plan, End(state=state, at=now, by=by, detail=detail)),
+            **outcome_metadata(plan, TransitionOutcome(state=state, at=now, by=by, detail=detail)),
             **remembered(head),
         },
         model_version_id=version.id,

@@ -23,7 +23,7 @@ from zenml_mlops.promotion.records import (
     Transition,
     history,
     open_transition,
-    served,
+    past_champions,
     succession,
     withdrawn_versions,
 )
@@ -84,7 +84,7 @@ def plan_promotion(
     if decided is not None and not decided.approved:
         refusals.append(
             f"{decided.by} rejected it for {stage} on {decided.at:%Y-%m-%d}: {decided.reason} A later approval "
-            "would let it in."
+            "would allow it."
         )
     if stage != PRODUCTION and plan.came_from == PRODUCTION:
         refusals.append("It is in production, which would be empty then: promote another version there first.")
@@ -124,7 +124,7 @@ def plan_rollback(
     version = find_version(model_name, to)
     plan = _plan(Kind.ROLLBACK, version, stage, records, where, actor, reason, links, run=producer(version))
     refusals = [*_unfinished(records), *_withdrawn(plan, records)]
-    before = served(records, stage)
+    before = past_champions(records, stage)
     if to in present:
         refusals.append(f"It is in {stage} already.")
     elif to not in before:
@@ -231,7 +231,7 @@ def check_reason(reason: str) -> None:
     """Refuse a reason that is none."""
     if len(reason.strip()) < _REASON_LENGTH:
         raise PromotionRefusedError(
-            f"This needs a reason of at least {_REASON_LENGTH} characters, for those who ask later why; found "
+            f"This needs a reason of at least {_REASON_LENGTH} characters, for the record; found "
             f"{reason.strip()!r}. Give one with --reason."
         )
 
@@ -253,4 +253,4 @@ def judged_environment(claimed: str | None) -> str:
 def check_stage(stage: str) -> None:
     """Refuse a stage that no version may enter."""
     if stage not in STAGES:
-        raise PromotionRefusedError(f"{stage!r} is no stage to promote to; use one of {list(STAGES)}.")
+        raise PromotionRefusedError(f"{stage!r} is not a stage to promote to; use one of {list(STAGES)}.")

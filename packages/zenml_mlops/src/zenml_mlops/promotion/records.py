@@ -1,7 +1,7 @@
 """The recorded history of a model's stages, as ZenML's metadata of its versions holds it.
 
 Each transition is two records that are never rewritten: the plan, written before anything is changed, and the
-end. A plan without an end is a transition that was interrupted.
+outcome. A plan without one is a transition that was interrupted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from zenml_mlops.policy.waivers import Waiver
 from zenml_mlops.promotion.versions import versions
 
 _PLAN = "transition-"
-_END = "transition-end-"
+_OUTCOME = "transition-outcome-"
 
 
 class Kind(StrEnum):
@@ -101,7 +101,7 @@ class Transition(Frozen):
         return f"{self.model}/{self.number}"
 
 
-class End(Frozen):
+class TransitionOutcome(Frozen):
     """How a transition ended.
 
     Attributes:
@@ -119,12 +119,12 @@ class Record(Frozen):
     """A transition in the history: the plan, and how it ended if it has."""
 
     plan: Transition
-    end: End | None = None
+    outcome: TransitionOutcome | None = None
 
     @property
     def state(self) -> State:
         """How far it is."""
-        return State.OPEN if self.end is None else self.end.state
+        return State.OPEN if self.outcome is None else self.outcome.state
 
     @property
     def done(self) -> bool:
@@ -137,9 +137,9 @@ def plan_metadata(plan: Transition) -> dict[str, MetadataType]:
     return {f"{_PLAN}{plan.number:06d}": plan.model_dump(mode="json", exclude_none=True)}
 
 
-def end_metadata(plan: Transition, end: End) -> dict[str, MetadataType]:
-    """The end as metadata of the plan's version."""
-    return {f"{_END}{plan.number:06d}": end.model_dump(mode="json")}
+def outcome_metadata(plan: Transition, outcome: TransitionOutcome) -> dict[str, MetadataType]:
+    """The outcome as metadata of the plan's version."""
+    return {f"{_OUTCOME}{plan.number:06d}": outcome.model_dump(mode="json")}
 
 
 def history(model_name: str) -> tuple[Record, ...]:
@@ -150,15 +150,15 @@ def history(model_name: str) -> tuple[Record, ...]:
 def history_of(found: Iterable[ModelVersionResponse]) -> tuple[Record, ...]:
     """Every transition that these versions remember, the oldest first."""
     plans: dict[int, Transition] = {}
-    ends: dict[int, End] = {}
+    outcomes: dict[int, TransitionOutcome] = {}
     for version in found:
         for key, value in version.run_metadata.items():
-            # Every end's key begins as a plan's does.
-            if key.startswith(_END):
-                ends[int(key.removeprefix(_END))] = End.model_validate(value)
+            # The key of an outcome begins as that of a plan does.
+            if key.startswith(_OUTCOME):
+                outcomes[int(key.removeprefix(_OUTCOME))] = TransitionOutcome.model_validate(value)
             elif key.startswith(_PLAN):
                 plans[int(key.removeprefix(_PLAN))] = Transition.model_validate(value)
-    return tuple(Record(plan=plans[number], end=ends.get(number)) for number in sorted(plans))
+    return tuple(Record(plan=plans[number], outcome=outcomes.get(number)) for number in sorted(plans))
 
 
 def open_transition(records: Iterable[Record]) -> Transition | None:
@@ -171,8 +171,8 @@ def withdrawn_versions(records: Iterable[Record]) -> dict[int, Transition]:
     return {r.plan.version: r.plan for r in records if r.done and r.plan.kind is Kind.WITHDRAW}
 
 
-def served(records: Iterable[Record], stage: str) -> set[int]:
-    """Versions that were in a stage at some time."""
+def past_champions(records: Iterable[Record], stage: str) -> set[int]:
+    """Versions that were the champion of a stage at some time."""
     return {r.plan.version for r in records if r.done and r.plan.kind in ENTERING and r.plan.stage == stage}
 
 

@@ -213,7 +213,7 @@ def resume(model_name: str, *, actor: str | None = None) -> str | None:
     Raises:
         PromotionRefusedError: If there is no such model.
         LockedError: If the process may still be alive.
-        TransitionError: If somebody changed the stages meanwhile; the plan is given up then.
+        TransitionError: If somebody changed the stages meanwhile; the plan is abandoned then.
     """
     with StageLock(model_name, _model_id(model_name)) as lock:
         plan = open_transition(history(model_name))

@@ -121,7 +121,7 @@ def inspect(
     except FileNotFoundError:
         raise TableError(f"There is no file {path}.") from None
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise TableError(f"{path.name} is no comma-separated table in UTF-8: {error}") from error
+        raise TableError(f"{path.name} is not a comma-separated table in UTF-8: {error}") from error
     named = [("--target", target), ("--id", row_id), ("--group", group), *(("--drop", name) for name in drop)]
     for option, name in named:
         if name is not None and name not in frame.columns:
@@ -183,7 +183,7 @@ def _labels(values: pd.Series, target: str, event: str | None) -> tuple[tuple[st
     elif len(labels) != 2:
         raise TableError(f"{target} has {len(labels)} values, {list(labels[:20])}: say which one with --event.")
     if len(labels) < 2:
-        raise TableError(f"{target} has the one value {list(labels)}: there is nothing to tell apart.")
+        raise TableError(f"{target} has the one value {list(labels)}: there is nothing to distinguish.")
     return labels, event or str(counts.index[-1])
 
 

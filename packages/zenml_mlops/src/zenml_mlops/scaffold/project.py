@@ -138,7 +138,7 @@ def check_name(name: str) -> None:
             f"--name is {name!r}; it takes lower-case letters, digits, underscores: `loan_default`."
         )
     if keyword.iskeyword(name) or name in _TAKEN:
-        raise ProjectError(f"--name is {name!r}, which stands for something else already: take another one.")
+        raise ProjectError(f"--name is {name!r}, which is already in use: choose another one.")
 
 
 @dataclass(frozen=True)
@@ -342,7 +342,7 @@ def check_target(target: Path) -> None:
         ProjectError: If it is in use.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ProjectError(f"{target} exists already: name a folder that is not there yet, or an empty one.")
+        raise ProjectError(f"{target} exists already: name a folder that does not exist yet, or an empty one.")
 
 
 def _contract(table: Table) -> dict[str, Any]:

@@ -25,11 +25,11 @@ from zenml_mlops.serving.limits import (
     TokenBuckets,
     read_body,
 )
+from zenml_mlops.serving.loaded_version import ModelVersion, Prediction, prediction_type
 from zenml_mlops.serving.metrics import CONTENT_TYPE, Metrics
 from zenml_mlops.serving.records import EventLog, RequestRecord
 from zenml_mlops.serving.schema import InvalidRequestError, Problem
 from zenml_mlops.serving.scorer import OverloadedError, Scorer
-from zenml_mlops.serving.served import ModelVersion, Prediction, prediction_type
 from zenml_mlops.serving.switch import ModelSwitch
 
 SCORE: Final = "/v1/score"
@@ -156,15 +156,15 @@ def create_app(service: Service) -> FastAPI:
     @app.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}}, operation_id="readyz")
     async def readyz() -> Response:
         """Say whether requests are answered, and by which version."""
-        standing = switch.standing
-        served = standing.served
+        now = switch.state
+        champion = now.champion
         state = Readiness(
-            ready=served is not None,
-            model=None if served is None else served.version,
-            loaded_at=None if served is None else served.loaded_at.isoformat(),
-            problem=standing.problem,
+            ready=champion is not None,
+            model=None if champion is None else champion.version,
+            loaded_at=None if champion is None else champion.loaded_at.isoformat(),
+            problem=now.problem,
         )
-        return Response(state.model_dump_json(), 503 if served is None else 200, media_type=_JSON)
+        return Response(state.model_dump_json(), 503 if champion is None else 200, media_type=_JSON)
 
     @app.get("/metrics", response_class=Response, operation_id="metrics")
     async def metrics() -> Response:
@@ -193,27 +193,27 @@ async def _score(request: Request, service: Service, scorer: Scorer) -> Response
         # Nobody reads it.
         return Response(status_code=400)
     # Taken once the request is complete, so that a slow client is not answered by a version of long ago.
-    served = service.switch.current
-    if served is None:
+    champion = service.switch.champion
+    if champion is None:
         headers = {"Retry-After": str(max(1, round(config.poll_seconds)))}
         return problem(503, f"No version of {config.model_name} is in {config.stage.value}.", headers)
-    record.version = served.version
+    record.version = champion.version
     try:
-        rows = served.contract.parse(body)
+        rows = champion.contract.parse(body)
         record.rows = len(rows)
-        predictions = await scorer.score(served, rows)
+        predictions = await scorer.score(champion, rows)
     except InvalidRequestError as error:
         refusal = InvalidRequest(
-            error=str(error), model=served.version, total=error.total, problems=error.problems
+            error=str(error), model=champion.version, total=error.total, problems=error.problems
         )
         return Response(refusal.model_dump_json(), 422, media_type=_JSON)
     except OverloadedError as error:
         return problem(503, str(error), {"Retry-After": _BUSY_SECONDS})
-    service.metrics.scored(served, predictions)
-    answer = score_response(served.contract.row_id)(
+    service.metrics.scored(champion, predictions)
+    answer = score_response(champion.contract.row_id)(
         request_id=record.request_id,
-        model=served.version,
-        decision_threshold=served.threshold,
+        model=champion.version,
+        decision_threshold=champion.threshold,
         predictions=predictions,
     )
     return Response(answer.model_dump_json(), media_type=_JSON)
@@ -224,10 +224,10 @@ def _refusals() -> dict[int | str, dict[str, Any]]:
         401: "The API key is missing or wrong.",
         408: "The body came too slowly.",
         413: "The body is too large.",
-        415: "The body is no JSON.",
+        415: "The body is not JSON.",
         429: "Too many requests of one client.",
         500: "The service failed.",
-        503: "No version is in the stage, or too many rows wait.",
+        503: "No version is in the stage, or too many rows are waiting.",
     }
     refusals: dict[int | str, dict[str, Any]] = {
         status: {"model": Refusal, "description": text} for status, text in texts.items()
@@ -237,14 +237,14 @@ def _refusals() -> dict[int | str, dict[str, Any]]:
 
 def _openapi(app: FastAPI, service: Service) -> dict[str, Any]:
     """The OpenAPI document, with the request that the version which answers now takes."""
-    served = service.switch.current
+    champion = service.switch.champion
     document = get_openapi(
-        title=app.title, version="0" if served is None else str(served.version.version), routes=app.routes
+        title=app.title, version="0" if champion is None else str(champion.version.version), routes=app.routes
     )
     operation = document["paths"][SCORE]["post"]
     components = document.setdefault("components", {})
-    if served is not None:
-        request = served.contract.json_schema()
+    if champion is not None:
+        request = champion.contract.json_schema()
         components.setdefault("schemas", {}).update(request.pop("$defs", {}))
         operation["requestBody"] = {"required": True, "content": {_JSON: {"schema": request}}}
     if service.keys:

@@ -18,9 +18,9 @@ from zenml_mlops.inference.champion import EmptyStageError, find_champion, load_
 from zenml_mlops.serving.app import Service, create_app
 from zenml_mlops.serving.config import ServingConfig
 from zenml_mlops.serving.limits import ApiKeys
+from zenml_mlops.serving.loaded_version import LoadedVersion
 from zenml_mlops.serving.metrics import Metrics
 from zenml_mlops.serving.records import EventLog
-from zenml_mlops.serving.served import Served
 from zenml_mlops.serving.switch import ModelSwitch
 
 
@@ -30,7 +30,7 @@ class StageSource:
 
     config: ServingConfig
 
-    def current_id(self) -> UUID:
+    def champion_id(self) -> UUID:
         """Id of the version in the stage, without loading anything.
 
         Raises:
@@ -42,7 +42,7 @@ class StageSource:
         except KeyError:
             raise EmptyStageError(f"No version of {name} is in {stage}: promote one.") from None
 
-    def load(self) -> Served:
+    def load(self) -> LoadedVersion:
         """Load the version in the stage, by the same functions as batch inference.
 
         Raises:
@@ -50,7 +50,7 @@ class StageSource:
             MissingFeaturesError: If the two do not fit together.
         """
         champion = find_champion(self.config.model_name, self.config.stage.value)
-        return Served.of(
+        return LoadedVersion.of(
             champion,
             load_model(champion),
             load_use_case(self.config.use_case).load_grouping(),
@@ -59,7 +59,7 @@ class StageSource:
         )
 
 
-def deployment(config: ServingConfig, keys: ApiKeys | None = None) -> tuple[FastAPI, Served]:
+def deployment(config: ServingConfig, keys: ApiKeys | None = None) -> tuple[FastAPI, LoadedVersion]:
     """Pick the version in production and hand it to the application.
 
     Args:
@@ -74,6 +74,6 @@ def deployment(config: ServingConfig, keys: ApiKeys | None = None) -> tuple[Fast
     """
     metrics, log = Metrics(), EventLog()
     switch = ModelSwitch(StageSource(config), config.poll_seconds, metrics, log)
-    served = switch.load_first()
+    champion = switch.load_first()
     service = Service(config, switch, metrics, log, keys or ApiKeys([]))
-    return create_app(service), served
+    return create_app(service), champion

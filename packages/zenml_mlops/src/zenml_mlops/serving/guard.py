@@ -46,7 +46,7 @@ class Guard:
         scope.setdefault("state", {})["record"] = record
         started = False
 
-        async def tell(message: Message) -> None:
+        async def send_recorded(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
@@ -56,12 +56,14 @@ class Guard:
 
         try:
             refusal = self._refusal(scope)
-            await (self._app if refusal is None else refusal)(scope, receive, tell)
+            await (self._app if refusal is None else refusal)(scope, receive, send_recorded)
         except Exception as error:  # noqa: BLE001 - the server would log its message, which may quote a row
             self._log.failure(record, error, str(error) if isinstance(error, ScoringError) else None)
             record.status = 500
             if not started:
-                await problem(500, "The service failed; its log has this request's id.")(scope, receive, tell)
+                await problem(500, "The service failed; its log has this request's id.")(
+                    scope, receive, send_recorded
+                )
         finally:
             self._metrics.requests.labels(route, str(record.status)).inc()
             self._metrics.seconds.labels(route).observe(record.seconds)
@@ -77,7 +79,7 @@ class Guard:
         address = scope["client"][0] if scope.get("client") else "unknown"
         wait = self._buckets.take(owner or f"address {address}")
         if wait:
-            return problem(429, f"Too many requests; come back in {wait} s.", {"Retry-After": str(wait)})
+            return problem(429, f"Too many requests; retry in {wait} s.", {"Retry-After": str(wait)})
         if self._keys and owner is None:
             text = "This needs an API key: send it as `Authorization: Bearer KEY`."
             return problem(401, text, {"WWW-Authenticate": "Bearer"})

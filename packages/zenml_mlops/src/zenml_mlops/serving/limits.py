@@ -57,7 +57,7 @@ class ApiKeys:
         """
         keys = [line.strip() for line in text.splitlines() if line.strip()]
         if not keys:
-            raise KeyFormatError("There is no API key in what was given: write one a line.")
+            raise KeyFormatError("No API key was found: write one per line.")
         return cls(keys)
 
     def __bool__(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from zenml_mlops.serving.served import Prediction, Served
+from zenml_mlops.serving.loaded_version import LoadedVersion, Prediction
 
 PREFIX: Final = "zenml_serving"
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
@@ -32,14 +32,14 @@ class Metrics:
         self.rows = Counter(f"{PREFIX}_rows", "Rows scored.", ("version", "decision"), registry=registry)
         self.unknown = Counter(
             f"{PREFIX}_unknown_categories",
-            "Values whose category the model never met.",
+            "Values whose category was not in the training data.",
             ("version", "column"),
             registry=registry,
         )
         self.call_rows = Histogram(
             f"{PREFIX}_call_rows", "Rows of one call of the model.", buckets=_ROWS, registry=registry
         )
-        self.waiting_rows = Gauge(f"{PREFIX}_waiting_rows", "Rows that wait for the model.", registry=registry)
+        self.waiting_rows = Gauge(f"{PREFIX}_waiting_rows", "Rows waiting for the model.", registry=registry)
         self._model = Gauge(
             f"{PREFIX}_model",
             "1 for the version that answers.",
@@ -54,26 +54,26 @@ class Metrics:
             self.switches.labels(result)
         self.problem = Gauge(
             f"{PREFIX}_problem",
-            "1 while the version in the stage cannot be found out or loaded.",
+            "1 while the version in the stage cannot be determined or loaded.",
             registry=registry,
         )
-        self.looked = Gauge(
-            f"{PREFIX}_last_look_time_seconds",
-            "When ZenML last said which version is in the stage.",
+        self.checked = Gauge(
+            f"{PREFIX}_last_check_time_seconds",
+            "When the version in the stage was last checked.",
             registry=registry,
         )
 
-    def answering(self, served: Served | None) -> None:
+    def answering(self, loaded: LoadedVersion | None) -> None:
         """Take note of the version that answers from now on."""
         self._model.clear()
-        if served is not None:
-            version = served.version
+        if loaded is not None:
+            version = loaded.version
             self._model.labels(version.name, str(version.version), str(version.version_id)).set(1)
-            self._loaded.set(served.loaded_at.timestamp())
+            self._loaded.set(loaded.loaded_at.timestamp())
 
-    def scored(self, served: Served, predictions: Iterable[Prediction]) -> None:
+    def scored(self, loaded: LoadedVersion, predictions: Iterable[Prediction]) -> None:
         """Count the rows of an answer."""
-        version = str(served.version.version)
+        version = str(loaded.version.version)
         for prediction in predictions:
             self.rows.labels(version, prediction.decision.value).inc()
             for column in prediction.unknown_categories:

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any, Final
 from uuid import uuid4
 
-from zenml_mlops.serving.served import ModelVersion
+from zenml_mlops.serving.loaded_version import ModelVersion
 
 LOGGER: Final = "mlops.serving"
 _SERVER_LOGGERS: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi")

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from zenml_mlops.serving.loaded_version import LoadedVersion, Prediction
 from zenml_mlops.serving.metrics import Metrics
 from zenml_mlops.serving.schema import Row
-from zenml_mlops.serving.served import Prediction, Served
 
 
 class OverloadedError(RuntimeError):
@@ -24,7 +24,7 @@ class ScoringError(RuntimeError):
 
 @dataclass(frozen=True)
 class _Job:
-    served: Served
+    version: LoadedVersion
     rows: Sequence[Row]
     answer: asyncio.Future[list[Prediction]]
 
@@ -46,7 +46,7 @@ class Scorer:
         # One thread: the interpreter lock leaves little for a second one.
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scorer")
 
-    async def score(self, served: Served, rows: Sequence[Row]) -> list[Prediction]:
+    async def score(self, version: LoadedVersion, rows: Sequence[Row]) -> list[Prediction]:
         """Score the rows of one request.
 
         Raises:
@@ -54,8 +54,8 @@ class Scorer:
             ScoringError: If the model fails.
         """
         if self._jobs and self._waiting + len(rows) > self._most_waiting:
-            raise OverloadedError(f"{self._waiting} rows wait for the model already.")
-        job = _Job(served, rows, asyncio.get_running_loop().create_future())
+            raise OverloadedError(f"{self._waiting} rows are already waiting for the model.")
+        job = _Job(version, rows, asyncio.get_running_loop().create_future())
         self._jobs.append(job)
         self._count(len(rows))
         if self._worker is None or self._worker.done():
@@ -79,7 +79,7 @@ class Scorer:
         rows = 0
         while self._jobs:
             job = self._jobs[0]
-            if taken and (job.served is not taken[0].served or rows + len(job.rows) > self._most_rows):
+            if taken and (job.version is not taken[0].version or rows + len(job.rows) > self._most_rows):
                 break
             self._jobs.popleft()
             self._count(-len(job.rows))
@@ -96,7 +96,7 @@ class Scorer:
         rows = [row for job in jobs for row in job.rows]
         self._metrics.call_rows.observe(len(rows))
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self._pool, jobs[0].served.answer, rows)
+            found = await asyncio.get_running_loop().run_in_executor(self._pool, jobs[0].version.answer, rows)
         except Exception as error:  # noqa: BLE001 - libraries put values into their messages: only the kind goes on
             if last:
                 frame = traceback.extract_tb(error.__traceback__)[-1]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from zenml.client import Client
 
 
-_AFTER_FAILURE = "Mend the cause and apply again: that goes on from here, also where a change was half made."
+_AFTER_FAILURE = "Fix the cause and apply again: it continues from here, even if a change was only half made."
 
 
 class ApplyError(RuntimeError):
@@ -62,7 +62,7 @@ def apply_stack_file(
     environ: Mapping[str, str],
     *,
     prune: bool = False,
-    announce: Callable[[Sequence[Change]], None] | None = None,
+    before_changes: Callable[[Sequence[Change]], None] | None = None,
 ) -> Iterator[Change]:
     """Make the changes of the plan one by one; yield each that is made. Applying twice changes nothing.
 
@@ -72,7 +72,7 @@ def apply_stack_file(
     Args:
         environ: The process's variables, of which those that the file lists are read.
         prune: Whether to delete what the file names no more; nothing is ever deleted without.
-        announce: Told of the changes before the first is made, if there are any; what it raises stops everything.
+        before_changes: Called with the changes before the first is made, if any; what it raises stops everything.
 
     Raises:
         ApplyError: If a change fails.
@@ -84,8 +84,8 @@ def apply_stack_file(
     chosen = [change for change in changes if prune or change.action is not Action.DELETE]
     if not chosen:
         return
-    if announce is not None:
-        announce(chosen)
+    if before_changes is not None:
+        before_changes(chosen)
     work = _Work(Client(), loaded.file, state, environ)
     for position, change in enumerate(chosen):
         try:

@@ -99,7 +99,7 @@ def read_extended(path: Path) -> Document:
         path = path.with_name(base)
         if any(path == known for known, _ in chain):
             circle = " -> ".join([*(known.name for known, _ in chain), path.name])
-            raise StackFileError([document.problem(here, f"the files extend one another in a circle: {circle}")])
+            raise StackFileError([document.problem(here, f"the files extend one another in a cycle: {circle}")])
         if not path.is_file():
             raise StackFileError([document.problem(here, f"there is no file {base!r} in {path.parent.name}/")])
     content: dict[str, Any] = {}
@@ -132,7 +132,7 @@ class _Reader:
 
     def read(self, node: yaml.Node, path: KeyPath, around: tuple[yaml.Node, ...]) -> Any:
         if node in around:
-            self.problems.append(Problem(self._place(node), ".".join(path), "an alias holds itself"))
+            self.problems.append(Problem(self._place(node), ".".join(path), "an alias contains itself"))
             return None
         around = (*around, node)
         if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN:
@@ -166,7 +166,7 @@ class _Reader:
         for key_node, _ in node.value:
             key, place = self._key(key_node), self._place(key_node)
             if key in seen:
-                message = f"the key stands twice, before in line {seen[key].line}"
+                message = f"the key is used twice, first on line {seen[key].line}"
                 self.problems.append(Problem(place, ".".join((*path, key)), message))
             seen[key] = place
 

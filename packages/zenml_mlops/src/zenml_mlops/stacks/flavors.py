@@ -116,7 +116,7 @@ def findings(kind: str, component: Component, known: Mapping[tuple[str, str], ty
     flavor = known.get((kind, component.flavor))
     if flavor is None:
         names = sorted(name for other, name in known if other == kind)
-        yield ("flavor",), f"there is no {kind} of flavor {component.flavor!r}, known are {names}"
+        yield ("flavor",), f"there is no {kind} of flavor {component.flavor!r}; known: {names}"
         yield from _references(component)
         return
     fields = flavor().config_class.model_fields
@@ -124,7 +124,7 @@ def findings(kind: str, component: Component, known: Mapping[tuple[str, str], ty
     for key in unknown:
         yield (
             ("config", key),
-            f"flavor {component.flavor!r} of {kind} has no such option, known are {sorted(fields)}",
+            f"flavor {component.flavor!r} of {kind} has no such option; known: {sorted(fields)}",
         )
     wrong = [
         *_references(component),
@@ -156,7 +156,7 @@ def _references(component: Component) -> Iterator[Finding]:
         if ENV_SCHEME in value:
             yield (
                 where,
-                f"{value!r} would be stored in clear: name the variable under `secrets`, and the secret here",
+                f"{value!r} would be stored in plain text: name the variable under `secrets`, and the secret here",
             )
         elif "{{" in value:
             yield where, f"{value!r} is ZenML's own notation: write it as {SECRET_SCHEME}NAME/KEY"
@@ -182,7 +182,7 @@ def _secrets_in_clear(component: Component, fields: Mapping[str, Any]) -> Iterat
             # The value itself must not reach a terminal or CI's log.
             yield (
                 ("config", *path),
-                f"holds a secret in clear: put it under `secrets`, as {SECRET_SCHEME}NAME/KEY",
+                f"holds a secret in plain text: put it under `secrets`, as {SECRET_SCHEME}NAME/KEY",
             )
 
 

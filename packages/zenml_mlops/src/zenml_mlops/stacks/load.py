@@ -96,7 +96,7 @@ def judge_stacks(loaded: LoadedStack) -> Assessment:
 def _read(path: Path, variables: Mapping[str, str]) -> tuple[Document, StackFile | None, list[Problem]]:
     written = read_extended(path)
     problems = [
-        written.problem(where, f"uses ${{{name}}}, known are {sorted(variables)}")
+        written.problem(where, f"uses ${{{name}}}; known: {sorted(variables)}")
         for where, value in leaves(written.content)
         if isinstance(value, str)
         for name in _VARIABLE.findall(value)
@@ -176,14 +176,14 @@ def _names(file: StackFile) -> Iterator[tuple[KeyPath, str]]:
         for kind, name in parts.items():
             if name not in file.components.get(kind, {}):
                 known = sorted(file.components.get(kind, {}))
-                yield ("stacks", stack, kind), f"there is no {kind} {name!r} under `components`, known are {known}"
+                yield ("stacks", stack, kind), f"there is no {kind} {name!r} under `components`; known: {known}"
         for kind in ("orchestrator", "artifact_store"):
             if kind not in parts:
                 yield ("stacks", stack), f"has no {kind}, and ZenML has no stack without one"
     for role in ("scheduled", "inline"):
         named = getattr(file, role)
         if named is not None and named not in file.stacks:
-            yield (role,), f"there is no stack {named!r}, known are {sorted(file.stacks)}"
+            yield (role,), f"there is no stack {named!r}; known: {sorted(file.stacks)}"
     for name, values in file.secrets.items():
         for key, value in values.items():
             variable = env_reference(value)
@@ -209,7 +209,7 @@ def _components(file: StackFile) -> Iterator[tuple[KeyPath, str]]:
     unloaded: set[str] = set()
     for kind, sources in file.flavors.items():
         if kind not in types:
-            yield ("flavors", kind), f"ZenML has no such type of component, known are {types}"
+            yield ("flavors", kind), f"ZenML has no such type of component; known: {types}"
             continue
         for position, source in enumerate(sources):
             try:
@@ -220,7 +220,7 @@ def _components(file: StackFile) -> Iterator[tuple[KeyPath, str]]:
     known = known_flavors({kind: sources for kind, sources in file.flavors.items() if kind in types})
     for kind, components in file.components.items():
         if kind not in types:
-            yield ("components", kind), f"ZenML has no such type of component, known are {types}"
+            yield ("components", kind), f"ZenML has no such type of component; known: {types}"
             continue
         for name, component in components.items():
             if kind in unloaded and (kind, component.flavor) not in known:
@@ -243,7 +243,7 @@ def _resources(file: StackFile) -> Iterator[tuple[KeyPath, str]]:
     unknown = sorted(set(file.settings.resources) - set(ResourceSettings.model_fields))
     for key in unknown:
         known = sorted(ResourceSettings.model_fields)
-        yield ("settings", "resources", key), f"ZenML's ResourceSettings has no such field, known are {known}"
+        yield ("settings", "resources", key), f"ZenML's ResourceSettings has no such field; known: {known}"
     try:
         ResourceSettings.model_validate({k: v for k, v in file.settings.resources.items() if k not in unknown})
     except ValidationError as error:
@@ -255,7 +255,7 @@ def _modes(file: StackFile) -> Iterator[tuple[KeyPath, str]]:
     """The policy files decide; a stack file that promises more than they do is wrong."""
     policies = {policy.id: policy for policy in load_policies()}
     for unknown in sorted(set(file.policies.weaker) - set(policies)):
-        yield ("policies", "weaker", unknown), f"there is no such policy, known are {sorted(policies)}"
+        yield ("policies", "weaker", unknown), f"there is no such policy; known: {sorted(policies)}"
     for policy in policies.values():
         mode = policy.mode_in(file.name)
         promised = file.policies.weaker.get(policy.id, file.policies.minimum)

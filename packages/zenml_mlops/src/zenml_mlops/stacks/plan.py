@@ -194,7 +194,7 @@ def _unresolved(
             if key in stored or key in given:
                 continue
             variable = env_reference(value)
-            way_out = f"set the variable {variable}" if variable else "have whoever keeps it store it there"
+            way_out = f"set the variable {variable}" if variable else "have its owner store it there"
             message = f"secret://{name}/{key} is not resolved: ZenML's secret store has no such value; {way_out}"
             found.append((("secrets", name, key), message))
     return found

@@ -171,7 +171,7 @@ def connections(settings: Settings) -> _Said:
     from zenml_mlops.local import services
 
     if not services.supervisor_alive(settings):
-        yield Level.OK, "Airflow is not running, so it was not asked", None
+        yield Level.OK, "Airflow is not running, so it was not checked", None
         return
     try:
         api = AirflowApi(settings)
@@ -234,7 +234,7 @@ def audit(settings: Settings) -> _Said:
     text = (
         f"{found.entries} entries are whole" if found.whole else f"broken at entry {found.broken}: {found.problem}"
     )
-    yield _said(found.whole, text, "`mlops audit verify` says more; restore the log from a copy.")
+    yield _said(found.whole, text, "See `mlops audit verify`; restore the log from a copy.")
 
 
 CHECKS: Final[dict[str, Callable[[Settings], _Said]]] = {

@@ -115,13 +115,13 @@ def dags(sources: Sources) -> Sequence[Row]:
     return rows
 
 
-def questions(sources: Sources) -> Sequence[Row]:
-    """Required actions in Airflow that wait for a person."""
+def required_actions(sources: Sources) -> Sequence[Row]:
+    """Required actions in Airflow."""
     open_ones = {"response_received": False, "state": ["deferred", "awaiting_input"], "limit": 100}
     found = sources.airflow().request("GET", "dags/~/dagRuns/~/hitlDetails", params=open_ones)["hitl_details"]
     return [
         {
-            "question": one["subject"],
+            "subject": one["subject"],
             "dag": one["task_instance"]["dag_id"],
             "since": datetime.fromisoformat(one["created_at"]).astimezone(UTC).strftime("%Y-%m-%d %H:%M"),
         }
@@ -205,7 +205,7 @@ def alerts(sources: Sources) -> Sequence[Row]:
             for key, since, evidence in still or [("none", None, None)]
         ]
     if not rows:
-        raise StatusError("No day was looked at yet: `mlops run monitoring --date DAY` does it.")
+        raise StatusError("No day has been evaluated yet: run `mlops run monitoring --date DAY`.")
     return rows
 
 
@@ -213,7 +213,7 @@ SECTIONS: Final[dict[str, Callable[[Sources], Sequence[Row]]]] = {
     "services": services,
     "environments": environments,
     "dags": dags,
-    "waiting for a person": questions,
+    "required actions": required_actions,
     "models": models,
     "last partition": partitions,
     "alerts": alerts,
@@ -221,7 +221,7 @@ SECTIONS: Final[dict[str, Callable[[Sources], Sequence[Row]]]] = {
 """The sections by title, in their order on the screen. One more is a function here."""
 
 
-def look(settings: Settings) -> dict[str, Section]:
+def read_status(settings: Settings) -> dict[str, Section]:
     """Read every section; one that cannot be read says why and leaves the others alone."""
     sources = Sources(settings)
     found = {}

@@ -11,22 +11,22 @@ import pandas as pd
 from zenml_airflow.contracts.frozen import Frozen
 from zenml_airflow.contracts.model_records import Comparison, ComparisonVerdict, Difference
 from zenml_mlops.data.contract import Contract
-from zenml_mlops.gates.rules import BootstrapConfig, ContestRules, SubgroupRules
+from zenml_mlops.gates.rules import BootstrapConfig, ComparisonRules, SubgroupRules
 from zenml_mlops.gates.statistics import LESS_IS_BETTER, group_weights, interval, resampled_metrics, weighted_auc
 from zenml_mlops.gates.subgroups import group_names
 
 Array = npt.NDArray[Any]
 
 
-class Contest(Frozen):
-    """Who is compared, as numbers of versions."""
+class VersionPair(Frozen):
+    """The numbers of the compared versions."""
 
     challenger: int
     champion: int
 
 
 def compare(
-    contest: Contest,
+    versions: VersionPair,
     frame: pd.DataFrame,
     labels: Array,
     risks: tuple[Array, Array],
@@ -34,7 +34,7 @@ def compare(
     contract: Contract,
     bootstrap: BootstrapConfig,
     subgroups: SubgroupRules,
-    rules: ContestRules,
+    rules: ComparisonRules,
     seed: int,
 ) -> Comparison:
     """Compare two models on labelled rows that neither trained on.
@@ -43,7 +43,7 @@ def compare(
     hard for both cancels out, so the interval of the difference is narrower than the two models' own ones.
 
     Args:
-        contest: The versions.
+        versions: The versions.
         frame: n rows in time order, with the columns of the groups.
         labels: n labels, 0 or 1.
         risks: n probabilities of the challenger, and n of the champion.
@@ -54,7 +54,7 @@ def compare(
         seed: Seed of the draw.
     """
     positives = int(labels.sum())
-    known: dict[str, Any] = {**contest.model_dump(), "rows": len(frame), "positives": positives}
+    known: dict[str, Any] = {**versions.model_dump(), "rows": len(frame), "positives": positives}
     if positives < rules.min_positives or positives == len(labels):
         return Comparison(
             **known,
@@ -126,7 +126,7 @@ def judge_gain(lower: float, upper: float, margin: float) -> ComparisonVerdict:
 
 
 def _decide(
-    differences: tuple[Difference, ...], groups: tuple[Difference, ...], rules: ContestRules
+    differences: tuple[Difference, ...], groups: tuple[Difference, ...], rules: ComparisonRules
 ) -> tuple[ComparisonVerdict, str]:
     """The worst speaks for all; a group that is too small to tell stops nobody, one that is surely worse does."""
     for verdict, found in (
@@ -147,7 +147,7 @@ def _by_group(
     risks: tuple[Array, Array],
     weights: Array,
     subgroups: SubgroupRules,
-    rules: ContestRules,
+    rules: ComparisonRules,
     confidence: float,
 ) -> tuple[Difference, ...]:
     found = []

@@ -24,13 +24,13 @@ from zenml_mlops.inference.champion import (
 from zenml_mlops.inference.scoring import score
 from zenml_mlops.materializers import ParquetMaterializer
 from zenml_mlops.step_options import COMPUTE, IO
-from zenml_mlops.training.comparison import Contest, compare
+from zenml_mlops.training.comparison import VersionPair, compare
 from zenml_mlops.training.comparison_report import render_comparison
 from zenml_mlops.training.config import ChampionChallengerConfig
 from zenml_mlops.training.splitting import unseen_rows
 
 
-class Contestants(Frozen):
+class ComparedVersions(Frozen):
     """The two versions of a run, settled once. A promotion in the middle of the run does not change them.
 
     Attributes:
@@ -45,9 +45,11 @@ class Contestants(Frozen):
 
 
 @step(enable_cache=False, extra=IO)
-def select_contestants(
+def select_versions(
     config: ChampionChallengerConfig,
-) -> tuple[Annotated[Contestants, "contestants"], Annotated[ChampionChallengerConfig, "comparison_config"]]:
+) -> tuple[
+    Annotated[ComparedVersions, "compared_versions"], Annotated[ChampionChallengerConfig, "comparison_config"]
+]:
     """Settle which versions are compared, and link the run to both.
 
     Raises:
@@ -61,19 +63,19 @@ def select_contestants(
     try:
         champion = find_champion(settled.model_name, settled.stage.value)
     except NoChampionError as error:
-        return Contestants(challenger=challenger, no_champion=str(error)), settled
+        return ComparedVersions(challenger=challenger, no_champion=str(error)), settled
     if champion.version_id == challenger.version_id:
         raise NoChampionError(
             f"Version {challenger.version} of {settled.model_name!r} is in {settled.stage.value} itself, and a "
             "version is not compared with itself: name another challenger with the parameter `version`."
         )
     link_run(champion, run_id)
-    return Contestants(challenger=challenger, champion=champion), settled
+    return ComparedVersions(challenger=challenger, champion=champion), settled
 
 
 @step(enable_cache=False, output_materializers={"labelled": ParquetMaterializer}, extra=IO)
 def gather_labelled(
-    contestants: Contestants, comparison_config: ChampionChallengerConfig
+    compared_versions: ComparedVersions, comparison_config: ChampionChallengerConfig
 ) -> Annotated[pd.DataFrame, "labelled"]:
     """Read the labelled rows that neither version trained on, in time order; see `unseen_rows`.
 
@@ -85,7 +87,7 @@ def gather_labelled(
     """
     use_case = load_use_case(comparison_config.use_case)
     rows, _ = read_source(use_case.load_source(), get_run_context().resolve(comparison_config.raw_data))
-    versions = [v for v in (contestants.challenger, contestants.champion) if v is not None]
+    versions = [v for v in (compared_versions.challenger, compared_versions.champion) if v is not None]
     trained = [part for part in map(training_part, versions) if part is not None]
     if len(trained) < len(versions):
         return rows.iloc[:0]
@@ -94,7 +96,7 @@ def gather_labelled(
 
 @step(enable_cache=False, extra=COMPUTE)
 def compare_models(
-    contestants: Contestants, labelled: pd.DataFrame, comparison_config: ChampionChallengerConfig
+    compared_versions: ComparedVersions, labelled: pd.DataFrame, comparison_config: ChampionChallengerConfig
 ) -> tuple[Annotated[Comparison, "comparison"], Annotated[HTMLString, "comparison_report"]]:
     """Score the same rows with both versions, compare, and record the verdict with run and challenger.
 
@@ -103,10 +105,12 @@ def compare_models(
     Returns:
         The comparison, and a page with its numbers and plots.
     """
-    challenger, champion = contestants.challenger, contestants.champion
+    challenger, champion = compared_versions.challenger, compared_versions.champion
     if champion is None:
         found = Comparison(
-            challenger=challenger.version, verdict=ComparisonVerdict.NO_CHAMPION, reason=contestants.no_champion
+            challenger=challenger.version,
+            verdict=ComparisonVerdict.NO_CHAMPION,
+            reason=compared_versions.no_champion,
         )
     elif labelled.empty:
         found = Comparison(
@@ -119,7 +123,7 @@ def compare_models(
         contract = load_use_case(comparison_config.use_case).contract
         models = (load_model(challenger), load_model(champion))
         found = compare(
-            Contest(challenger=challenger.version, champion=champion.version),
+            VersionPair(challenger=challenger.version, champion=champion.version),
             labelled,
             contract.events(labelled).to_numpy(),
             (score(models[0], labelled), score(models[1], labelled)),

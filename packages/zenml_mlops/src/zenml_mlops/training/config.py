@@ -14,7 +14,7 @@ from zenml_mlops.gates.limits import Limit
 from zenml_mlops.gates.rules import (
     BootstrapConfig,
     ChampionRules,
-    ContestRules,
+    ComparisonRules,
     LatencyRules,
     StabilityRules,
     SubgroupRules,
@@ -122,7 +122,7 @@ class ChampionChallengerConfig(PipelineConfig):
     seed: int
     bootstrap: BootstrapConfig
     subgroups: SubgroupRules
-    rules: ContestRules
+    rules: ComparisonRules
 
     @classmethod
     def shared(cls, settings: Mapping[str, Any]) -> dict[str, Any]:

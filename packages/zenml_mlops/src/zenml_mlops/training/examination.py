@@ -42,8 +42,8 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Rival:
-    """The champion, ready to be compared with.
+class ChampionModel:
+    """The champion, ready for the comparison.
 
     Attributes:
         name: What people call it.
@@ -101,8 +101,8 @@ def examine_risk_model(
     contract: Contract,
     config: TrainingConfig,
     *,
-    rival: Rival | None,
-    no_rival: str,
+    champion: ChampionModel | None,
+    no_champion_reason: str,
 ) -> Examination:
     """Examine a fitted model and the rows it was made from.
 
@@ -112,8 +112,8 @@ def examine_risk_model(
         test: Later rows of other groups.
         contract: What the rows are.
         config: The run's configuration.
-        rival: The champion, if there is one to compare with.
-        no_rival: Why there is none.
+        champion: The champion, if there is one to compare with.
+        no_champion_reason: Why there is none.
     """
     features = [str(name) for name in model.feature_names_in_]
     truth, test_truth = contract.events(train).to_numpy(), contract.events(test).to_numpy()
@@ -146,14 +146,14 @@ def examine_risk_model(
             refit_measure(model, train[features], truth, groups, rules.stability, seed=config.seed),
             slice_measure(test_truth, risks, test_order, rules.stability),
             *latency_measures(predict, test, rules.latency),
-            _against(rival, no_rival, test_groups, test, test_truth, risks, weights, config),
+            _against(champion, no_champion_reason, test_groups, test, test_truth, risks, weights, config),
         )
     )
 
 
 def _against(
-    rival: Rival | None,
-    no_rival: str,
+    champion: ChampionModel | None,
+    no_champion_reason: str,
     groups: Array,
     test: pd.DataFrame,
     truth: Array,
@@ -161,15 +161,15 @@ def _against(
     weights: Array,
     config: TrainingConfig,
 ) -> Measure:
-    if rival is None:
-        return no_champion(no_rival)
-    new = ~np.isin(groups, rival.groups)
+    if champion is None:
+        return no_champion(no_champion_reason)
+    new = ~np.isin(groups, champion.groups)
     return champion_measure(
         truth[new],
         risks[new],
-        score(rival.model, test.loc[new]),
+        score(champion.model, test.loc[new]),
         weights[:, new],
         config.examination.champion,
         confidence=config.bootstrap.confidence,
-        champion=rival.name,
+        champion=champion.name,
     )

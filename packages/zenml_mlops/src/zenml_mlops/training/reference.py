@@ -6,7 +6,7 @@ from zenml.client import Client
 
 from zenml_mlops.gates.data_checks import PROFILE_METADATA, DataProfile
 from zenml_mlops.inference.champion import NoChampionError, find_champion, load_model, training_part
-from zenml_mlops.training.examination import Rival
+from zenml_mlops.training.examination import ChampionModel
 
 
 def champion_profile(model_name: str, stage: str) -> tuple[DataProfile | None, str]:
@@ -22,15 +22,15 @@ def champion_profile(model_name: str, stage: str) -> tuple[DataProfile | None, s
     recorded = Client().get_model_version(model_name, champion.version).run_metadata.get(PROFILE_METADATA)
     name = f"version {champion.version} in {stage}"
     if recorded is None:
-        return None, f"{name} has no recorded data profile: it was trained before profiles were"
+        return None, f"{name} has no recorded data profile: it was trained before profiles were recorded"
     return DataProfile.model_validate(recorded), name
 
 
-def find_rival(model_name: str, stage: str) -> tuple[Rival | None, str]:
+def find_champion_model(model_name: str, stage: str) -> tuple[ChampionModel | None, str]:
     """The version in a stage with the groups it was trained on, read from its run.
 
     Returns:
-        The rival and its name, or ``None`` and the reason why there is none to compare with: no version in the
+        The champion and its name, or ``None`` and the reason why there is none to compare with: no version in the
         stage, or one of which nobody can tell which rows it knows.
     """
     try:
@@ -41,4 +41,6 @@ def find_rival(model_name: str, stage: str) -> tuple[Rival | None, str]:
     train = training_part(champion)
     if train is None:
         return None, f"the training rows of {name} are gone, so no row is known to be new to it: undecided"
-    return Rival(name=name, model=load_model(champion), groups=train[champion.contract.group_id].unique()), name
+    return ChampionModel(
+        name=name, model=load_model(champion), groups=train[champion.contract.group_id].unique()
+    ), name

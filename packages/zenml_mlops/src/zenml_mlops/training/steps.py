@@ -32,7 +32,7 @@ from zenml_mlops.materializers import ParquetMaterializer
 from zenml_mlops.step_options import COMPUTE, DETERMINISTIC, IO
 from zenml_mlops.training.config import TrainingConfig
 from zenml_mlops.training.examination import examine_risk_model, examine_rows
-from zenml_mlops.training.reference import champion_profile, find_rival
+from zenml_mlops.training.reference import champion_profile, find_champion_model
 from zenml_mlops.training.splitting import split_in_time
 from zenml_mlops.training.tracking import tracked_run_id
 
@@ -185,9 +185,11 @@ def examine_model(
     Returns:
         What was found, for ``quality_gate`` to judge.
     """
-    rival, no_rival = find_rival(run_config.model_name, run_config.champion_stage.value)
+    champion, no_champion_reason = find_champion_model(run_config.model_name, run_config.champion_stage.value)
     contract = load_use_case(run_config.use_case).contract
-    return examine_risk_model(risk_model, train, test, contract, run_config, rival=rival, no_rival=no_rival)
+    return examine_risk_model(
+        risk_model, train, test, contract, run_config, champion=champion, no_champion_reason=no_champion_reason
+    )
 
 
 @step(enable_cache=False, extra=IO)

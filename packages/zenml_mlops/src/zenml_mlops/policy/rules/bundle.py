@@ -41,5 +41,5 @@ def bundle_source(facts: BundleFacts, parameters: SourceParameters) -> Iterator[
     """A version comes from an environment that is one step before."""
     if facts.environment not in parameters.exported_from:
         yield (
-            f"it was exported from environment {facts.environment!r}, allowed are {list(parameters.exported_from)}"
+            f"it was exported from environment {facts.environment!r}; allowed: {list(parameters.exported_from)}"
         )

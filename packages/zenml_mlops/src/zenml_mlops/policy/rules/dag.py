@@ -62,7 +62,7 @@ def dag_catchup(facts: DagFacts, _parameters: NoParameters) -> Iterator[str]:
 
 @rule
 def dag_callbacks(facts: DagFacts, _parameters: NoParameters) -> Iterator[str]:
-    """Somebody is told when a run fails."""
+    """Somebody is notified when a run fails."""
     if not facts.failure_callback:
         yield "it has no on_failure_callback"
 
@@ -97,7 +97,7 @@ def task_operator(facts: TaskFacts, parameters: OperatorParameters) -> Iterator[
     if not any(fnmatch(facts.operator, glob) for glob in parameters.operators):
         yield f"it uses operator {facts.operator}, which is not among the allowed ones"
     if not any(fnmatch(facts.pool, glob) for glob in parameters.pools):
-        yield f"it uses pool {facts.pool!r}, allowed are {list(parameters.pools)}"
+        yield f"it uses pool {facts.pool!r}; allowed: {list(parameters.pools)}"
     for text in parameters.refused_text:
         if text in facts.text:
             yield f"it calls {text!r} itself"

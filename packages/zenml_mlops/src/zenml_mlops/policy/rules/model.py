@@ -36,7 +36,7 @@ def model_gates(facts: ModelVersionFacts, parameters: GateParameters) -> Iterato
         yield f"the gates {failed_here} of this server failed"
     missing = sorted(set(parameters.required) - set(facts.gates))
     if facts.gates and missing:
-        yield f"the gates {missing} were not judged"
+        yield f"the gates {missing} were not evaluated"
 
 
 @rule
@@ -72,7 +72,7 @@ class EnvironmentParameters(Parameters):
 def model_environment(facts: ModelVersionFacts, parameters: EnvironmentParameters) -> Iterator[str]:
     """A version was trained where the policies were enforced."""
     if facts.environment not in parameters.trained_in:
-        yield f"it was trained in environment {facts.environment!r}, allowed are {list(parameters.trained_in)}"
+        yield f"it was trained in environment {facts.environment!r}; allowed: {list(parameters.trained_in)}"
 
 
 class ImportParameters(Parameters):
@@ -96,7 +96,7 @@ def model_import(facts: ModelVersionFacts, parameters: ImportParameters) -> Iter
         yield f"it was imported from {facts.imported_from} without a signature, so nobody vouches for its gates"
     missing = sorted(set(parameters.local_gates) - set(facts.local_gates))
     if missing:
-        yield f"it was imported, and the gates {missing} of this server have not judged it"
+        yield f"it was imported, and the gates {missing} of this server have not evaluated it"
 
 
 class ApprovalParameters(Parameters):

@@ -33,7 +33,7 @@ def pipeline_labels(facts: PipelineFacts, parameters: LabelParameters) -> Iterat
     for label, values in parameters.allowed.items():
         found = facts.labels.get(label)
         if found and found not in values:
-            yield f"its {label} is {found!r}, allowed are {list(values)}"
+            yield f"its {label} is {found!r}; allowed: {list(values)}"
 
 
 class TagParameters(Parameters):
@@ -101,7 +101,7 @@ def model_artifacts(facts: PipelineFacts, parameters: ModelArtifactParameters) -
             unsafe = [s for s in output.materializers if not _among(s, parameters.allowed_materializers)]
             if unsafe or not output.materializers:
                 stored = unsafe[0] if unsafe else "ZenML's default"
-                yield f"{where} is stored by {stored}, allowed are {list(parameters.allowed_materializers)}"
+                yield f"{where} is stored by {stored}; allowed: {list(parameters.allowed_materializers)}"
 
 
 class StepLimitParameters(Parameters):
@@ -124,7 +124,7 @@ def step_limits(facts: PipelineFacts, parameters: StepLimitParameters) -> Iterat
         most = parameters.max_gate_retries if step.gate else parameters.max_retries
         kind = "gate" if step.gate else "step"
         if step.retries is None:
-            yield f"step {step.name!r} says nothing about retries"
+            yield f"step {step.name!r} does not set retries"
         elif step.retries > most:
             yield f"{kind} {step.name!r} is retried {step.retries} times, at most {most}"
 
@@ -194,7 +194,7 @@ def image_by_digest(facts: DeploymentFacts, _parameters: NoParameters) -> Iterat
 def clean_commit(facts: DeploymentFacts, _parameters: NoParameters) -> Iterator[str]:
     """What runs can be found in git."""
     if facts.commit is None:
-        yield "it is deployed from outside of git"
+        yield "it is deployed from outside a Git repository"
     elif facts.dirty is not False:
         yield f"the checkout differs from commit {facts.commit[:12]}: commit or stash the changes"
 

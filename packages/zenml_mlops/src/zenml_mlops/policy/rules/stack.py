@@ -30,7 +30,7 @@ def stack_components(facts: StackFacts, parameters: ComponentParameters) -> Iter
         if allowed is not None and component.flavor not in allowed:
             yield (
                 f"its {component.kind} {component.name!r} is of flavor {component.flavor!r}, "
-                f"allowed are {list(allowed)}"
+                f"allowed: {list(allowed)}"
             )
 
 
@@ -50,10 +50,10 @@ def artifact_store_protected(facts: StackFacts, parameters: StoreParameters) -> 
             continue
         location = store.location or ""
         if not any(fnmatch(location, glob) for glob in parameters.allowed_locations):
-            yield f"its artifact store lies at {location!r}, allowed are {list(parameters.allowed_locations)}"
+            yield f"its artifact store lies at {location!r}; allowed: {list(parameters.allowed_locations)}"
         if parameters.allowed_regions and store.region not in parameters.allowed_regions:
             allowed = list(parameters.allowed_regions)
-            yield f"its artifact store is in region {store.region!r}, allowed are {allowed}"
+            yield f"its artifact store is in region {store.region!r}; allowed: {allowed}"
         if parameters.encrypted and store.encrypted is not True:
             yield f"its artifact store {store.name!r} does not say that it encrypts at rest"
 

@@ -1,10 +1,10 @@
-"""Look at each scored day, and at what became of the cases, whenever predictions are published."""
+"""Evaluate each scored day, and the outcomes of its cases, whenever predictions are published."""
 
 from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, Param
 
-from zenml_airflow import ZenMLAnnounceOperator, ZenMLTaskGroup, dag_arguments, dag_settings
+from zenml_airflow import ZenMLPublishEventsOperator, ZenMLTaskGroup, dag_arguments, dag_settings
 
 DOC = """
 ### Monitoring
@@ -14,8 +14,8 @@ values, number of rows; and, once the outcomes have arrived, the realised perfor
 published as `monitoring/date=D`; `mlops report open` shows them.
 
 * **It starts when predictions are published.** One run looks at all days that were published meanwhile.
-* **Trigger by hand** with the param `date` to look at a day again: the same data gives the same findings.
-* **A new alert** is told once, and starts the training DAG where the configuration says so.
+* **Trigger by hand** with the param `date` to evaluate a day again: the same data gives the same findings.
+* **A new alert** is sent once, and starts the training DAG where the configuration says so.
 """
 
 settings = dag_settings(__file__)
@@ -23,7 +23,7 @@ assets = {"retraining": Asset(f"{settings.use_case}_retraining")}
 
 with DAG(
     dag_id=f"{settings.use_case}_monitoring",
-    description="Look for drift, bad data, missing rows and lost performance in the scored days",
+    description="Check the scored days for drift, bad data, missing rows and lost performance",
     doc_md=DOC,
     tags=[settings.use_case, "monitoring", settings.environment],
     catchup=False,
@@ -31,10 +31,13 @@ with DAG(
     dagrun_timeout=timedelta(hours=4),
     params={
         "date": Param(
-            None, type=["null", "string"], format="date", description="Day to look at; by default those published."
+            None,
+            type=["null", "string"],
+            format="date",
+            description="Day to evaluate; by default those published.",
         )
     },
     **dag_arguments(settings, "monitoring", assets=[Asset(f"{settings.use_case}_predictions")]),
 ) as dag:
     group = ZenMLTaskGroup("monitoring", settings=settings)
-    group >> ZenMLAnnounceOperator(task_id="announce", environment=settings.environment, assets=assets)
+    group >> ZenMLPublishEventsOperator(task_id="publish_events", environment=settings.environment, assets=assets)

@@ -6,7 +6,7 @@ from airflow.sdk import DAG, Asset, Param
 
 from zenml_airflow import CandidateSensor, ZenMLTaskGroup, dag_arguments, dag_settings
 from zenml_airflow.promotion.approval import PromotionApprovalOperator
-from zenml_airflow.promotion.tasks import PromoteOperator, PromotionDecisionOperator, PromotionNoticeOperator
+from zenml_airflow.promotion.tasks import PromoteOperator, PromotionDecisionOperator, PromotionNotificationOperator
 
 DOC = """
 ### Promotion
@@ -17,7 +17,7 @@ is the newest version whose run completed and whose gates passed.
 * **A skipped `approval`** after `decision`: the comparison speaks against the candidate; the log has the numbers.
 * **A waiting `approval`** is a required action: its page has the numbers; answer it with a reason. Without an
   answer the candidate is rejected. It is skipped if the candidate was superseded meanwhile.
-* **`notice`** returns how the run ended; `docs/promotion.md` explains each end.
+* **`notification`** returns how the run ended; `docs/promotion.md` explains each outcome.
 """
 
 settings = dag_settings(__file__)
@@ -55,5 +55,5 @@ with DAG(
     promote = PromoteOperator(
         task_id="promote", environment=env, assessed=decision.output, answer=approval.output, assets=assets
     )
-    notice = PromotionNoticeOperator(task_id="notice", environment=env)
-    candidate >> comparison >> decision >> approval >> promote >> notice
+    notification = PromotionNotificationOperator(task_id="notification", environment=env)
+    candidate >> comparison >> decision >> approval >> promote >> notification

@@ -1,4 +1,4 @@
-"""Who is told when a step ends: the pipelines name these two as ``on_success`` and ``on_failure``."""
+"""Who is notified when a step ends: the pipelines name these two as ``on_success`` and ``on_failure``."""
 
 from __future__ import annotations
 

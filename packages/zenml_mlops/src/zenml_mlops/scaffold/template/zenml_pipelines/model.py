@@ -52,7 +52,7 @@ def build_model(config: TrainingConfig) -> Pipeline:
         columns = [("categories", encode, categorical), ("numbers", StandardScaler(), numeric)]
         estimator = LogisticRegression(**params, random_state=config.seed)
     else:
-        raise ConfigError(f"No estimator {config.estimator!r} is made here: add it to build_model.")
+        raise ConfigError(f"No estimator {config.estimator!r} is known: add it to build_model.")
     return Pipeline(
         [("features", RowFeatures()), ("encode", ColumnTransformer(columns)), ("estimator", estimator)]
     )

@@ -1,4 +1,4 @@
-"""What a promotion DAG is told of a candidate, and what it may have recorded and changed."""
+"""The promotion service: what it says of a candidate, and what it records and changes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from zenml_airflow.contracts.model_records import (
     Difference,
     approvals,
 )
-from zenml_airflow.promotion.service import PromotionDeskError, promotion_desk
+from zenml_airflow.promotion.service import PromotionServiceError, promotion_service
 from zenml_mlops.promotion import PromotionRefusedError, decide
-from zenml_mlops.promotion import tasks as the_desk
+from zenml_mlops.promotion import tasks as the_service
 
 pytestmark = pytest.mark.trained
 
@@ -77,21 +77,21 @@ def clean():
 
 def assess(model, run, **changes):
     given = {"model": model, "version": 2, "stage": "production", "environment": "local", "comparison_run": run}
-    return the_desk.assess(**{**given, **changes})
+    return the_service.assess(**{**given, **changes})
 
 
 def decided(model, version=2):
     return approvals(Client().get_model_version(model, version).run_metadata)
 
 
-def test_the_bridge_finds_the_desk_by_its_entry_point():
-    assert promotion_desk() is the_desk
+def test_the_bridge_finds_the_service_by_its_entry_point():
+    assert promotion_service() is the_service
 
 
-def test_no_desk_is_an_error_that_says_where_to_name_one(monkeypatch):
+def test_no_promotion_service_is_an_error_that_says_where_to_name_one(monkeypatch):
     monkeypatch.setattr("zenml_airflow.promotion.service.PROMOTION", "zenml_airflow.nobody")
-    with pytest.raises(PromotionDeskError, match=r"zenml_airflow\.nobody"):
-        promotion_desk()
+    with pytest.raises(PromotionServiceError, match=r"zenml_airflow\.nobody"):
+        promotion_service()
 
 
 def test_a_candidate_is_described_with_the_numbers_of_its_comparison(comparison_run):
@@ -140,20 +140,20 @@ def test_a_decision_is_recorded_once_however_often_the_task_tries():
     make_versions("tried_again", True, True)
     told = {"model": "tried_again", "version": 2, "stage": "production", "reason": "It is good enough."}
     for _ in range(2):
-        the_desk.decide(**told, approved=True, actor="airflow-user:ann", links=LINKS)
+        the_service.decide(**told, approved=True, actor="airflow-user:ann", links=LINKS)
     (only,) = decided("tried_again")
     assert (only.by, only.links) == ("airflow-user:ann", LINKS)
-    the_desk.decide(**told, approved=False, actor="airflow-user:ann", links=LINKS)
+    the_service.decide(**told, approved=False, actor="airflow-user:ann", links=LINKS)
     assert [one.approved for one in decided("tried_again")] == [True, False]
 
 
 def test_a_promotion_is_carried_out_or_says_why_not():
     make_versions("carried_out", True, False)
     told = {"model": "carried_out", "stage": "production", "environment": "local", "reason": "r", "actor": "a"}
-    done = the_desk.promote(**told, version=1, links=LINKS)
+    done = the_service.promote(**told, version=1, links=LINKS)
     assert (done["changed"], done["refused"]) == (True, "")
-    again = the_desk.promote(**told, version=1, links=LINKS)
+    again = the_service.promote(**told, version=1, links=LINKS)
     assert (again["changed"], again["refused"]) == (False, "")
-    refused = the_desk.promote(**told, version=2, links=LINKS)
+    refused = the_service.promote(**told, version=2, links=LINKS)
     assert "floor" in refused["refused"]
     assert stages("carried_out") == {1: "production", 2: None}

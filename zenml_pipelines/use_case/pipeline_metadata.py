@@ -1,4 +1,4 @@
-"""What the pipelines say of themselves; the policies demand it."""
+"""The metadata of the pipelines, which the policies demand."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _PURPOSES: Final = {
     "champion_challenger": (
         "Compare a new version of the readmission model with the one in production, before it is promoted."
     ),
-    "monitoring": "Tell when scored days, or what became of them, are no longer what the model was judged on.",
+    "monitoring": "Detect when scored days, or their outcomes, are no longer what the model was evaluated on.",
 }
 
 
-def about(pipeline: str, kind: str) -> dict[str, Any]:
+def pipeline_metadata(pipeline: str, kind: str) -> dict[str, Any]:
     """The arguments of ``@pipeline`` that say who owns it, what it is for, and what data it reads.
 
     Args:

@@ -61,7 +61,7 @@ def prediction_type(row_id: str) -> type[Prediction]:
 
 
 @dataclass(frozen=True)
-class Served:
+class LoadedVersion:
     """A loaded version: immutable, so that a request which holds it is not touched by a switch.
 
     Attributes:
