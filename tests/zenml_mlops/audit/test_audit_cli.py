@@ -9,6 +9,7 @@ from zenml_mlops.audit import Outcome
 from zenml_mlops.audit.entries import Event
 from zenml_mlops.audit.log import FileLog
 from zenml_mlops.cli.audit import audit_app
+from zenml_mlops.cli.sentences import console
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +30,11 @@ def state(tmp_path_factory):
 
 
 @pytest.fixture
-def mlops(state):
+def mlops(state, monkeypatch):
+    monkeypatch.setattr(console, "width", 200)
+
     def call(*arguments):
-        return CliRunner().invoke(
-            audit_app, [*map(str, arguments)], env={"MLOPS_STATE_DIR": str(state), "COLUMNS": "200"}
-        )
+        return CliRunner().invoke(audit_app, [*map(str, arguments)], env={"MLOPS_STATE_DIR": str(state)})
 
     return call
 
