@@ -282,7 +282,7 @@ def unknown_key(manifest, files, signature):
     [
         (another_file, TamperedError, r"model.skops of the bundle has sha256"),
         (another_manifest, TamperedError, "signature does not fit its manifest"),
-        (file_too_many, TamperedError, "does not match its manifest, at its end"),
+        (file_too_many, TamperedError, "does not match its manifest at its end"),
         (file_missing, TamperedError, "does not match its manifest"),
         (path_outside, TamperedError, "no path of a file in a bundle"),
         (another_format, TamperedError, "has format 2, this version of mlops reads 1"),

@@ -159,22 +159,22 @@ def test_each_change_that_ends_a_candidacy_says_what_it_was():
     assert "was deleted" in validity("ends", version=9).message
 
 
-@pytest.mark.parametrize("query", [1, 2, 3])
-def test_a_candidate_that_enters_the_stage_between_two_queries_was_moved(query):
-    model = f"enters_{query}"
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_a_candidate_that_enters_the_stage_between_two_queries_was_moved(nth):
+    model = f"enters_{nth}"
     make_versions(model, True, True)
     promote(model, 1, **WHERE)
     asked = []
 
     def read(query):
         asked.append(query)
-        if len(asked) == query:
+        if len(asked) == nth:
             promote(model, 2, **WHERE)
         return read_local(query)
 
     condition = ValidityCondition(model=model, version=2, target="production", champion=1)
     found = judge(condition, read)
-    assert len(asked) >= query
+    assert len(asked) >= nth
     if found.outcome is Outcome.WAITING:
         found = judge(condition, read_local)
     assert "was moved meanwhile, from no stage to production" in found.message
