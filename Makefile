@@ -15,6 +15,7 @@ PYTEST := $(RUN) pytest -p no:nbmake -n $(WORKERS) --dist loadscope --no-loadsco
 # Version 1 is `make COMPOSE=docker-compose ...`.
 COMPOSE ?= docker compose
 SECRETS_DIR = $(shell sed -n 's/^SECRETS_DIR=//p' .env 2>/dev/null)
+IMAGE_TAG ?= $(shell sed -n 's/^IMAGE_TAG=//p' .env 2>/dev/null)
 SBOM_GROUPS := image-airflow image-mlflow image-pipeline
 export GIT_COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
 export LOCK_DIGEST ?= $(shell sha256sum uv.lock 2>/dev/null | cut -d' ' -f1)
@@ -116,6 +117,8 @@ clean: ## Stop the services and remove everything a local run wrote
 
 images: .env ## Build the project's images from the checkout
 	$(COMPOSE) build
+	docker build --file docker/pipeline/Dockerfile --tag zenml-on-airflow/pipeline:$(or $(IMAGE_TAG),dev) \
+		--build-arg GIT_COMMIT --build-arg LOCK_DIGEST .
 
 sbom: setup ## Write the images' bills of materials (CycloneDX, from the locks) to dist/sbom
 	@mkdir -p dist/sbom

@@ -59,6 +59,11 @@ def test_there_is_one_dockerfile_an_image():
     assert {path.parent.name for path in DOCKERFILES} == IMAGES
 
 
+def test_make_images_builds_each():
+    built = (ROOT / "docker-compose.yml").read_text() + (ROOT / "Makefile").read_text()
+    assert all(str(path.relative_to(ROOT)) in built for path in DOCKERFILES)
+
+
 def test_hadolint_has_nothing_to_say():
     command = [str(Path(sys.executable).with_name("hadolint")), "--config", str(ROOT / ".hadolint.yaml")]
     found = subprocess.run([*command, *map(str, DOCKERFILES)], capture_output=True, text=True, check=False)
