@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.timeout(1500)]
 def test_an_approval_promotes_and_is_recorded_with_person_reason_and_runs(lab):
     run = lab.wait_asked("approved")
     asked = lab.required_action("approved", run)
-    assert asked["subject"] == "approved version 2 to production?"
+    assert asked["subject"] == "Promote approved version 2 to production?"
     assert "0.2500 against 0.2000" in asked["body"]
     assert "**better**" in asked["body"]
     assert asked["options"] == ["Approve", "Reject"]
