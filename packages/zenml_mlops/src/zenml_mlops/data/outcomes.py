@@ -18,15 +18,7 @@ import pandas as pd
 
 from zenml_mlops.data.config import DataConfig
 from zenml_mlops.data.contract import Contract
-from zenml_mlops.data.feed import (
-    DATA_NAME,
-    MARKER_NAME,
-    FedPartition,
-    FeedStatus,
-    Landing,
-    check_range,
-    replay,
-)
+from zenml_mlops.data.feed import DATA_NAME, MARKER_NAME, FedPartition, FeedStatus, Landing, check_range, replay
 from zenml_mlops.data.use_case import UseCase
 
 

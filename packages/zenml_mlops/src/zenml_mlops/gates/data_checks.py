@@ -73,10 +73,7 @@ def size_measures(found: DataProfile, reference: DataProfile | None, source: str
         Measure(metric="rows", value=found.rows, evidence=f"{found.rows} rows"),
         Measure(metric="columns", value=len(found.columns), evidence=f"{len(found.columns)} columns"),
         Measure(
-            metric="rows_ratio",
-            value=ratio,
-            evidence=compared,
-            not_judged=source if reference is None else None,
+            metric="rows_ratio", value=ratio, evidence=compared, not_judged=source if reference is None else None
         ),
     )
 

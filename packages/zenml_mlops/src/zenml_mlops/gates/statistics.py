@@ -26,14 +26,7 @@ _SMALLEST_EXPECTED: Final = 5.0
 
 
 def evaluate(
-    labels: Array,
-    risks: Array,
-    groups: Array,
-    *,
-    unit: str,
-    resamples: int,
-    confidence: float,
-    seed: int,
+    labels: Array, risks: Array, groups: Array, *, unit: str, resamples: int, confidence: float, seed: int
 ) -> MetricReport:
     """Measure a risk model, each metric with a percentile bootstrap interval by group.
 

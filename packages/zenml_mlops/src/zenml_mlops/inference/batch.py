@@ -262,10 +262,7 @@ def score_good_rows(
     rows = high_risk = 0
     row_id = champion.contract.row_id
     target = prediction_schema(row_id)
-    with (
-        store.open_new(path) as file,
-        pq.ParquetWriter(file, target, compression=_COMPRESSION) as writer,
-    ):
+    with store.open_new(path) as file, pq.ParquetWriter(file, target, compression=_COMPRESSION) as writer:
         for offset, batch in stream(partition, landing, champion.contract, batch_rows, span):
             good = batch.filter(pa.array(_kept(rejected, offset, batch.num_rows)))
             risk = score(model, good.to_pandas())

@@ -235,11 +235,7 @@ def _rank_correlation(joint: _Counts) -> float | None:
         ranks.append((counts.cumsum() - (counts - 1) / 2 - (rows + 1) / 2) / rows)
     one, other = ranks
     covariance = float(one @ joint @ other) / rows
-    return _ratio(
-        covariance,
-        float(joint.sum(axis=1) @ one**2) / rows,
-        float(joint.sum(axis=0) @ other**2) / rows,
-    )
+    return _ratio(covariance, float(joint.sum(axis=1) @ one**2) / rows, float(joint.sum(axis=0) @ other**2) / rows)
 
 
 def _ratio(covariance: float, one: float, other: float) -> float | None:

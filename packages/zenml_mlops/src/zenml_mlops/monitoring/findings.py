@@ -15,21 +15,10 @@ from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.data.partitions import PartitionError, PartitionManifest, PartitionStore
 from zenml_mlops.data.profile import mean_risk
 from zenml_mlops.monitoring.alerts import Alert, open_alerts
-from zenml_mlops.monitoring.checks import (
-    Check,
-    drift_checks,
-    prediction_check,
-    quality_checks,
-    volume_check,
-)
+from zenml_mlops.monitoring.checks import Check, drift_checks, prediction_check, quality_checks, volume_check
 from zenml_mlops.monitoring.config import MonitoringRules
 from zenml_mlops.monitoring.day import Baseline, Observation, Scored
-from zenml_mlops.monitoring.performance import (
-    Outcomes,
-    Realised,
-    labelled_days,
-    performance_checks,
-)
+from zenml_mlops.monitoring.performance import Outcomes, Realised, labelled_days, performance_checks
 
 FINDINGS_FILE: Final = "findings.json"
 DAY_PAGE: Final = "day.html"

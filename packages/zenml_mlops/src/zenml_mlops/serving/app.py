@@ -18,13 +18,7 @@ from starlette.responses import JSONResponse
 from zenml_mlops.data.use_case import load_use_case
 from zenml_mlops.serving.config import ServingConfig
 from zenml_mlops.serving.guard import Guard, problem
-from zenml_mlops.serving.limits import (
-    ApiKeys,
-    BodyTooLargeError,
-    BodyTooSlowError,
-    TokenBuckets,
-    read_body,
-)
+from zenml_mlops.serving.limits import ApiKeys, BodyTooLargeError, BodyTooSlowError, TokenBuckets, read_body
 from zenml_mlops.serving.loaded_version import ModelVersion, Prediction, prediction_type
 from zenml_mlops.serving.metrics import CONTENT_TYPE, Metrics
 from zenml_mlops.serving.records import EventLog, RequestRecord

@@ -24,10 +24,7 @@ def single_thread() -> Iterator[None]:
 
 
 def fit_model(
-    model: Pipeline,
-    frame: pd.DataFrame,
-    labels: pd.Series,
-    before_estimator: Callable[[], None] | None = None,
+    model: Pipeline, frame: pd.DataFrame, labels: pd.Series, before_estimator: Callable[[], None] | None = None
 ) -> None:
     """Fit the Pipeline in place, as ``model.fit`` does, with a hook before its last part.
 

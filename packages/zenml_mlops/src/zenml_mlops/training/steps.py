@@ -13,12 +13,7 @@ from zenml.types import HTMLString, MarkdownString
 from zenml_airflow import Provenance, get_run_context
 from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.cards import render_html, render_markdown
-from zenml_mlops.cards.card import (
-    CARD_ARTIFACT,
-    CARD_CONTENT_ARTIFACT,
-    CARD_TEXT_ARTIFACT,
-    CardContent,
-)
+from zenml_mlops.cards.card import CARD_ARTIFACT, CARD_CONTENT_ARTIFACT, CARD_TEXT_ARTIFACT, CardContent
 from zenml_mlops.data.holdout import training_rows
 from zenml_mlops.data.profile import PROFILE_ARTIFACT, Profile, profile_rows
 from zenml_mlops.data.source import read_source
@@ -228,11 +223,7 @@ def register_model(
     recorded = summary.model_dump(mode="json", exclude_none=True)
     values = {name: estimate.value for name, estimate in metrics.metrics.items()}
     log_metadata(
-        metadata={
-            "training": recorded,
-            PROFILE_METADATA: data_profile.model_dump(mode="json"),
-            **values,
-        },
+        metadata={"training": recorded, PROFILE_METADATA: data_profile.model_dump(mode="json"), **values},
         model_version_id=version.id,
     )
     log_metadata(metadata={"training": recorded}, run_id_name_or_prefix=context.pipeline_run.id)
