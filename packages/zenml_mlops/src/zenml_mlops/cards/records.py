@@ -17,7 +17,6 @@ def recorded_card(model: str, version: int | None = None) -> CardContent:
     """What the card of a version shows now: what its training recorded, and the decisions on it since.
 
     Args:
-        model: Name of the model.
         version: Number of the version; the newest by default.
 
     Raises:

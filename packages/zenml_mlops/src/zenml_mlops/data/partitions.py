@@ -53,7 +53,6 @@ class StoredFile(Frozen):
 
     Attributes:
         path: Path relative to the root of its partitions.
-        sha256: Digest of the file.
     """
 
     path: str

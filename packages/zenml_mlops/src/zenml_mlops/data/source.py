@@ -57,7 +57,6 @@ class Source:
         read: From the file to a frame with the columns of the contract and the label.
         accept: From a file that was brought, the destination folder, and what to call it in an error, to what it
             holds; raises ``DataError`` for what is no data of this use case.
-        generate: Writes made-up rows.
         rows: Number of made-up rows, unless somebody asks for another one.
         public: Where the data is published, if it is.
     """

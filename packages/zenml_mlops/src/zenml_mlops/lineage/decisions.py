@@ -98,9 +98,7 @@ def source_run_node(origin: Origin, lock: str | None, data: Node) -> Node:
     """The training run, which is on another server.
 
     Args:
-        origin: Where the version comes from.
         lock: Digest of the dependency lock that it ran with, if it is recorded.
-        data: What it was trained on.
     """
     run, commit = origin.run, origin.commit
     started = (

@@ -37,7 +37,6 @@ class Column:
     Attributes:
         type: ``integer``, ``number`` or ``text``.
         minimum: Smallest accepted number, with room below the smallest that occurs.
-        maximum: The same above.
         low: The 5th percentile, for made-up rows.
         high: The 95th percentile.
         values: The most frequent texts, for made-up rows.
@@ -66,7 +65,6 @@ class Table:
         numbered: Whether that is the position in the file, since no column is.
         group: Column of what rows can have in common; the row's id if there is none.
         event: The label that is predicted.
-        event_share: Share of the rows with it.
         missing: Largest share of missing values of a feature.
         auc: Area under the ROC curve of a quick model, cross-validated.
         best_column: Feature that ranks best alone, and how well.

@@ -43,15 +43,10 @@ def compare(
     hard for both cancels out, so the interval of the difference is narrower than the two models' own ones.
 
     Args:
-        versions: The versions.
         frame: n rows in time order, with the columns of the groups.
         labels: n labels, 0 or 1.
         risks: n probabilities of the challenger, and n of the champion.
         contract: What the rows are: their ids tell time, and rows of one group belong together.
-        bootstrap: How intervals are made.
-        subgroups: The groups.
-        rules: What counts as better or worse.
-        seed: Seed of the draw.
     """
     positives = int(labels.sum())
     known: dict[str, Any] = {**versions.model_dump(), "rows": len(frame), "positives": positives}

@@ -37,7 +37,6 @@ class DataReference(Frozen):
 
     Attributes:
         location: Location of the source, as configured.
-        sha256: Digest of the source file.
         rows: Rows that training may see, test part included.
         last_row_id: Highest row id among them; everything later is held out.
         modified_at: When the source file was written; ``None`` if its storage does not tell.
@@ -175,11 +174,7 @@ def evaluate_model(
 def examine_model(
     risk_model: Pipeline, train: pd.DataFrame, test: pd.DataFrame, run_config: TrainingConfig
 ) -> Annotated[Examination, "model_examination"]:
-    """Look for leaks, subgroup gaps, instability and slowness, and compare with the version in production.
-
-    Returns:
-        What was found, for ``quality_gate`` to judge.
-    """
+    """Look for leaks, subgroup gaps, instability and slowness, and compare with the version in production."""
     champion, no_champion_reason = find_champion_model(run_config.model_name, run_config.champion_stage.value)
     contract = load_use_case(run_config.use_case).contract
     return examine_risk_model(
