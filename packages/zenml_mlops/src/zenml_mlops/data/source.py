@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -13,6 +12,8 @@ from typing import Protocol
 
 import fsspec
 import pandas as pd
+
+from zenml_mlops.data.files import sha256_of
 
 
 class Generate(Protocol):
@@ -85,6 +86,4 @@ def read_source(source: Source, location: str) -> tuple[pd.DataFrame, str]:
             raise FileNotFoundError(
                 f"The source data {location} does not exist. Fetch it with `mlops data fetch`."
             ) from None
-        with copy.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return source.read(copy), digest
+        return source.read(copy), sha256_of(copy)
