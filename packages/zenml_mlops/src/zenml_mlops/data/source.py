@@ -59,7 +59,6 @@ class Source:
         accept: From a file that was brought, the destination folder, and what to call it in an error, to what it
             holds; raises ``DataError`` for what is no data of this use case.
         rows: Number of made-up rows, unless somebody asks for another one.
-        public: Where the data is published, if it is.
     """
 
     read: Callable[[Path], pd.DataFrame]

@@ -109,14 +109,15 @@ def source_of(stores: Stores, found: FoundRow) -> SourceRow:
 
 
 def _rows_in(stores: Stores, partition: Partition, case_id: int) -> list[FoundRow]:
-    manifest = partition.manifest
-    found, before = [], 0
-    for file in manifest.files:
-        row = _find(stores, file, case_id)
+    store, found, before = stores.predictions, [], 0
+    for file in partition.manifest.files:
+        if not store.fs.exists(store.absolute(file.path)):
+            raise PartitionError(f"{file.path} of the predictions is gone, so whether it held the row is unknown.")
+        row = find_row(store, file, stores.contract.row_id, case_id)
         if row is not None:
-            values = read_row(stores.predictions, file, row, frozenset())
+            values = read_row(store, file, row, frozenset())
             source = _source_number(stores, partition, before + row)
-            evidence = _unchanged(stores.predictions, file)
+            evidence = _unchanged(store, file)
             found.append(FoundRow(partition, file, row, values, True, evidence, source))
         before += file.rows
     return [*found, *_refused(stores, partition, case_id)]
@@ -136,13 +137,6 @@ def _refused(stores: Stores, partition: Partition, case_id: int) -> list[FoundRo
         FoundRow(partition, file, int(row), one, False, evidence, int(one["row_number"]))
         for row, one in zip(rows, values, strict=True)
     ]
-
-
-def _find(stores: Stores, file: StoredFile, case_id: int) -> int | None:
-    store = stores.predictions
-    if not store.fs.exists(store.absolute(file.path)):
-        raise PartitionError(f"{file.path} of the predictions is gone, so whether it held the row is unknown.")
-    return find_row(store, file, stores.contract.row_id, case_id)
 
 
 def _source_number(stores: Stores, partition: Partition, position: int) -> int | None:

@@ -59,8 +59,7 @@ class Outcomes:
 
     def realised(self, days: Sequence[date]) -> list[Realised]:
         """The realised performance over some days, one entry for each version that scored any of them."""
-        parts = [known[0] for day in days if (known := self._known(day)) is not None]
-        parts = [part for part in parts if len(part)]
+        parts = [known[0] for day in days if (known := self._known(day)) is not None and len(known[0])]
         if not parts:
             return []
         rows = pd.concat(parts, ignore_index=True)
