@@ -117,7 +117,7 @@ class Landing:
             temporary.replace(target)
 
     def deliver(self, day: date, content: bytes, described: dict[str, Any]) -> None:
-        """Write a day's partition anew: its file, and then its marker, as it is described."""
+        """Write a day's partition anew: its file, then its marker, what is described and the file's digest."""
         folder = self.folder(day)
         self.clear(folder)
         self.fs.makedirs(folder, exist_ok=True)
