@@ -164,10 +164,7 @@ class ParquetMaterializer(_DigestMaterializer):
 
     def extract_metadata(self, data: pd.DataFrame) -> dict[str, MetadataType]:
         """Record shape and column types."""
-        return {
-            "rows": len(data),
-            "columns": {str(name): str(dtype) for name, dtype in data.dtypes.items()},
-        }
+        return {"rows": len(data), "columns": {str(name): str(dtype) for name, dtype in data.dtypes.items()}}
 
     def save_visualizations(self, data: pd.DataFrame) -> dict[str, VisualizationType]:  # noqa: ARG002
         """None: a summary of records of persons does not belong into a dashboard by default."""

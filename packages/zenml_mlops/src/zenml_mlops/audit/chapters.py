@@ -276,7 +276,6 @@ def _trainings(entries: Sequence[Entry], names: VersionNames) -> Iterator[Row]:
             who=gate.actor,
             outcome="passed its gate" if gate.outcome is Outcome.ALLOWED else "stopped by its gate",
             bad=gate.outcome in _BAD,
-            reason="",
             details=(
                 f"pipeline {gate.subject.removeprefix(_MODEL_GATE)}",
                 *(f"{count} steps {outcome}" for outcome, count in sorted(ends.items())),

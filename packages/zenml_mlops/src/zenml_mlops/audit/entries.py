@@ -47,7 +47,6 @@ class Event(Frozen):
         actor: Who did or decided it, such as ``user:anna`` or ``airflow:DAG/RUN``.
         action: What was done or decided, such as ``promote``.
         subject: What it was about, such as ``model_version:readmission_risk/3``.
-        reason: Why, in a sentence.
         verdicts: What it was based on, as plain data.
         links: Ids by which the other records are found, such as ``zenml_run``.
     """

@@ -9,16 +9,14 @@ from pydantic import ValidationError
 from zenml_mlops.audit.entries import Head
 from zenml_mlops.audit.recorder import HEAD_METADATA
 
-_PAGE = 200
-_RECORDED = f"{HEAD_METADATA}:contains:hash"
-
 
 def remembered_heads() -> dict[str, Head]:
     """Every head in ZenML's metadata, by the name of the run or model version that holds it."""
     from zenml.client import Client
     from zenml.utils.pagination_utils import depaginate_stream
 
-    client, wanted = Client(), {"run_metadata": _RECORDED, "size": _PAGE, "hydrate": True}
+    client = Client()
+    wanted = {"run_metadata": f"{HEAD_METADATA}:contains:hash", "size": 200, "hydrate": True}
     found: dict[str, Head] = {}
     for run in depaginate_stream(client.list_pipeline_runs, **wanted):
         _add(found, f"ZenML run {run.name}", run.run_metadata.get(HEAD_METADATA))

@@ -36,11 +36,9 @@ class AuditLog(Protocol):
     @property
     def location(self) -> str:
         """Where it lies."""
-        ...
 
     def lines(self) -> Iterator[bytes]:
         """Its lines from the first; one that was not finished has no line feed at its end."""
-        ...
 
     def append(self, event: Event) -> Entry:
         """Add an event.
@@ -48,7 +46,6 @@ class AuditLog(Protocol):
         Raises:
             AuditError: If it cannot be added.
         """
-        ...
 
 
 def open_log(location: str) -> AuditLog:

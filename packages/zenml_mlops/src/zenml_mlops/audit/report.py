@@ -24,7 +24,6 @@ class AuditReport:
     Attributes:
         first: First day, UTC.
         last: Last day, UTC, inclusive.
-        verification: What was found about the whole log.
         heads_asked: Whether the log was compared with the heads that ZenML remembers.
         numbers: Number of the first and of the last entry of these days; ``None`` without one.
         digest: SHA-256 of the file that ``mlops audit export`` writes for these days.
@@ -66,9 +65,6 @@ def build_report(
     Args:
         entries: Every good entry of the log, from its first.
         partitions: What was published, of any day; those of these days are taken.
-        first: First day, UTC.
-        last: Last day, UTC, inclusive.
-        heads_asked: Whether ZenML was asked for the heads it remembers.
         named: Gives the name of a model version by its id where the log does not tell it.
 
     Raises:

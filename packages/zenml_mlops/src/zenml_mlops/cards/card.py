@@ -8,14 +8,10 @@ from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.gates.curves import Curves
 from zenml_mlops.gates.limits import GateReport, Measure, MetricReport
 
+# Names of the artifacts that hold a version's card: as HTML, as Markdown, and what both are made of.
 CARD_ARTIFACT = "model_card"
-"""Name of the artifact that holds a version's card as HTML."""
-
 CARD_TEXT_ARTIFACT = "model_card_text"
-"""Name of the artifact that holds it as Markdown."""
-
 CARD_CONTENT_ARTIFACT = "model_card_content"
-"""Name of the artifact that holds what both are made of."""
 
 DECISIONS_METADATA = "decisions"
 """Key of a version's metadata that lists the decisions on it, oldest first."""
@@ -25,7 +21,6 @@ class CardTexts(Frozen):
     """What people say of a model; stands in ``configs/``.
 
     Attributes:
-        title: The model in a few words.
         purpose: What it is for.
         owner: Who answers for it.
         intended_use: Who uses it, how.
@@ -56,15 +51,8 @@ class CardContent(Frozen):
     """Everything that a card shows.
 
     Attributes:
-        model: Name of the model.
-        version: Number of the version.
         made_at: When it was trained.
-        texts: What people say of it.
         facts: What it was made of, by name: data digest, rows, commit, runs.
-        threshold: Decision threshold, 0 to 1.
-        metrics: What the evaluation measured.
-        curves: The curves behind the plots.
-        gates: The verdicts.
         groups: What was found about groups of people.
         decisions: Decisions on the version, oldest first.
     """

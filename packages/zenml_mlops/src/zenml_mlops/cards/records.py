@@ -17,17 +17,13 @@ def recorded_card(model: str, version: int | None = None) -> CardContent:
     """What the card of a version shows now: what its training recorded, and the decisions on it since.
 
     Args:
-        model: Name of the model.
         version: Number of the version; the newest by default.
 
     Raises:
         NoCardError: If there is no such version, or its training wrote no card.
     """
-    client = Client()
     try:
-        found = client.get_model_version(
-            model_name_or_id=model, model_version_name_or_number_or_id="latest" if version is None else version
-        )
+        found = Client().get_model_version(model, "latest" if version is None else version)
     except KeyError:
         wanted = "version" if version is None else f"version {version}"
         raise NoCardError(

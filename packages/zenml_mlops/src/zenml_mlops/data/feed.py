@@ -116,6 +116,15 @@ class Landing:
             temporary.write_bytes(content)
             temporary.replace(target)
 
+    def deliver(self, day: date, content: bytes, described: dict[str, Any]) -> None:
+        """Write a day's partition anew: its file, then its marker, what is described and the file's digest."""
+        folder = self.folder(day)
+        self.clear(folder)
+        self.fs.makedirs(folder, exist_ok=True)
+        self.put(f"{folder}/{DATA_NAME}", content)
+        marker = described | {"files": {DATA_NAME: hashlib.sha256(content).hexdigest()}}
+        self.put(f"{folder}/{MARKER_NAME}", (json.dumps(marker, indent=2, sort_keys=True) + "\n").encode())
+
     def clear(self, folder: str) -> None:
         """Empty a partition, the marker first: without it, no reader takes the rest for complete."""
         marker = f"{folder}/{MARKER_NAME}"
@@ -167,9 +176,8 @@ def feed(
     played = replay(raw_dir, config, use_case)
     check_range(first_day, last_day, played)
     days = [first_day + timedelta(days=number) for number in range((last_day - first_day).days + 1)]
-    fs, root = fsspec.core.url_to_fs(landing)
-    fs.invalidate_cache()
-    zone = Landing(fs, root)
+    zone = Landing(*fsspec.core.url_to_fs(landing))
+    zone.fs.invalidate_cache()
     plan = {day: _status(zone, day, played) for day in days}
     foreign = [day.isoformat() for day, status in plan.items() if status is FeedStatus.REPLACED]
     if foreign and not force:
@@ -182,7 +190,7 @@ def feed(
     for day, status in plan.items():
         rows = played.day_rows(day)
         if status is not FeedStatus.PRESENT:
-            _write(zone, day, rows, played)
+            zone.deliver(day, _parquet(rows, played.contract), _marker(rows, played))
         fed.append(FedPartition(day, len(rows), zone.address(day), status))
         if on_day is not None:
             on_day(fed[-1])
@@ -198,9 +206,8 @@ def replay(raw_dir: Path, config: DataConfig, use_case: UseCase) -> Replay:
     source = require_source(raw_dir, use_case)
     rows = use_case.load_source().read(raw_dir / use_case.source_file)
     rows = feed_rows(rows, use_case.contract.row_id, config.holdout_fraction)
-    return Replay(
-        use_case.contract, rows, daily_ends(len(rows), config.feed), config.feed.start_date, source.sha256
-    )
+    ends = daily_ends(len(rows), config.feed)
+    return Replay(use_case.contract, rows, ends, config.feed.start_date, source.sha256)
 
 
 def check_range(first_day: date, last_day: date, replay: Replay) -> None:
@@ -248,16 +255,6 @@ def _status(zone: Landing, day: date, replay: Replay) -> FeedStatus:
     if intact and found == _marker(replay.day_rows(day), replay):
         return FeedStatus.PRESENT
     return FeedStatus.REPLACED
-
-
-def _write(zone: Landing, day: date, rows: pd.DataFrame, replay: Replay) -> None:
-    folder = zone.folder(day)
-    content = _parquet(rows, replay.contract)
-    zone.clear(folder)
-    zone.fs.makedirs(folder, exist_ok=True)
-    zone.put(f"{folder}/{DATA_NAME}", content)
-    marker = _marker(rows, replay) | {"files": {DATA_NAME: hashlib.sha256(content).hexdigest()}}
-    zone.put(f"{folder}/{MARKER_NAME}", (json.dumps(marker, indent=2, sort_keys=True) + "\n").encode())
 
 
 def _parquet(rows: pd.DataFrame, contract: Contract) -> bytes:

@@ -49,11 +49,7 @@ class RawSource(Frozen):
     fetched_at: AwareDatetime
 
     def sentence(self, case: str) -> str:
-        """Say in one line what the data is.
-
-        Args:
-            case: What one row is.
-        """
+        """Say in one line what the data is; ``case`` is what one row is."""
         if self.kind is SourceKind.SYNTHETIC:
             return f"SYNTHETIC {case}s ({self.origin}), {self.rows:,} rows: generated, none of them real"
         return f"the {case}s of {self.origin}, {self.rows:,} rows"

@@ -18,15 +18,7 @@ import pandas as pd
 
 from zenml_mlops.data.config import DataConfig
 from zenml_mlops.data.contract import Contract
-from zenml_mlops.data.feed import (
-    DATA_NAME,
-    MARKER_NAME,
-    FedPartition,
-    FeedStatus,
-    Landing,
-    check_range,
-    replay,
-)
+from zenml_mlops.data.feed import MARKER_NAME, FedPartition, FeedStatus, Landing, check_range, replay
 from zenml_mlops.data.use_case import UseCase
 
 
@@ -59,15 +51,8 @@ def feed_outcomes(
         rows = played.labelled_rows(day)[columns].reset_index(drop=True)
         buffer = io.BytesIO()
         rows.to_parquet(buffer, index=False)
-        content = buffer.getvalue()
-        folder = zone.folder(day)
-        there = zone.fs.exists(folder)
-        zone.clear(folder)
-        zone.fs.makedirs(folder, exist_ok=True)
-        zone.put(f"{folder}/{DATA_NAME}", content)
-        marker = {"rows": len(rows), "files": {DATA_NAME: hashlib.sha256(content).hexdigest()}}
-        zone.put(f"{folder}/{MARKER_NAME}", (json.dumps(marker, indent=2, sort_keys=True) + "\n").encode())
-        status = FeedStatus.REPLACED if there else FeedStatus.WRITTEN
+        status = FeedStatus.REPLACED if zone.fs.exists(zone.folder(day)) else FeedStatus.WRITTEN
+        zone.deliver(day, buffer.getvalue(), {"rows": len(rows)})
         fed.append(FedPartition(day, len(rows), zone.address(day), status))
         if on_day is not None:
             on_day(fed[-1])

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import posixpath
 from collections.abc import Iterable
@@ -53,7 +54,6 @@ class StoredFile(Frozen):
 
     Attributes:
         path: Path relative to the root of its partitions.
-        sha256: Digest of the file.
     """
 
     path: str
@@ -205,8 +205,6 @@ class PartitionStore:
         Raises:
             PartitionError: If the day has no partition.
         """
-        import json
-
         try:
             payload = self.fs.cat_file(self.absolute(f"{_name(day)}/{MANIFEST}"))
         except FileNotFoundError:
@@ -228,8 +226,6 @@ class PartitionStore:
 
     def history(self, day: date) -> list[dict[str, Any]]:
         """Manifests of every run that was current once, in order of publication."""
-        import json
-
         runs = _children(self.fs, self.absolute(f"{_RUNS}/{_name(day)}"))
         published = [run for run in runs if self.fs.exists(f"{run}/{PUBLISHED}")]
         manifests = [json.loads(self.fs.cat_file(f"{run}/{MANIFEST}")) for run in published]
@@ -284,11 +280,8 @@ class PartitionStore:
 
 def file_sha256(fs: Any, path: str) -> str:
     """sha256 of a file, read in pieces."""
-    digest = hashlib.sha256()
     with fs.open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of_files(digests: Iterable[str]) -> str:

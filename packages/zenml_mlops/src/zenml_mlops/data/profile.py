@@ -40,9 +40,7 @@ class FeatureProfile(Frozen):
     """One input of the model.
 
     Attributes:
-        kind: How it is compared.
         counts: Rows by value; numbers are written as text.
-        missing: Rows without a value.
     """
 
     kind: Kind

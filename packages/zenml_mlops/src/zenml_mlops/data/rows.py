@@ -111,12 +111,8 @@ def check_rows(batch: pa.RecordBatch, contract: Contract, seen: SeenIds) -> dict
     for rule in contract.columns:
         column = batch.column(rule.name)
         if rule.required:
-            _note(
-                bad,
-                pc.is_null(column, nan_is_null=True),
-                Reason.MISSING,
-                lambda _, r=rule: f"{r.name} has no value",
-            )
+            absent = pc.is_null(column, nan_is_null=True)
+            _note(bad, absent, Reason.MISSING, lambda _, r=rule: f"{r.name} has no value")
         if rule.type is not ColumnType.TEXT:
             _check_range(bad, column, rule)
         elif rule.values is not None:
@@ -143,20 +139,15 @@ def check_rows(batch: pa.RecordBatch, contract: Contract, seen: SeenIds) -> dict
 
 
 def _check_range(bad: dict[int, list[Complaint]], column: pa.Array, rule: ColumnRule) -> None:
-    if rule.minimum is not None:
-        _note(
-            bad,
-            pc.less(column, rule.minimum),
-            Reason.OUT_OF_RANGE,
-            lambda row: f"{rule.name} is {column[row]}, must be at least {rule.minimum}",
-        )
-    if rule.maximum is not None:
-        _note(
-            bad,
-            pc.greater(column, rule.maximum),
-            Reason.OUT_OF_RANGE,
-            lambda row: f"{rule.name} is {column[row]}, must be at most {rule.maximum}",
-        )
+    for bound, breaks, word in ((rule.minimum, pc.less, "at least"), (rule.maximum, pc.greater, "at most")):
+        if bound is not None:
+            must = f"must be {word} {bound}"
+            _note(
+                bad,
+                breaks(column, bound),
+                Reason.OUT_OF_RANGE,
+                lambda row, must=must: f"{rule.name} is {column[row]}, {must}",
+            )
 
 
 def _note(bad: dict[int, list[Complaint]], mask: pa.Array, reason: Reason, text: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -13,6 +12,8 @@ from typing import Protocol
 
 import fsspec
 import pandas as pd
+
+from zenml_mlops.data.files import sha256_of
 
 
 class Generate(Protocol):
@@ -57,9 +58,7 @@ class Source:
         read: From the file to a frame with the columns of the contract and the label.
         accept: From a file that was brought, the destination folder, and what to call it in an error, to what it
             holds; raises ``DataError`` for what is no data of this use case.
-        generate: Writes made-up rows.
         rows: Number of made-up rows, unless somebody asks for another one.
-        public: Where the data is published, if it is.
     """
 
     read: Callable[[Path], pd.DataFrame]
@@ -86,6 +85,4 @@ def read_source(source: Source, location: str) -> tuple[pd.DataFrame, str]:
             raise FileNotFoundError(
                 f"The source data {location} does not exist. Fetch it with `mlops data fetch`."
             ) from None
-        with copy.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return source.read(copy), digest
+        return source.read(copy), sha256_of(copy)

@@ -57,7 +57,6 @@ def read_table(contract: Contract, table: TableSpec, path: Path) -> pd.DataFrame
     """Read the rows, typed as the contract says; further columns are left out.
 
     Args:
-        table: How they are written.
         path: A comma-separated file with a header, in UTF-8.
 
     Returns:

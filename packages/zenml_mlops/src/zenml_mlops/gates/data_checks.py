@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import Field
 
 from zenml_airflow.contracts.frozen import Frozen
-from zenml_mlops.gates.limits import Measure
+from zenml_mlops.gates.limits import Measure, not_judged
 
 PROFILE_METADATA = "data_profile"
 """Key of the profile in the metadata of a model version that was trained on the data."""
@@ -22,7 +22,6 @@ class ColumnProfile(Frozen):
     """One column of a frame.
 
     Attributes:
-        dtype: Its pandas type.
         missing_share: Share of rows without a value, 0 to 1.
         distinct: Number of different values, missing not counted.
     """
@@ -33,12 +32,7 @@ class ColumnProfile(Frozen):
 
 
 class DataProfile(Frozen):
-    """What a frame looks like, without any of its values.
-
-    Attributes:
-        rows: Number of rows.
-        columns: Every column by name.
-    """
+    """What a frame looks like, without any of its values."""
 
     rows: int = Field(ge=0)
     columns: dict[str, ColumnProfile]
@@ -63,8 +57,6 @@ def size_measures(found: DataProfile, reference: DataProfile | None, source: str
     """``rows``, ``columns`` and ``rows_ratio`` (to the reference).
 
     Args:
-        found: Profile of the data.
-        reference: Profile of the data that is compared with.
         source: What the reference is, or why there is none.
     """
     ratio = None if reference is None or not reference.rows else found.rows / reference.rows
@@ -73,10 +65,7 @@ def size_measures(found: DataProfile, reference: DataProfile | None, source: str
         Measure(metric="rows", value=found.rows, evidence=f"{found.rows} rows"),
         Measure(metric="columns", value=len(found.columns), evidence=f"{len(found.columns)} columns"),
         Measure(
-            metric="rows_ratio",
-            value=ratio,
-            evidence=compared,
-            not_judged=source if reference is None else None,
+            metric="rows_ratio", value=ratio, evidence=compared, not_judged=source if reference is None else None
         ),
     )
 
@@ -89,8 +78,6 @@ def missing_measures(
     A column that is not there at all is missing in every row.
 
     Args:
-        found: Profile of the data.
-        reference: Profile of the data that is compared with.
         source: What the reference is, or why there is none.
         required: Columns whose values are needed, such as the inputs of the model.
     """
@@ -101,26 +88,20 @@ def missing_measures(
         text = "is missing" if column is None else f"has no value in {share:.1%} of {found.rows} rows"
         measures.append(Measure(metric="missing_share", subject=name, value=share, evidence=f"{name} {text}"))
     if reference is None:
-        none = Measure(metric="missing_share_rise", value=None, evidence=source, not_judged=source)
-        return (*measures, none)
+        return (*measures, not_judged("missing_share_rise", source))
     for name, before in reference.columns.items():
         column = found.columns.get(name)
         share = 1.0 if column is None else column.missing_share
-        measures.append(
-            Measure(
-                metric="missing_share_rise",
-                subject=name,
-                value=share - before.missing_share,
-                evidence=f"{name} misses {share:.1%} of {found.rows} rows; {source} {before.missing_share:.1%}",
-            )
-        )
+        rise = share - before.missing_share
+        text = f"{name} misses {share:.1%} of {found.rows} rows; {source} {before.missing_share:.1%}"
+        measures.append(Measure(metric="missing_share_rise", subject=name, value=rise, evidence=text))
     return tuple(measures)
 
 
 def change_measure(found: DataProfile, reference: DataProfile | None, source: str) -> Measure:
     """``changed_columns``: how many were added, removed or got another type since the reference."""
     if reference is None:
-        return Measure(metric="changed_columns", value=None, evidence=source, not_judged=source)
+        return not_judged("changed_columns", source)
     changes = [f"{name} is gone" for name in reference.columns if name not in found.columns]
     changes += [f"{name} is new" for name in found.columns if name not in reference.columns]
     changes += [
@@ -150,7 +131,6 @@ def label_measures(labels: pd.Series | None, rows: int) -> tuple[Measure, ...]:
 
     Args:
         labels: n labels, 0, 1 or missing; ``None`` if the column is not there.
-        rows: n.
     """
     if labels is None or not rows:
         reason = "the label column is missing" if labels is None else "there are no rows"
@@ -160,15 +140,11 @@ def label_measures(labels: pd.Series | None, rows: int) -> tuple[Measure, ...]:
     known = labels.dropna()
     positives = int((known == 1).sum())
     rarer = min(positives, len(known) - positives)
+    having = f"{len(known)} of {rows} rows have a label"
+    events = f"{positives} of {len(known)} labelled rows have the event"
     return (
-        Measure(
-            metric="label_share", value=len(known) / rows, evidence=f"{len(known)} of {rows} rows have a label"
-        ),
-        Measure(
-            metric="rarer_class_share",
-            value=rarer / max(len(known), 1),
-            evidence=f"{positives} of {len(known)} labelled rows have the event",
-        ),
+        Measure(metric="label_share", value=len(known) / rows, evidence=having),
+        Measure(metric="rarer_class_share", value=rarer / max(len(known), 1), evidence=events),
     )
 
 
@@ -176,7 +152,6 @@ def age_measure(metric: str, newest: datetime | None, at: datetime, what: str) -
     """Freshness in days.
 
     Args:
-        metric: Name of the measure.
         newest: When the newest of the data is from (aware); ``None`` if that cannot be told.
         at: The moment to which the age counts (aware).
         what: What carries the time, such as ``the source file``.

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from zenml_mlops.gates.limits import Measure
+from zenml_mlops.gates.limits import Measure, not_judged
 from zenml_mlops.gates.statistics import auc
 
 Array = npt.NDArray[Any]
@@ -33,7 +33,6 @@ def column_skill(column: pd.Series, labels: Array, groups: Array) -> tuple[float
     character and the last one. So a label that was hidden in the digits of an id is found too.
 
     Args:
-        column: n values.
         labels: n labels, 0 or 1.
         groups: n identities; a row is scored by rows of other groups only.
 
@@ -125,8 +124,7 @@ def feature_measures(
         text = f"{name} alone tells with AUC {area:.3f} ({view}) whether its group has a later training row"
         measures.append(Measure(metric="hindsight_auc", subject=name, value=area, evidence=text))
     if not judgeable:
-        reason = "no group has a later row among the training rows"
-        measures.append(Measure(metric="hindsight_auc", value=None, evidence=reason, not_judged=reason))
+        measures.append(not_judged("hindsight_auc", "no group has a later row among the training rows"))
     return tuple(measures)
 
 
@@ -136,8 +134,6 @@ def name_measures(
     """``forbidden_features`` (label and identifiers that the model reads) and ``distinct_share`` of features.
 
     Args:
-        features: Columns that the model reads.
-        forbidden: The label column and the identifiers.
         frame: Training rows.
         groups: Their identities; the share counts distinct values per group.
     """
@@ -154,9 +150,7 @@ def name_measures(
         for name in features
         if not pd.api.types.is_float_dtype(frame[name])
     ]
-    if not shares:
-        reason = "every feature is a measurement, and no name"
-        shares = [Measure(metric="distinct_share", value=None, evidence=reason, not_judged=reason)]
+    shares = shares or [not_judged("distinct_share", "every feature is a measurement, and no name")]
     return (Measure(metric="forbidden_features", value=len(found), evidence=text), *shares)
 
 
@@ -170,13 +164,10 @@ def split_measures(
         text = f"{text}: {int(np.isin(test_groups, shared).sum())} of {len(test_groups)} test rows are theirs"
     first = test_order.min()
     late = int((train_order >= first).sum())
+    later = f"{late} of {len(train_order)} training rows are not earlier than the first test row"
     return (
         Measure(metric="shared_groups", value=len(shared), evidence=text),
-        Measure(
-            metric="future_rows",
-            value=late,
-            evidence=f"{late} of {len(train_order)} training rows are not earlier than the first test row",
-        ),
+        Measure(metric="future_rows", value=late, evidence=later),
     )
 
 
@@ -188,12 +179,11 @@ def share_measures(alone: Sequence[Measure], features: Sequence[str], model_auc:
 
     Args:
         alone: What :func:`feature_measures` found.
-        features: Columns that the model reads.
         model_auc: The model's AUC on rows that it was not trained on.
     """
     if not model_auc > 0.5:
         reason = f"the model ranks the test rows with AUC {model_auc:.3f}: there is no skill to share"
-        return (Measure(metric="skill_share", value=None, evidence=reason, not_judged=reason),)
+        return (not_judged("skill_share", reason),)
     return tuple(
         Measure(
             metric="skill_share",

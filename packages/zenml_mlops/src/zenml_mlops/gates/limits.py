@@ -39,11 +39,9 @@ class Measure(Frozen):
     """One number that a limit may bound, about everything or about one subject.
 
     Attributes:
-        metric: What was measured; a limit names it.
         subject: The column or group that the number is about; ``None`` if it is about all.
         value: The number; ``None`` if it could not be had.
         lower: Lower end of its confidence interval, where it has one.
-        upper: Upper end.
         evidence: Sentence: what was found, on which sample.
         not_judged: Why no limit is held against it, such as too small a group; ``None`` if one is.
     """
@@ -62,6 +60,11 @@ class Measure(Frozen):
         return number
 
 
+def not_judged(metric: str, reason: str) -> Measure:
+    """A metric that there is nothing to measure of, and why."""
+    return Measure(metric=metric, value=None, evidence=reason, not_judged=reason)
+
+
 class Examination(Frozen):
     """What an examining step found. It judges nothing; a gate does."""
 
@@ -72,11 +75,7 @@ class MetricReport(Frozen):
     """What an evaluation measured.
 
     Attributes:
-        rows: Number of labelled rows.
-        positives: Number of rows with the event.
-        metrics: Estimate by metric name.
         confidence: Coverage of the intervals, 0 to 1.
-        resamples: Number of bootstrap resamples behind them.
         resampled_unit: What a resample draws, such as ``patient`` or ``row``.
     """
 
@@ -157,8 +156,7 @@ class Limit(Frozen):
 
     def room(self, number: float) -> float:
         """How far an accepted ``number`` is from the nearer bound, in the metric's unit."""
-        distances = [abs(number - bound) for bound in (self.minimum, self.maximum) if bound is not None]
-        return min(distances)
+        return min(abs(number - bound) for bound in (self.minimum, self.maximum) if bound is not None)
 
 
 class GateLimits(Frozen):
@@ -172,15 +170,8 @@ class GateVerdict(Frozen):
 
     Attributes:
         gate: Name of the limit.
-        metric: Metric that it bounds.
-        subject: The column or group that is judged; ``None`` if it is all.
-        judged: ``value``, ``lower`` or ``upper``.
-        number: The number compared; ``None`` if there is none.
-        bound: The accepted range, for people.
         passed: Whether the number lies in it, or is not evaluated.
         not_judged: Why the number is reported only; ``None`` if it was judged.
-        evidence: Sentence with what was found and the sample behind it.
-        why: The reason of the limit.
     """
 
     gate: str
@@ -232,12 +223,8 @@ def judge(metrics: MetricReport | None, gate: GateLimits, measures: Sequence[Mea
         matching = [measure for measure in found if measure.metric == limit.metric]
         if not matching:
             known = sorted({measure.metric for measure in found})
-            missing = Measure(
-                metric=limit.metric,
-                value=None,
-                evidence=f"the evaluation reports no {limit.metric!r}; it reports {known}",
-            )
-            matching = [missing]
+            text = f"the evaluation reports no {limit.metric!r}; it reports {known}"
+            matching = [Measure(metric=limit.metric, value=None, evidence=text)]
         verdicts.extend(_condensed([_verdict(name, limit, measure) for measure in matching], limit))
     return GateReport(verdicts=verdicts)
 
@@ -278,7 +265,6 @@ def failure_message(report: GateReport, subject: str = "model") -> str:
     """One message for all failures: gate, number, limit, evidence, reason.
 
     Args:
-        report: The verdicts.
         subject: What was refused, ``model`` or ``data``.
     """
     consequence = "is not registered" if subject == "model" else "is not used"

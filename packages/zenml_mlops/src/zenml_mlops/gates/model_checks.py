@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from zenml_mlops.gates.limits import Measure
+from zenml_mlops.gates.limits import Measure, not_judged
 from zenml_mlops.gates.rules import ChampionRules, LatencyRules, StabilityRules
 from zenml_mlops.gates.statistics import auc, interval, weighted_auc
 
@@ -30,8 +30,6 @@ def refit_measure(
         frame: n training rows, the columns that the model reads.
         labels: n labels, 0 or 1.
         groups: n identities, such as the patient.
-        rules: Number of folds and rows.
-        seed: Seed of sample and folds.
     """
     from sklearn.base import clone
     from sklearn.model_selection import StratifiedGroupKFold
@@ -72,17 +70,11 @@ def latency_measures(predict: Predict, frame: pd.DataFrame, rules: LatencyRules)
     singles = [_milliseconds(predict, frame.iloc[[i % len(frame)]]) for i in range(rules.single_rows)]
     batches = [_milliseconds(predict, batch) for _ in range(rules.batches)]
     single, whole = float(np.quantile(singles, 0.95)), float(np.median(batches))
+    of_one = f"95th percentile of {rules.single_rows} predictions of one row: {single:.1f} ms"
+    of_all = f"median of {rules.batches} predictions of {rules.batch_rows} rows: {whole:.1f} ms"
     return (
-        Measure(
-            metric="single_row_ms",
-            value=single,
-            evidence=f"95th percentile of {rules.single_rows} predictions of one row: {single:.1f} ms",
-        ),
-        Measure(
-            metric="batch_ms",
-            value=whole,
-            evidence=f"median of {rules.batches} predictions of {rules.batch_rows} rows: {whole:.1f} ms",
-        ),
+        Measure(metric="single_row_ms", value=single, evidence=of_one),
+        Measure(metric="batch_ms", value=whole, evidence=of_all),
     )
 
 
@@ -107,17 +99,16 @@ def champion_measure(
     Args:
         labels: n labels, 0 or 1, of rows that neither model trained on.
         risks: n probabilities by the candidate.
-        champion_risks: n probabilities by the champion.
         weights: resamples x n bootstrap weights; both models see the same resample.
-        rules: From which size on the comparison decides.
         confidence: Coverage of the interval, 0 to 1.
         champion: The champion, for people.
     """
     positives = int(labels.sum())
     if positives < rules.min_positives or positives == len(labels):
-        return no_champion(
+        return not_judged(
+            "auc_over_champion",
             f"only {len(labels)} rows ({positives} positive) are new to {champion}, {rules.min_positives} "
-            "positive are needed: undecided"
+            "positive are needed: undecided",
         )
     ours, theirs = auc(labels, risks), auc(labels, champion_risks)
     draws = weighted_auc(labels, risks, weights) - weighted_auc(labels, champion_risks, weights)
@@ -132,8 +123,3 @@ def champion_measure(
             f"trained on; {confidence:.0%} interval of the difference [{lower:.4f}, {upper:.4f}]"
         ),
     )
-
-
-def no_champion(reason: str) -> Measure:
-    """``auc_over_champion`` where there is nothing to compare with, and why."""
-    return Measure(metric="auc_over_champion", value=None, evidence=reason, not_judged=reason)

@@ -26,14 +26,7 @@ _SMALLEST_EXPECTED: Final = 5.0
 
 
 def evaluate(
-    labels: Array,
-    risks: Array,
-    groups: Array,
-    *,
-    unit: str,
-    resamples: int,
-    confidence: float,
-    seed: int,
+    labels: Array, risks: Array, groups: Array, *, unit: str, resamples: int, confidence: float, seed: int
 ) -> MetricReport:
     """Measure a risk model, each metric with a percentile bootstrap interval by group.
 
@@ -45,9 +38,7 @@ def evaluate(
         risks: n predicted probabilities.
         groups: n identities of what is drawn.
         unit: What a group is, for sentences.
-        resamples: Number of resamples.
         confidence: Coverage of the intervals, 0 to 1.
-        seed: Seed of the draw.
 
     Returns:
         ``roc_auc``, ``average_precision``, ``average_precision_lift`` (over the base rate), ``base_rate``,
@@ -104,11 +95,6 @@ def group_weights(groups: Array, resamples: int, seed: int) -> Array:
 
     Rows of one group, such as a patient, are not independent: intervals from drawn rows would be too narrow
     (Efron and Tibshirani 1993, ch. 8).
-
-    Args:
-        groups: n identities.
-        resamples: Number of resamples.
-        seed: Seed of the draw.
 
     Returns:
         Array of resamples x n weights.

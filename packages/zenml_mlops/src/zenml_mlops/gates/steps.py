@@ -24,13 +24,6 @@ _GATE = {"airflow": {"gate": True, "retries": 0, "timeout_seconds": 300}}
 def data_gate(examination: Examination, gate: GateLimits) -> Annotated[GateReport, "data_gate_report"]:
     """Let data pass only within its limits.
 
-    Args:
-        examination: What was found in the data.
-        gate: The limits.
-
-    Returns:
-        The report, if every limit is kept.
-
     Raises:
         GateFailedError: If any limit is broken; the message lists all of them.
     """
@@ -51,14 +44,8 @@ def quality_gate(
     answer.
 
     Args:
-        metrics: What the evaluation measured.
-        gate: The limits.
-        examination: What else was found about the model.
         data_report: The verdicts on its data; they stay part of the report, so that the model version carries
             all of them.
-
-    Returns:
-        The report, if every limit is kept.
 
     Raises:
         GateFailedError: If any limit is broken; the message lists all of them.

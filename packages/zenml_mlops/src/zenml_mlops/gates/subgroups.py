@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from zenml_mlops.gates.limits import Measure
+from zenml_mlops.gates.limits import Measure, not_judged
 from zenml_mlops.gates.rules import SubgroupRules
 from zenml_mlops.gates.statistics import auc, interval, weighted_auc
 
@@ -47,9 +47,7 @@ def subgroup_measures(
     """
     if not rules.columns:
         reason = "no column is named whose groups are compared"
-        return tuple(
-            Measure(metric=metric, value=None, evidence=reason, not_judged=reason) for metric, _ in _GAPS.values()
-        )
+        return tuple(not_judged(metric, reason) for metric, _ in _GAPS.values())
     overall = _resampled(labels, risks, weights, threshold)
     measures: list[Measure] = []
     for column in rules.columns:

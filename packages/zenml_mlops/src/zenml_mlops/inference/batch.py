@@ -262,17 +262,20 @@ def score_good_rows(
     rows = high_risk = 0
     row_id = champion.contract.row_id
     target = prediction_schema(row_id)
-    with (
-        store.open_new(path) as file,
-        pq.ParquetWriter(file, target, compression=_COMPRESSION) as writer,
-    ):
+    with store.open_new(path) as file, pq.ParquetWriter(file, target, compression=_COMPRESSION) as writer:
         for offset, batch in stream(partition, landing, champion.contract, batch_rows, span):
             good = batch.filter(pa.array(_kept(rejected, offset, batch.num_rows)))
             risk = score(model, good.to_pandas())
             flagged = risk >= threshold
-            writer.write_batch(
-                _predictions(target, good.column(row_id), risk, flagged, champion.version, run_id, now)
-            )
+            columns = [
+                good.column(row_id),
+                pa.array(risk),
+                pa.array(np.where(flagged, Decision.HIGH_RISK.value, Decision.LOW_RISK.value), pa.string()),
+                pa.array([champion.version] * good.num_rows, pa.int64()),
+                pa.array([run_id] * good.num_rows, pa.string()),
+                pa.array([now] * good.num_rows, pa.timestamp("us", tz="UTC")),
+            ]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=target))
             rows += good.num_rows
             high_risk += int(flagged.sum())
     check_digests(partition, landing)
@@ -301,25 +304,3 @@ def _kept(rejected: npt.NDArray[np.int64], offset: int, rows: int) -> npt.NDArra
     kept = np.ones(rows, dtype=bool)
     kept[rejected[first:last] - offset] = False
     return kept
-
-
-def _predictions(
-    schema: pa.Schema,
-    ids: pa.Array,
-    risk: npt.NDArray[np.float64],
-    flagged: npt.NDArray[np.bool_],
-    version: int,
-    run_id: str,
-    now: datetime,
-) -> pa.RecordBatch:
-    rows = len(ids)
-    decision = np.where(flagged, Decision.HIGH_RISK.value, Decision.LOW_RISK.value)
-    columns = [
-        ids,
-        pa.array(risk),
-        pa.array(decision, pa.string()),
-        pa.array(np.full(rows, version), pa.int64()),
-        pa.array([run_id] * rows, pa.string()),
-        pa.array([now] * rows, pa.timestamp("us", tz="UTC")),
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -50,11 +50,8 @@ def find_champion(model_name: str, stage: str) -> ScoringVersion:
         EmptyStageError: If there is none.
         NoChampionError: If it lacks the model or its contract.
     """
-    client = Client()
     try:
-        version = client.get_model_version(
-            model_name_or_id=model_name, model_version_name_or_number_or_id=ModelStages(stage)
-        )
+        version = Client().get_model_version(model_name, ModelStages(stage))
     except KeyError:
         raise EmptyStageError(
             f"No version of the model {model_name!r} is in stage {stage!r}, so there is nothing to score with. "

@@ -230,16 +230,10 @@ class _Tally:
 def _rank_correlation(joint: _Counts) -> float | None:
     rows = joint.sum()
     # The rank of a cell is the mean rank of its rows; ranks are centred, so that sums need no correction.
-    ranks = []
-    for counts in (joint.sum(axis=1), joint.sum(axis=0)):
-        ranks.append((counts.cumsum() - (counts - 1) / 2 - (rows + 1) / 2) / rows)
-    one, other = ranks
+    sides = (joint.sum(axis=1), joint.sum(axis=0))
+    one, other = ((counts.cumsum() - (counts - 1) / 2 - (rows + 1) / 2) / rows for counts in sides)
     covariance = float(one @ joint @ other) / rows
-    return _ratio(
-        covariance,
-        float(joint.sum(axis=1) @ one**2) / rows,
-        float(joint.sum(axis=0) @ other**2) / rows,
-    )
+    return _ratio(covariance, float(sides[0] @ one**2) / rows, float(sides[1] @ other**2) / rows)
 
 
 def _ratio(covariance: float, one: float, other: float) -> float | None:

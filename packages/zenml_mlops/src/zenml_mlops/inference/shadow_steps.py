@@ -103,25 +103,22 @@ def _scored(
         row_id=champion.contract.row_id,
         batch_rows=config.batch_rows,
     )
-    path = store.publish(
-        partition.day,
-        made.run_path,
-        ShadowManifest(
-            partition_date=partition.day,
-            zenml_run_id=run_id,
-            rows=made.rows,
-            files=made.files,
-            model_name=challenger.model_name,
-            model_version=challenger.version,
-            model_version_id=challenger.version_id,
-            champion_version=champion.version,
-            champion_files=scored.files,
-            decision_threshold=config.decision_threshold,
-            high_risk=made.high_risk,
-            agreement=agreement,
-            published_at=datetime.now(UTC),
-        ),
+    manifest = ShadowManifest(
+        partition_date=partition.day,
+        zenml_run_id=run_id,
+        rows=made.rows,
+        files=made.files,
+        model_name=challenger.model_name,
+        model_version=challenger.version,
+        model_version_id=challenger.version_id,
+        champion_version=champion.version,
+        champion_files=scored.files,
+        decision_threshold=config.decision_threshold,
+        high_risk=made.high_risk,
+        agreement=agreement,
+        published_at=datetime.now(UTC),
     )
+    path = store.publish(partition.day, made.run_path, manifest)
     return ShadowRecord(
         status=ShadowStatus.SCORED,
         champion=champion.version,

@@ -112,11 +112,8 @@ class DayScoring:
 
     @property
     def _folder(self) -> str:
-        return f"{self.store.run_path(self.partition.day, self._validating_run)}/{SHARDS}"
-
-    @property
-    def _validating_run(self) -> str:
-        return self.checked.run_path.rsplit("/", 1)[-1]
+        validating_run = self.checked.run_path.rpartition("/")[2]
+        return f"{self.store.run_path(self.partition.day, validating_run)}/{SHARDS}"
 
     def _receipt(self, number: int) -> ShardReceipt | None:
         """What a shard left, or ``None`` where it left nothing, or something of other rows or another model."""

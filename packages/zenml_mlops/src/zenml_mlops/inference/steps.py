@@ -57,10 +57,8 @@ def load_partition(
     partition = find_partition(day, settled.landing, context.resolve(settled.landing), champion.contract)
     for root in (settled.predictions, settled.quarantine):
         PartitionStore(context.resolve(root)).remove_leftovers(day, keep_run=str(run_id))
-    log_metadata(
-        metadata={SHARD_COUNTS: {"score_partition": len(settled.shards.spans(partition.rows))}},
-        run_id_name_or_prefix=run_id,
-    )
+    shards = len(settled.shards.spans(partition.rows))
+    log_metadata(metadata={SHARD_COUNTS: {"score_partition": shards}}, run_id_name_or_prefix=run_id)
     return partition, champion
 
 
@@ -232,15 +230,12 @@ def summarize(
         RowsLostError: If its counts do not add up to the rows that came in.
     """
     context = get_run_context()
-    published = PredictionManifest.model_validate(
-        PartitionStore(context.resolve(config.predictions)).manifest(partition.day)
-    )
+    store = PartitionStore(context.resolve(config.predictions))
+    published = PredictionManifest.model_validate(store.manifest(partition.day))
     summary = BatchSummary.of(published, manifest)
+    lineage = _lineage(published, config, context)
     log_metadata(
-        metadata={
-            "batch_summary": summary.model_dump(mode="json"),
-            "lineage": _lineage(published, config, context),
-        },
+        metadata={"batch_summary": summary.model_dump(mode="json"), "lineage": lineage},
         run_id_name_or_prefix=get_step_context().pipeline_run.id,
     )
     return summary

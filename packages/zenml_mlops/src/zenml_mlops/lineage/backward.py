@@ -57,11 +57,11 @@ class SourceRow:
         note: What is missing or different, in a sentence.
     """
 
-    file: str | None
-    sha256: str | None
-    row: int | None
     evidence: Evidence
     note: str | None = None
+    file: str | None = None
+    sha256: str | None = None
+    row: int | None = None
 
 
 def find_case(
@@ -99,29 +99,25 @@ def source_of(stores: Stores, found: FoundRow) -> SourceRow:
     """The row of the landing file that a row was made from, compared with what stands there now."""
     manifest = found.partition.manifest
     if found.source is None:
-        return SourceRow(
-            None, None, None, Evidence.UNKNOWN, "the quarantine file that tells the row numbers is gone or changed"
-        )
+        return SourceRow(Evidence.UNKNOWN, "the quarantine file that tells the row numbers is gone or changed")
     name, row = _file_of(manifest.input_files, manifest.input_rows, found.source)
     if name is None or row is None:
-        return SourceRow(
-            None, None, None, Evidence.UNKNOWN, "the manifest does not say how many rows each input file had"
-        )
-    evidence, note = _compare(
-        stores, found.partition.day, name, manifest.input_files[name], row, found.values[stores.contract.row_id]
-    )
-    return SourceRow(name, manifest.input_files[name], row, evidence, note)
+        return SourceRow(Evidence.UNKNOWN, "the manifest does not say how many rows each input file had")
+    sha256, case_id = manifest.input_files[name], found.values[stores.contract.row_id]
+    evidence, note = _compare(stores, found.partition.day, name, sha256, row, case_id)
+    return SourceRow(evidence, note, name, sha256, row)
 
 
 def _rows_in(stores: Stores, partition: Partition, case_id: int) -> list[FoundRow]:
-    manifest = partition.manifest
-    found, before = [], 0
-    for file in manifest.files:
-        row = _find(stores, file, case_id)
+    store, found, before = stores.predictions, [], 0
+    for file in partition.manifest.files:
+        if not store.fs.exists(store.absolute(file.path)):
+            raise PartitionError(f"{file.path} of the predictions is gone, so whether it held the row is unknown.")
+        row = find_row(store, file, stores.contract.row_id, case_id)
         if row is not None:
-            values = read_row(stores.predictions, file, row, frozenset())
+            values = read_row(store, file, row, frozenset())
             source = _source_number(stores, partition, before + row)
-            evidence = _unchanged(stores.predictions, file)
+            evidence = _unchanged(store, file)
             found.append(FoundRow(partition, file, row, values, True, evidence, source))
         before += file.rows
     return [*found, *_refused(stores, partition, case_id)]
@@ -141,13 +137,6 @@ def _refused(stores: Stores, partition: Partition, case_id: int) -> list[FoundRo
         FoundRow(partition, file, int(row), one, False, evidence, int(one["row_number"]))
         for row, one in zip(rows, values, strict=True)
     ]
-
-
-def _find(stores: Stores, file: StoredFile, case_id: int) -> int | None:
-    store = stores.predictions
-    if not store.fs.exists(store.absolute(file.path)):
-        raise PartitionError(f"{file.path} of the predictions is gone, so whether it held the row is unknown.")
-    return find_row(store, file, stores.contract.row_id, case_id)
 
 
 def _source_number(stores: Stores, partition: Partition, position: int) -> int | None:
@@ -196,6 +185,3 @@ def _compare(
     if row >= len(ids) or ids[row].as_py() != case_id:
         return Evidence.CHANGED, f"row {row} of the file is another {stores.contract.case}"
     return Evidence.CONFIRMED, None
-
-
-__all__ = ["Evidence", "FoundRow", "SourceRow", "TraceError", "find_case", "source_of"]

@@ -10,9 +10,6 @@ from zenml.models import PipelineRunResponse
 from zenml_mlops.lineage.nodes import Kind, Node, State, facts, missing
 from zenml_mlops.policy.describe import DEPLOYMENT_KEY
 
-_PROVENANCE = "provenance"
-_OWN = "The steps ran in the worker's own environment."
-
 
 def code_node(run: PipelineRunResponse) -> Node:
     """What a run executed, from its snapshot and the provenance that its pipeline was given."""
@@ -63,7 +60,8 @@ def _image(given: Mapping[str, Any], made: Mapping[str, Any]) -> Node:
         return Node(kind=Kind.IMAGE, title=f"image {image}", facts=facts(image=image))
     if made.get("needs_image"):
         return missing(Kind.IMAGE, "image", "The steps ran in containers, and no image was recorded.")
-    return Node(kind=Kind.IMAGE, title="no image", state=State.NONE, note=_OWN)
+    own = "The steps ran in the worker's own environment."
+    return Node(kind=Kind.IMAGE, title="no image", state=State.NONE, note=own)
 
 
 def _provenance(run: PipelineRunResponse) -> Mapping[str, Any]:
@@ -71,7 +69,7 @@ def _provenance(run: PipelineRunResponse) -> Mapping[str, Any]:
     if run.snapshot is None:
         return {}
     for step in run.snapshot.step_configurations.values():
-        found: Any = (step.config.parameters or {}).get(_PROVENANCE)
+        found: Any = (step.config.parameters or {}).get("provenance")
         if found is not None:
             content = found if isinstance(found, dict) else found.model_dump(mode="json")
             return dict(content)

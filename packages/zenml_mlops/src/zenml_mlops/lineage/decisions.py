@@ -27,12 +27,8 @@ def gates_nodes(version: ModelVersionResponse, origin: Origin | None) -> Iterato
 def _gates(found: GateResults, state: State) -> Node:
     verdicts = [one.model_dump(exclude_unset=True) for one in found.verdicts]
     said = f"failed: {', '.join(found.failed)}" if found.failed else f"all {len(verdicts)} verdicts passed"
-    return Node(
-        kind=Kind.GATES,
-        title=f"gates: {said}",
-        state=state,
-        facts={"passed": not found.failed, "verdicts": verdicts},
-    )
+    known = {"passed": not found.failed, "verdicts": verdicts}
+    return Node(kind=Kind.GATES, title=f"gates: {said}", state=state, facts=known)
 
 
 def approval_nodes(version: ModelVersionResponse) -> Iterator[Node]:
@@ -98,9 +94,7 @@ def source_run_node(origin: Origin, lock: str | None, data: Node) -> Node:
     """The training run, which is on another server.
 
     Args:
-        origin: Where the version comes from.
         lock: Digest of the dependency lock that it ran with, if it is recorded.
-        data: What it was trained on.
     """
     run, commit = origin.run, origin.commit
     started = (
@@ -130,9 +124,8 @@ def source_run_node(origin: Origin, lock: str | None, data: Node) -> Node:
 def _lock(digest: str | None) -> Node:
     if digest is None:
         return missing(Kind.LOCK, "dependency lock", "The import does not say which one the run had.")
-    return Node(
-        kind=Kind.LOCK, title=f"dependency lock {digest[:12]}", state=State.IMPORTED, facts=facts(sha256=digest)
-    )
+    title = f"dependency lock {digest[:12]}"
+    return Node(kind=Kind.LOCK, title=title, state=State.IMPORTED, facts=facts(sha256=digest))
 
 
 def _hop(hop: Hop) -> Node:

@@ -45,7 +45,6 @@ class LandingFile:
     """A landing file: by place, or by digest wherever it lay.
 
     Attributes:
-        day: Its day; ``None`` if it is named by its digest.
         sha256: Its digest; ``None`` if it is named by its place.
     """
 

@@ -53,11 +53,6 @@ class Stores:
     location: str
     contract: Contract
 
-    @classmethod
-    def at(cls, predictions: str, quarantine: str, landing: str, location: str, contract: Contract) -> Stores:
-        """The stores at resolved locations; ``location`` is the landing zone's as configured."""
-        return cls(PartitionStore(predictions), PartitionStore(quarantine), landing, location, contract)
-
     def days(self, day: date | None = None) -> list[date]:
         """The days with predictions, or the one that is asked for.
 

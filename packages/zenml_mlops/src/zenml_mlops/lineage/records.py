@@ -132,9 +132,8 @@ class Lineage:
         run_id = made.get("zenml_run_id") if run is None else str(run.id)
         data = self._data(made, run, None)
         if run_id is None:
-            yield missing(
-                Kind.ZENML_RUN, "training run", "Neither the version nor its model artifact names the run."
-            )
+            note = "Neither the version nor its model artifact names the run."
+            yield missing(Kind.ZENML_RUN, "training run", note)
             yield data
         else:
             yield self.run(str(run_id), "training run", also=(data,))
@@ -144,9 +143,8 @@ class Lineage:
         if not isinstance(data, dict) or "sha256" not in data:
             known = origin.data_digest if origin else None
             if known is None:
-                return missing(
-                    Kind.TRAINING_DATA, "training data", "The version does not say what it was trained on."
-                )
+                note = "The version does not say what it was trained on."
+                return missing(Kind.TRAINING_DATA, "training data", note)
             data = {"sha256": known}
         where, digest = data.get("location"), str(data["sha256"])
         row = self._rows_of(run, data) if self._rows_of else None
@@ -168,16 +166,11 @@ def airflow_node(metadata: Any) -> Node:
     dag, run = metadata.get("dag_id"), metadata.get("dag_run_id")
     if not dag or not run:
         return missing(Kind.AIRFLOW_RUN, "Airflow run", "The run does not say who started it.")
-    known = facts(
-        dag=dag,
-        run=run,
-        attempt=metadata.get("attempt"),
-        logical_date=str(metadata.get("logical_date", "")) or None,
-    )
+    day = str(metadata.get("logical_date", "")) or None
+    known = facts(dag=dag, run=run, attempt=metadata.get("attempt"), logical_date=day)
     if dag == "cli":
-        return Node(
-            kind=Kind.AIRFLOW_RUN, title=f"no Airflow run: the command line, {run}", state=State.NONE, facts=known
-        )
+        title = f"no Airflow run: the command line, {run}"
+        return Node(kind=Kind.AIRFLOW_RUN, title=title, state=State.NONE, facts=known)
     return Node(kind=Kind.AIRFLOW_RUN, title=f"Airflow run {dag} / {run}", facts=known)
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from zenml_airflow.settings.project import every_use_case
 from zenml_mlops.data.contract import Contract
-from zenml_mlops.data.partitions import file_sha256
+from zenml_mlops.data.partitions import PartitionStore, file_sha256
 from zenml_mlops.data.use_case import load_use_case
 from zenml_mlops.inference.config import BatchInferenceConfig
 from zenml_mlops.lineage import Kind, Lineage, Node, Report, State, backward, forward
 from zenml_mlops.lineage.backward import Evidence, FoundRow
-from zenml_mlops.lineage.nodes import facts
+from zenml_mlops.lineage.nodes import facts, missing
 from zenml_mlops.lineage.partitions import Stores, TraceError
 from zenml_mlops.lineage.records import versions_of_run
 
@@ -35,9 +35,9 @@ _STATES = {
 def stores_of(settings: Settings) -> Stores:
     """Where the partitions of an environment lie."""
     storage = settings.storage
-    return Stores.at(
-        settings.resolve(storage.predictions),
-        settings.resolve(storage.quarantine),
+    return Stores(
+        PartitionStore(settings.resolve(storage.predictions)),
+        PartitionStore(settings.resolve(storage.quarantine)),
         settings.resolve(storage.landing),
         storage.landing,
         load_use_case(settings.definition).contract,
@@ -125,14 +125,12 @@ def _report(
 
 
 def _row_tree(stores: Stores, lineage: Lineage, case_id: int, found: FoundRow) -> Node:
-    kind = Kind.PREDICTION if found.scored else Kind.REFUSED_ROW
     what = "prediction" if found.scored else "quarantined row"
     values = {name: value for name, value in found.values.items() if name != stores.contract.row_id}
     manifest, run = found.partition.manifest, str(found.values["zenml_run_id"])
     changed = found.evidence is not Evidence.CONFIRMED
-    version = lineage.version(manifest.model_name, manifest.model_version, str(manifest.model_version_id))
     return Node(
-        kind=kind,
+        kind=Kind.PREDICTION if found.scored else Kind.REFUSED_ROW,
         title=f"{what} of {stores.contract.case} {case_id}, {found.partition.day}",
         state=State.CHANGED if changed else State.RECORDED,
         note=f"{found.file.path} was changed after it was published" if changed else None,
@@ -143,7 +141,7 @@ def _row_tree(stores: Stores, lineage: Lineage, case_id: int, found: FoundRow) -
             lineage.run(run, "scored by" if found.scored else "refused by"),
             # Another run than the one that scored may have published, where outputs were reused.
             *((lineage.run(manifest.zenml_run_id, "published by"),) if manifest.zenml_run_id != run else ()),
-            version,
+            lineage.version(manifest.model_name, manifest.model_version, str(manifest.model_version_id)),
         ),
     )
 
@@ -152,7 +150,7 @@ def _source_node(stores: Stores, found: FoundRow) -> Node:
     source = backward.source_of(stores, found)
     where = found.partition.manifest.input_location or f"{stores.location}/date={found.partition.day}"
     if source.file is None:
-        return Node(kind=Kind.SOURCE_ROW, title="source row", state=State.MISSING, note=source.note)
+        return missing(Kind.SOURCE_ROW, "source row", source.note or "")
     return Node(
         kind=Kind.SOURCE_ROW,
         title=f"row {source.row} of {where}/{source.file}",
@@ -164,10 +162,9 @@ def _source_node(stores: Stores, found: FoundRow) -> Node:
 
 def _partition_node(found: FoundRow) -> Node:
     manifest, current = found.partition.manifest, found.partition.current
-    word = "current" if current else "replaced since"
     return Node(
         kind=Kind.PARTITION,
-        title=f"partition of {found.partition.day}, {word}",
+        title=f"partition of {found.partition.day}, {'current' if current else 'replaced since'}",
         facts=facts(
             current=current,
             published_at=manifest.published_at,
@@ -191,13 +188,11 @@ def _training_row(contract: Contract, run: PipelineRunResponse | None, data: dic
     last = data.get("last_row_id")
     if run is None and (last is None or case_id <= int(last)):
         note = "The training run is not here, so whether the row was among its data is unknown."
-        return Node(kind=Kind.TRAINING_ROW, title=what, state=State.MISSING, note=note)
+        return missing(Kind.TRAINING_ROW, what, note)
     try:
-        part = None
-        if run is not None:
-            part = part_of(run, contract.row_id, case_id, None if last is None else int(last))
+        part = run and part_of(run, contract.row_id, case_id, None if last is None else int(last))
     except (FileNotFoundError, RuntimeError) as error:
-        return Node(kind=Kind.TRAINING_ROW, title=what, state=State.MISSING, note=f"{error}")
+        return missing(Kind.TRAINING_ROW, what, str(error))
     if part is None:
         return Node(kind=Kind.TRAINING_ROW, title=f"{what} was not among it", facts=facts(used=False))
     name, row = part

@@ -6,8 +6,6 @@ from typing import Any
 
 from zenml.models import PipelineRunResponse
 
-_PARTS = (("split_data", "train"), ("split_data", "test"), ("load_data", "rows"))
-
 
 def part_of(
     run: PipelineRunResponse, row_id: str, case_id: int, last_row_id: int | None
@@ -27,18 +25,12 @@ def part_of(
     """
     if last_row_id is not None and case_id > last_row_id:
         return None
-    for step, output in _PARTS:
-        row = _row(run, step, output, row_id, case_id)
-        if row is not None:
-            return output, row
+    for step, output in (("split_data", "train"), ("split_data", "test"), ("load_data", "rows")):
+        try:
+            artifact: Any = run.steps[step].outputs[output][0]
+        except KeyError:
+            raise FileNotFoundError(f"the run has no output {output} of a step {step}") from None
+        found = (artifact.load()[row_id].to_numpy() == case_id).nonzero()[0]
+        if len(found):
+            return output, int(found[0])
     return None
-
-
-def _row(run: PipelineRunResponse, step: str, output: str, row_id: str, case_id: int) -> int | None:
-    try:
-        artifact: Any = run.steps[step].outputs[output][0]
-    except KeyError:
-        raise FileNotFoundError(f"the run has no output {output} of a step {step}") from None
-    ids = artifact.load()[row_id].to_numpy()
-    found = (ids == case_id).nonzero()[0]
-    return int(found[0]) if len(found) else None

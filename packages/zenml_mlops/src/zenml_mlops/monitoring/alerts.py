@@ -15,7 +15,6 @@ class Alert(Frozen):
 
     Attributes:
         key: Kind and subject of the check.
-        kind: Its kind.
         opened: Day on which it became an alert; the first of the window if it is older than that.
         is_new: Whether that is the day that was asked about; only then a notification is sent.
         flagged_days: Flagged days of the window.

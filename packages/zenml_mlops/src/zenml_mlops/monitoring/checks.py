@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from zenml_airflow.contracts.frozen import Frozen
-from zenml_mlops.data.profile import FeatureProfile, Kind, Profile
+from zenml_mlops.data.profile import FeatureProfile, Kind, Profile, mean_risk
 from zenml_mlops.gates.statistics import homogeneity, kolmogorov_smirnov
 from zenml_mlops.monitoring.config import MonitoringRules
 
@@ -33,15 +33,11 @@ class Check(Frozen):
     """One check of one day.
 
     Attributes:
-        kind: What it is about.
         subject: The input or the measure.
-        test: Name of the test.
         effect: Size of the difference in the unit that the limit has; ``None`` where nothing could be measured.
         limit: Size from which it is flagged.
         p: Probability of such a difference by chance; ``None`` where no test is made.
         q: The same, adjusted for all tests of the kind on this day (Benjamini and Hochberg 1995).
-        flagged: Whether it is remarkable.
-        evidence: What was found, in a sentence.
     """
 
     kind: CheckKind
@@ -73,11 +69,9 @@ def drift_checks(reference: Profile, day: Profile, rules: MonitoringRules) -> li
         if not before.present or not now.present:
             continue
         if before.kind is Kind.NUMERIC:
-            effect, p, text = _kolmogorov_smirnov(before, now)
-            found.append((name, "Kolmogorov-Smirnov", effect, p, text))
+            found.append((name, "Kolmogorov-Smirnov", *_kolmogorov_smirnov(before, now)))
         else:
-            effect, p, text = _chi_square(before, now)
-            found.append((name, "chi-square", effect, p, text))
+            found.append((name, "chi-square", *_chi_square(before, now)))
     return _judged(CheckKind.DRIFT, found, rules.drift.minimum_effect, rules.drift.false_discovery_rate)
 
 
@@ -87,15 +81,10 @@ def prediction_check(reference: Profile, day: Profile, rules: MonitoringRules) -
     if not before.sum() or not now.sum():
         return []
     effect, p = kolmogorov_smirnov(before, now)
-    means = tuple((part * (np.arange(len(part)) + 0.5)).sum() / part.sum() / len(part) for part in (before, now))
-    text = f"mean risk {means[1]:.3f}, was {means[0]:.3f}; largest distance of the distributions {effect:.2f}"
-    limits = rules.predictions
-    return _judged(
-        CheckKind.PREDICTIONS,
-        [("risk", "Kolmogorov-Smirnov", effect, p, text)],
-        limits.minimum_effect,
-        limits.false_discovery_rate,
-    )
+    means = f"mean risk {mean_risk(day.risks):.3f}, was {mean_risk(reference.risks):.3f}"
+    text = f"{means}; largest distance of the distributions {effect:.2f}"
+    limits, found = rules.predictions, [("risk", "Kolmogorov-Smirnov", effect, p, text)]
+    return _judged(CheckKind.PREDICTIONS, found, limits.minimum_effect, limits.false_discovery_rate)
 
 
 def quality_checks(
@@ -107,10 +96,7 @@ def quality_checks(
     (Good 1953).
 
     Args:
-        reference: Profile of the version.
-        day: Profile of the day.
         refused: Rows of the day that were refused, and all rows.
-        rules: The rules.
     """
     found = []
     for name, before in reference.features.items():
@@ -153,9 +139,7 @@ def volume_check(rows: int, history: Sequence[int], rules: MonitoringRules) -> l
     clusters.
 
     Args:
-        rows: Rows of the day.
         history: Rows of each earlier day, in any order.
-        rules: The rules.
     """
     limits = rules.volume
     if len(history) < limits.minimum_history:

@@ -138,9 +138,6 @@ class MonitoringConfig(PipelineConfig):
         findings: Root of what monitoring found.
         model_name: Name of the model in ZenML's Model Control Plane.
         batch_rows: Rows in memory at once.
-        seed: Seed of the bootstrap.
-        bootstrap: How intervals are made.
-        rules: What is flagged, and what becomes an alert.
     """
 
     SECTION: ClassVar[str] = "monitoring"

@@ -28,12 +28,7 @@ class Observation(Frozen):
     """A scored day in counts.
 
     Attributes:
-        day: The day.
         run_id: ZenML run that published it.
-        model_version: Number of the version that scored it.
-        model_version_id: Id of that version.
-        rows: Rows that came in.
-        quarantined: Rows that were refused.
         high_risk: Rows at or above the threshold.
         profile: The counts; ``None`` where the rows that were scored are not there any more.
         problem: Why there is no profile.
@@ -54,7 +49,6 @@ class Baseline(Frozen):
     """What a version is compared with.
 
     Attributes:
-        version: Number of the version.
         profile: Profile of the rows that it was evaluated on; ``None`` if it has none.
         problem: Why it has none.
         metrics: Its evaluation; ``None`` if ZenML does not know it.

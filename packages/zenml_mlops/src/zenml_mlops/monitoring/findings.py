@@ -7,29 +7,18 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Final
 
 from pydantic import AwareDatetime, ConfigDict, ValidationError
 
 from zenml_airflow.contracts.frozen import Frozen
-from zenml_mlops.data.partitions import PartitionError, PartitionManifest, PartitionStore
+from zenml_mlops.data.partitions import PartitionError, PartitionManifest, PartitionStore, StoredFile
 from zenml_mlops.data.profile import mean_risk
 from zenml_mlops.monitoring.alerts import Alert, open_alerts
-from zenml_mlops.monitoring.checks import (
-    Check,
-    drift_checks,
-    prediction_check,
-    quality_checks,
-    volume_check,
-)
+from zenml_mlops.monitoring.checks import Check, drift_checks, prediction_check, quality_checks, volume_check
 from zenml_mlops.monitoring.config import MonitoringRules
-from zenml_mlops.monitoring.day import Baseline, Observation, Scored
-from zenml_mlops.monitoring.performance import (
-    Outcomes,
-    Realised,
-    labelled_days,
-    performance_checks,
-)
+from zenml_mlops.monitoring.day import Baseline, Scored
+from zenml_mlops.monitoring.performance import Outcomes, Realised, labelled_days, performance_checks
 
 FINDINGS_FILE: Final = "findings.json"
 DAY_PAGE: Final = "day.html"
@@ -43,16 +32,11 @@ class DayChecks(Frozen):
     """The checks of one day.
 
     Attributes:
-        day: The day.
         inputs: Digest of everything that they are made of; the same digest, the same checks.
         run_id: ZenML run that published the predictions.
-        version: Number of the version that scored.
-        rows: Rows that came in.
-        quarantined: Rows that were refused.
         high_risk: Rows at or above the threshold.
         mean_risk: Mean of the risks; ``None`` without any.
         problem: Why some checks could not be made.
-        checks: The checks.
         realised: The performance over the labelled days that the day looks back on, by version.
     """
 
@@ -73,8 +57,6 @@ class Findings(Frozen):
     """What monitoring says of a day.
 
     Attributes:
-        day: The day.
-        own: Its checks.
         alerts: The alerts that are open on it.
         window: The days that were scored in the window, in order, each with its flagged checks; the last is the
             day itself.
@@ -142,7 +124,10 @@ class Watch:
             day=day,
             own=checks[-1],
             alerts=tuple(open_alerts(found, self._rules.persistence)),
-            window=tuple(_remarkable(each) for each in checks),
+            window=tuple(
+                each.model_copy(update={"checks": tuple(check for check in each.checks if check.flagged)})
+                for each in checks
+            ),
             missing=tuple(each for each in window if each > checks[0].day and each not in found),
             realised_by_day=tuple(self._outcomes.by_day(labelled)),
         )
@@ -201,7 +186,7 @@ class Watch:
             rows=observed.rows,
             quarantined=observed.quarantined,
             high_risk=observed.high_risk,
-            mean_risk=_mean(observed),
+            mean_risk=mean_risk(observed.profile.risks) if observed.profile else None,
             problem=problem,
             checks=tuple(checks),
             realised=tuple(realised),
@@ -222,8 +207,7 @@ def read_findings(store: PartitionStore, day: date) -> Findings:
     Raises:
         PartitionError: If the day was not evaluated, or the file does not match its manifest.
     """
-    manifest = PartitionManifest.model_validate(_manifest(store, day))
-    file = next(file for file in manifest.files if file.path.endswith(f"/{FINDINGS_FILE}"))
+    file = _file(store, day, FINDINGS_FILE)
     store.check(file)
     return Findings.model_validate_json(store.fs.cat_file(store.absolute(file.path)))
 
@@ -234,20 +218,12 @@ def page_path(store: PartitionStore, day: date, page: str) -> str:
     Raises:
         PartitionError: If the day was not evaluated.
     """
-    manifest = PartitionManifest.model_validate(_manifest(store, day))
-    return store.absolute(next(file.path for file in manifest.files if file.path.endswith(f"/{page}")))
+    return store.absolute(_file(store, day, page).path)
 
 
-def _manifest(store: PartitionStore, day: date) -> dict[str, Any]:
+def _file(store: PartitionStore, day: date, name: str) -> StoredFile:
     try:
-        return store.manifest(day)
+        manifest = PartitionManifest.model_validate(store.manifest(day))
     except PartitionError:
         raise PartitionError(f"{day} was not evaluated: run `mlops run monitoring --date {day}`.") from None
-
-
-def _remarkable(found: DayChecks) -> DayChecks:
-    return found.model_copy(update={"checks": tuple(check for check in found.checks if check.flagged)})
-
-
-def _mean(observed: Observation) -> float | None:
-    return mean_risk(observed.profile.risks) if observed.profile else None
+    return next(file for file in manifest.files if file.path.endswith(f"/{name}"))

@@ -28,11 +28,7 @@ class Realised(Frozen):
     """What became of the cases that a version scored.
 
     Attributes:
-        first: First day of the cases.
-        last: Last day.
-        version: Number of the version.
         rows: Scored rows whose outcome is known.
-        positives: Those with the event.
         mean_risk: Mean of their risks, which is the rate that was predicted; ``None`` without rows.
         metrics: By name, with intervals; empty where all rows had one outcome.
     """
@@ -63,8 +59,7 @@ class Outcomes:
 
     def realised(self, days: Sequence[date]) -> list[Realised]:
         """The realised performance over some days, one entry for each version that scored any of them."""
-        parts = [known[0] for day in days if (known := self._known(day)) is not None]
-        parts = [part for part in parts if len(part)]
+        parts = [known[0] for day in days if (known := self._known(day)) is not None and len(known[0])]
         if not parts:
             return []
         rows = pd.concat(parts, ignore_index=True)
@@ -143,8 +138,6 @@ def performance_checks(
 
     Args:
         realised: One entry a version, over the whole window.
-        baseline: The evaluation of a version.
-        rules: The rules.
     """
     found = []
     for part in realised:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from zenml_mlops.monitoring.checks import Check, CheckKind
 from zenml_mlops.monitoring.findings import DayChecks, Findings
 from zenml_mlops.monitoring.performance import SHOWN, Realised
-from zenml_mlops.pages import INK, REFERENCE, page, plot
+from zenml_mlops.pages import INK, REFERENCE, page, plot, table
 
 _ALERT: Final = "#b03a2e"
 
@@ -27,18 +27,9 @@ def render_day(found: Findings) -> str:
     if found.missing:
         days = ", ".join(map(str, found.missing))
         parts.append(f"<p><b>Days without predictions:</b> {days}</p>")
-    parts.append("<h2>Alerts</h2>")
-    parts.append(
-        _table(
-            ("check", "since", "", "flagged days", "evidence"),
-            [
-                (alert.key, alert.opened, "new" if alert.is_new else "", alert.flagged_days, alert.evidence)
-                for alert in found.alerts
-            ],
-        )
-        if found.alerts
-        else "<p>None is open.</p>"
-    )
+    head = ("check", "since", "", "flagged days", "evidence")
+    alerts = [(a.key, a.opened, "new" if a.is_new else "", a.flagged_days, a.evidence) for a in found.alerts]
+    parts += ["<h2>Alerts</h2>", table(head, alerts) if alerts else "<p>None is open.</p>"]
     parts += ["<h2>Flagged on this day</h2>", _checks(found.flagged) if found.flagged else "<p>Nothing.</p>"]
     parts += ["<h2>Outcomes</h2>", _performance(own.realised)]
     others = sorted((check for check in own.checks if not check.flagged), key=lambda check: check.key)
@@ -69,7 +60,7 @@ def render_trend(found: Findings) -> str:
         parts += ["<h2>By day</h2>", _performance(found.realised_by_day)]
     flagged = [(each.day, check) for each in window for check in each.checks if check.flagged]
     rows = [(day, check.key, check.evidence) for day, check in reversed(flagged)]
-    parts += ["<h2>All findings</h2>", _table(("day", "check", "evidence"), rows) if rows else "<p>None.</p>"]
+    parts += ["<h2>All findings</h2>", table(("day", "check", "evidence"), rows) if rows else "<p>None.</p>"]
     return page(f"Monitoring of {first} to {found.day}", parts)
 
 
@@ -82,14 +73,8 @@ def _headline(found: Findings) -> str:
     return f"{flagged} finding{'s' * (flagged != 1)}, no alert" if flagged else "nothing remarkable"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    cells = "".join(f"<th>{name}</th>" for name in head)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><tr>{cells}</tr>{body}</table>"
-
-
 def _checks(checks: Sequence[Check]) -> str:
-    return _table(
+    return table(
         ("check", "effect", "limit", "p", "q", "evidence"),
         [
             (
@@ -113,7 +98,7 @@ def _performance(realised: Sequence[Realised]) -> str:
         found = part.metrics.get(name)
         return "" if found is None else f"{found.value:.3f} ({found.lower:.3f} to {found.upper:.3f})"
 
-    return _table(
+    return table(
         ("days", "version", "rows", "events", "predicted rate", *(name.replace("_", " ") for name in SHOWN)),
         [
             (

@@ -37,11 +37,7 @@ _MOST_SHOWN = 10
 
 
 class Monitored(Frozen):
-    """What a run found.
-
-    Attributes:
-        days: The days that it looked at, in order.
-    """
+    """What a run found of the days that it looked at, in order."""
 
     days: tuple[Findings, ...]
 

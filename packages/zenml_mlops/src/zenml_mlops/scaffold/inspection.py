@@ -37,7 +37,6 @@ class Column:
     Attributes:
         type: ``integer``, ``number`` or ``text``.
         minimum: Smallest accepted number, with room below the smallest that occurs.
-        maximum: The same above.
         low: The 5th percentile, for made-up rows.
         high: The 95th percentile.
         values: The most frequent texts, for made-up rows.
@@ -66,7 +65,6 @@ class Table:
         numbered: Whether that is the position in the file, since no column is.
         group: Column of what rows can have in common; the row's id if there is none.
         event: The label that is predicted.
-        event_share: Share of the rows with it.
         missing: Largest share of missing values of a feature.
         auc: Area under the ROC curve of a quick model, cross-validated.
         best_column: Feature that ranks best alone, and how well.
@@ -199,11 +197,10 @@ def _ids(values: pd.Series, name: str) -> pd.Series:
 
 
 def _identity(values: pd.Series) -> Column:
-    whole = values.notna().all() and values.map(lambda text: bool(_INTEGER.fullmatch(str(text)))).all()
+    complete = bool(values.notna().all())
+    whole = complete and values.map(lambda text: bool(_INTEGER.fullmatch(str(text)))).all()
     kind = "integer" if whole else "text"
-    return Column(
-        str(values.name), kind, required=bool(values.notna().all()), feature=False, values=("a", "b", "c")
-    )
+    return Column(str(values.name), kind, required=complete, feature=False, values=("a", "b", "c"))
 
 
 def _column(values: pd.Series) -> Column:
@@ -240,9 +237,8 @@ def _numeric(name: str, kind: str, numbers: pd.Series, *, required: bool) -> Col
     smallest, largest = float(numbers.min()), float(numbers.max())
     room = largest - smallest
     # Only an entry error is to be refused: as much room on either side as the values span.
-    low, high = _rounded(smallest - room, math.floor), _rounded(largest + room, math.ceil)
-    if smallest >= 0:
-        low = 0.0
+    low = 0.0 if smallest >= 0 else _rounded(smallest - room, math.floor)
+    high = _rounded(largest + room, math.ceil)
     bounds: tuple[Any, Any] = (int(low), int(high)) if kind == "integer" else (low, high)
     return Column(
         name,
@@ -308,7 +304,6 @@ def _auc(matrix: pd.DataFrame, truth: Any, units: Any) -> float:
     model = HistGradientBoostingClassifier(max_iter=60, random_state=0)
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
     chosen = matrix.iloc[rows]
-    scores = cross_val_predict(model, chosen, truth[rows], groups=units[rows], cv=folds, method="predict_proba")[
-        :, 1
-    ]
-    return auc(truth[rows], scores)
+    target, groups = truth[rows], units[rows]
+    scores = cross_val_predict(model, chosen, target, groups=groups, cv=folds, method="predict_proba")
+    return auc(target, scores[:, 1])

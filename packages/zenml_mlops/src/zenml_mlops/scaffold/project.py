@@ -29,33 +29,10 @@ from zenml_mlops.scaffold.proposals import last_day, proposed
 SCAFFOLD = Path(__file__).parent
 ANSWERS = ".copier-answers.yml"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-_TAKEN = frozenset(
-    [
-        "yes",
-        "no",
-        "on",
-        "off",
-        "true",
-        "false",
-        "null",
-        "model",
-        "pipelines",
-        "steps",
-        "config",
-        "use_case",
-        "landing",
-        "predictions",
-        "quarantine",
-        "shadow",
-        "monitoring",
-        "audit",
-        "bundles",
-        "artifacts",
-        "raw",
-        "airflow",
-        "mlflow",
-        "zenml",
-    ]
+_TAKEN = re.compile(
+    "yes|no|on|off|true|false|null"
+    "|model|pipelines|steps|config|use_case"
+    "|landing|predictions|quarantine|shadow|monitoring|audit|bundles|artifacts|raw|airflow|mlflow|zenml"
 )
 """Words that YAML reads as something else, modules of the template, and folders that a local run writes."""
 
@@ -137,7 +114,7 @@ def check_name(name: str) -> None:
         raise ProjectError(
             f"--name is {name!r}; it takes lower-case letters, digits, underscores: `loan_default`."
         )
-    if keyword.iskeyword(name) or name in _TAKEN:
+    if keyword.iskeyword(name) or _TAKEN.fullmatch(name):
         raise ProjectError(f"--name is {name!r}, which is already in use: choose another one.")
 
 
@@ -244,11 +221,9 @@ def add(folder: Path, data: Path, project: NewProject) -> list[str]:
     with tempfile.TemporaryDirectory() as place:
         made = Path(place)
         run_copy(str(SCAFFOLD), made, data=project.answers(), defaults=True, quiet=True)
+        pipelines = made / "zenml_pipelines"
         new = {
-            **{
-                path: package / path.relative_to(made / "zenml_pipelines")
-                for path in (made / "zenml_pipelines").rglob("*.*")
-            },
+            **{path: package / path.relative_to(pipelines) for path in pipelines.rglob("*.*")},
             **{path: folder / "dags" / path.name for path in (made / "dags").glob(f"{name}_*.py")},
             made / "configs" / "base.yaml": settings,
         }
@@ -442,11 +417,10 @@ def _lock(folder: Path, known: Path | None) -> None:
 
 def _commit(folder: Path, name: str) -> None:
     """The first commit: manifests name the commit that they were made from."""
-    author = ("-c", "user.name=mlops new", "-c", "user.email=mlops@localhost")
     known = subprocess.run(["git", "config", "user.email"], capture_output=True, check=False, cwd=folder)
+    author = ("-c", "user.name=mlops new", "-c", "user.email=mlops@localhost") if known.returncode else ()
     _git(folder, "add", "--all")
-    named = () if known.returncode == 0 else author
-    _git(folder, *named, "commit", "--quiet", "--message", f"Begin {name}")
+    _git(folder, *author, "commit", "--quiet", "--message", f"Begin {name}")
 
 
 def _git(folder: Path, *command: str) -> list[str]:

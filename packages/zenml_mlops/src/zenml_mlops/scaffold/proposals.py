@@ -33,7 +33,7 @@ def proposed(
     brier = round(table.event_share * (1 - table.event_share), 3)
     training, gates = "pipelines.training", "pipelines.training.gates"
     data_gates = "pipelines.training.data_gates"
-    values: dict[str, Any] = {
+    return {
         "data.feed.per_day": max(1, held_out // DAYS),
         f"{training}.model_name": name,
         f"{training}.estimators.hist_gradient_boosting.min_samples_leaf": max(5, min(100, table.rows // 60)),
@@ -102,7 +102,6 @@ def proposed(
         "pipelines.monitoring.rules.performance.label_delay_days": label_delay,
         "pipelines.monitoring.rules.performance.minimum_positives": max(10, min(100, events)),
     }
-    return values
 
 
 def last_day(table: Table) -> str:

@@ -18,13 +18,7 @@ from starlette.responses import JSONResponse
 from zenml_mlops.data.use_case import load_use_case
 from zenml_mlops.serving.config import ServingConfig
 from zenml_mlops.serving.guard import Guard, problem
-from zenml_mlops.serving.limits import (
-    ApiKeys,
-    BodyTooLargeError,
-    BodyTooSlowError,
-    TokenBuckets,
-    read_body,
-)
+from zenml_mlops.serving.limits import ApiKeys, BodyTooLargeError, BodyTooSlowError, TokenBuckets, read_body
 from zenml_mlops.serving.loaded_version import ModelVersion, Prediction, prediction_type
 from zenml_mlops.serving.metrics import CONTENT_TYPE, Metrics
 from zenml_mlops.serving.records import EventLog, RequestRecord
@@ -229,18 +223,17 @@ def _refusals() -> dict[int | str, dict[str, Any]]:
         500: "The service failed.",
         503: "No version is in the stage, or too many rows are waiting.",
     }
-    refusals: dict[int | str, dict[str, Any]] = {
-        status: {"model": Refusal, "description": text} for status, text in texts.items()
+    return {
+        **{status: {"model": Refusal, "description": text} for status, text in texts.items()},
+        422: {"model": InvalidRequest, "description": "The rows break the model's contract."},
     }
-    return {**refusals, 422: {"model": InvalidRequest, "description": "The rows break the model's contract."}}
 
 
 def _openapi(app: FastAPI, service: Service) -> dict[str, Any]:
     """The OpenAPI document, with the request that the version which answers now takes."""
     champion = service.switch.champion
-    document = get_openapi(
-        title=app.title, version="0" if champion is None else str(champion.version.version), routes=app.routes
-    )
+    version = "0" if champion is None else str(champion.version.version)
+    document = get_openapi(title=app.title, version=version, routes=app.routes)
     operation = document["paths"][SCORE]["post"]
     components = document.setdefault("components", {})
     if champion is not None:

@@ -10,7 +10,6 @@ import pandas as pd
 from zenml_mlops.data.contract import ColumnType, Contract
 from zenml_mlops.data.use_case import Grouping
 
-_MISSING: Final = "missing"
 _MOST_CODES: Final = 10_000
 """Codes whose group is remembered."""
 
@@ -26,8 +25,8 @@ class KnownCategories:
     def __init__(self, known: Mapping[str, frozenset[str]], contract: Contract, grouping: Grouping) -> None:
         self._known, self._grouping = known, grouping
         plain = [rule for rule in contract.columns if rule.name in known]
-        self._codes = [rule.name for rule in plain if rule.type is ColumnType.INTEGER]
-        self._texts = [rule.name for rule in plain if rule.type is ColumnType.TEXT]
+        kinds = (ColumnType.INTEGER, ColumnType.TEXT)
+        self._plain = [rule.name for kind in kinds for rule in plain if rule.type is kind]
         self._groups: dict[str | None, str] = {}
 
     @classmethod
@@ -49,8 +48,8 @@ class KnownCategories:
         return [self._unknown(row) for row in rows]
 
     def _unknown(self, row: Mapping[str, Any]) -> list[str]:
-        found = [name for name in self._codes if not self._knows(name, _code(row.get(name)))]
-        found += [name for name in self._texts if not self._knows(name, _text(row.get(name)))]
+        values = {name: row.get(name) for name in self._plain}
+        found = [name for name, value in values.items() if not self._knows(name, _category(value))]
         for name in self._grouping.columns:
             if not self._knows(self._grouping.feature(name), self._groups[row.get(name)]):
                 found.append(name)
@@ -70,9 +69,5 @@ class KnownCategories:
         self._groups = known
 
 
-def _code(value: int | None) -> str:
-    return _MISSING if value is None else str(value)
-
-
-def _text(value: str | None) -> str:
-    return _MISSING if value is None else value
+def _category(value: int | str | None) -> str:
+    return "missing" if value is None else str(value)

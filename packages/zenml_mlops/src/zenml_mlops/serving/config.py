@@ -10,8 +10,6 @@ from pydantic import Field
 from zenml_mlops.configuration import Section
 from zenml_mlops.inference.config import Stage
 
-_FROM_BATCH_INFERENCE = ("model_name", "stage", "decision_threshold")
-
 
 class RateRules(Section):
     """How many requests one client may send: a token bucket for each.
@@ -71,11 +69,10 @@ def build_serving_config(settings: Mapping[str, Any], **changes: Any) -> Serving
         ConfigError: If the settings break the schema; all problems at once.
     """
     batch = settings["pipelines"]["batch_inference"]
-    chosen = {key: value for key, value in changes.items() if value is not None}
     section = {
         **settings["serving"],
-        **{key: batch[key] for key in _FROM_BATCH_INFERENCE},
+        **{key: batch[key] for key in ("model_name", "stage", "decision_threshold")},
         "use_case": settings["definition"],
-        **chosen,
+        **{key: value for key, value in changes.items() if value is not None},
     }
     return ServingConfig.checked(section, "serving in configs/")

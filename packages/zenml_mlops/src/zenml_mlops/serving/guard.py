@@ -61,9 +61,8 @@ class Guard:
             self._log.failure(record, error, str(error) if isinstance(error, ScoringError) else None)
             record.status = 500
             if not started:
-                await problem(500, "The service failed; its log has this request's id.")(
-                    scope, receive, send_recorded
-                )
+                failed = problem(500, "The service failed; its log has this request's id.")
+                await failed(scope, receive, send_recorded)
         finally:
             self._metrics.requests.labels(route, str(record.status)).inc()
             self._metrics.seconds.labels(route).observe(record.seconds)

@@ -88,10 +88,9 @@ class LoadedVersion:
             MissingFeaturesError: If the model reads columns that its contract lacks.
         """
         contract = RequestContract(champion.contract, most_rows)
+        version = ModelVersion(name=champion.model_name, version=champion.version, version_id=champion.version_id)
         found = cls(
-            version=ModelVersion(
-                name=champion.model_name, version=champion.version, version_id=champion.version_id
-            ),
+            version=version,
             contract=contract,
             threshold=threshold,
             loaded_at=datetime.now(UTC),

@@ -105,10 +105,9 @@ class RequestContract:
         try:
             rows = self._rows(body)
         except ValidationError as error:
-            found = error.errors(include_url=False, include_input=False, include_context=False)
-            raise InvalidRequestError(
-                [self._problem(item["type"], item["loc"], item["msg"]) for item in found]
-            ) from None
+            errors = error.errors(include_url=False, include_input=False, include_context=False)
+            found = [self._problem(item["type"], item["loc"], item["msg"]) for item in errors]
+            raise InvalidRequestError(found) from None
         self._refuse_repeated(rows)
         return rows
 

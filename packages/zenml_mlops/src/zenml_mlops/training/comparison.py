@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,15 +44,10 @@ def compare(
     hard for both cancels out, so the interval of the difference is narrower than the two models' own ones.
 
     Args:
-        versions: The versions.
         frame: n rows in time order, with the columns of the groups.
         labels: n labels, 0 or 1.
         risks: n probabilities of the challenger, and n of the champion.
         contract: What the rows are: their ids tell time, and rows of one group belong together.
-        bootstrap: How intervals are made.
-        subgroups: The groups.
-        rules: What counts as better or worse.
-        seed: Seed of the draw.
     """
     positives = int(labels.sum())
     known: dict[str, Any] = {**versions.model_dump(), "rows": len(frame), "positives": positives}
@@ -64,7 +60,7 @@ def compare(
     weights = group_weights(frame[contract.group_id].to_numpy(), bootstrap.resamples, seed)
     both = [resampled_metrics(labels, found, _with_all(weights), tuple(rules.margins)) for found in risks]
     differences = tuple(
-        _difference(name, (both[0][name], both[1][name]), labels, margin, bootstrap.confidence)
+        _difference(name, [each[name] for each in both], labels, margin, bootstrap.confidence)
         for name, margin in rules.margins.items()
     )
     order = frame[contract.row_id]
@@ -90,7 +86,7 @@ def _with_all(weights: Array) -> Array:
 
 def _difference(
     name: str,
-    both: tuple[Array, Array],
+    both: Sequence[Array],
     labels: Array,
     margin: float,
     confidence: float,
@@ -158,19 +154,11 @@ def _by_group(
             events = int(labels[inside].sum())
             if not 0 < events < inside.sum():
                 continue
-            judged = inside.sum() >= subgroups.min_rows and events >= subgroups.min_positives
-            drawn = _with_all(weights[:, inside])
-            areas = tuple(weighted_auc(labels[inside], each[inside], drawn) for each in risks)
+            judged = bool(inside.sum() >= subgroups.min_rows and events >= subgroups.min_positives)
+            drawn, name = _with_all(weights[:, inside]), f"{column}={group}"
+            areas = [weighted_auc(labels[inside], each[inside], drawn) for each in risks]
             found.append(
-                _difference(
-                    "roc_auc",
-                    (areas[0], areas[1]),
-                    labels[inside],
-                    rules.group_margin,
-                    confidence,
-                    f"{column}={group}",
-                    judged=bool(judged),
-                )
+                _difference("roc_auc", areas, labels[inside], rules.group_margin, confidence, name, judged=judged)
             )
     return tuple(found)
 
@@ -183,7 +171,7 @@ def _by_time(
         if len(part) == 0 or labels[part].min() == labels[part].max():
             continue
         once = np.ones((1, len(part)))
-        areas = tuple(weighted_auc(labels[part], each[part], once) for each in risks)
+        areas = [weighted_auc(labels[part], each[part], once) for each in risks]
         name = f"{case}s {int(order.iloc[part[0]])} to {int(order.iloc[part[-1]])}"
-        found.append(_difference("roc_auc", (areas[0], areas[1]), labels[part], 0.0, 0.0, name, judged=False))
+        found.append(_difference("roc_auc", areas, labels[part], 0.0, 0.0, name, judged=False))
     return tuple(found)

@@ -7,7 +7,9 @@ from html import escape
 from typing import Any
 
 from zenml_airflow.contracts.model_records import Comparison, Difference
-from zenml_mlops.pages import INK, REFERENCE, page, plot
+from zenml_mlops.pages import INK, REFERENCE, page, plot, table
+
+_HEAD = ("", "rows", "events", "challenger", "champion", "gain", "interval", "margin", "verdict")
 
 
 def render_comparison(found: Comparison) -> str:
@@ -24,20 +26,14 @@ def render_comparison(found: Comparison) -> str:
         ("AUC by stretch of time", found.slices),
     ):
         if rows:
-            parts.append(f"<h2>{title}</h2>{_table(rows)}")
+            parts.append(f"<h2>{title}</h2>{table(_HEAD, map(_cells, rows))}")
         if any(row.lower is not None for row in rows):
             parts.append(_plot(rows))
     return page(f"Version {found.challenger} against {against}", parts)
 
 
-def _table(rows: Sequence[Difference]) -> str:
-    names = ("", "rows", "events", "challenger", "champion", "gain", "interval", "margin", "verdict")
-    head = "".join(f"<th>{name}</th>" for name in names)
-    return f"<table><tr>{head}</tr>{''.join(map(_row, rows))}</table>"
-
-
-def _row(row: Difference) -> str:
-    cells = (
+def _cells(row: Difference) -> tuple[Any, ...]:
+    return (
         row.subject or row.metric,
         row.rows,
         row.positives,
@@ -48,7 +44,6 @@ def _row(row: Difference) -> str:
         "" if row.margin is None else f"{row.margin:g}",
         "reported only" if row.verdict is None else row.verdict.value,
     )
-    return f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in cells)}</tr>"
 
 
 def _plot(rows: Sequence[Difference]) -> str:

@@ -34,9 +34,7 @@ class ComparedVersions(Frozen):
     """The two versions of a run, settled once. A promotion in the middle of the run does not change them.
 
     Attributes:
-        challenger: The version that wants to enter the stage.
-        champion: The version in it; ``None`` without one.
-        no_champion: Why there is none.
+        no_champion: Why there is no champion.
     """
 
     challenger: ScoringVersion
@@ -101,9 +99,6 @@ def compare_models(
     """Score the same rows with both versions, compare, and record the verdict with run and challenger.
 
     Nothing is raised for a challenger that is worse: what follows is decided by whoever promotes.
-
-    Returns:
-        The comparison, and a page with its numbers and plots.
     """
     challenger, champion = compared_versions.challenger, compared_versions.champion
     if champion is None:

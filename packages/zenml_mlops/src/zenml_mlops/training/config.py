@@ -23,14 +23,7 @@ from zenml_mlops.inference.config import Stage
 
 
 class ExaminationConfig(Section):
-    """How the evidence for the gates is gathered.
-
-    Attributes:
-        subgroups: Whose results are compared.
-        stability: Number and size of the refits.
-        latency: How many predictions are timed.
-        champion: When the comparison with the version in production decides.
-    """
+    """How the evidence for the gates is gathered."""
 
     subgroups: SubgroupRules
     stability: StabilityRules
@@ -51,13 +44,10 @@ class TrainingConfig(PipelineConfig):
         min_category_frequency: A category rarer than this among the training rows (absolute count) is merged
             with the other rare ones.
         seed: Seed of the estimator and of the bootstrap.
-        bootstrap: How intervals are made.
         champion_stage: Stage whose version a new one is compared with: its data and its skill.
         decision_threshold: The one of batch inference; 0 to 1.
-        examination: How the evidence for the gates is gathered.
         data_gates: Limits that the data must keep, by name.
         gates: Limits that a model must keep, by name.
-        card: What the model card says of the model.
     """
 
     SECTION: ClassVar[str] = "training"
@@ -106,8 +96,6 @@ class ChampionChallengerConfig(PipelineConfig):
         model_name: Name of the model in ZenML's Model Control Plane.
         stage: Stage of the champion; a run may name another.
         version: Number of the challenger; a run may name it. By default the newest version that is in no stage.
-        seed: Seed of the bootstrap.
-        bootstrap: How intervals are made.
         subgroups: Groups of people in which the two are compared.
         rules: What counts as better or worse.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,10 @@ from zenml_mlops.gates.data_checks import (
     size_measures,
 )
 from zenml_mlops.gates.leaks import feature_measures, name_measures, share_measures, split_measures
-from zenml_mlops.gates.limits import Examination, Measure
+from zenml_mlops.gates.limits import Examination, not_judged
 from zenml_mlops.gates.model_checks import (
     champion_measure,
     latency_measures,
-    no_champion,
     refit_measure,
     slice_measure,
 )
@@ -69,10 +69,8 @@ def examine_rows(
 
     Args:
         frame: n rows with label.
-        contract: What the rows should be.
         reference: Profile of the data that the version in production was trained on.
         source: What the reference is, or why there is none.
-        modified_at: When the source file was written, if its storage tells.
         now: The moment to which its age counts.
     """
     found = profile(frame)
@@ -108,12 +106,7 @@ def examine_risk_model(
 
     Args:
         model: The fitted scikit-learn Pipeline; the columns it reads are those it was fitted with.
-        train: Its training rows.
         test: Later rows of other groups.
-        contract: What the rows are.
-        config: The run's configuration.
-        champion: The champion, if there is one to compare with.
-        no_champion_reason: Why there is none.
     """
     features = [str(name) for name in model.feature_names_in_]
     truth, test_truth = contract.events(train).to_numpy(), contract.events(test).to_numpy()
@@ -122,10 +115,19 @@ def examine_risk_model(
     risks = score(model, test)
     rules, bootstrap = config.examination, config.bootstrap
     weights = group_weights(test_groups, bootstrap.resamples, config.seed)
-
-    def predict(frame: pd.DataFrame) -> Array:
-        return score(model, frame)
-
+    if champion is None:
+        against = not_judged("auc_over_champion", no_champion_reason)
+    else:
+        new = ~np.isin(test_groups, champion.groups)
+        against = champion_measure(
+            test_truth[new],
+            risks[new],
+            score(champion.model, test.loc[new]),
+            weights[:, new],
+            rules.champion,
+            confidence=bootstrap.confidence,
+            champion=champion.name,
+        )
     scored = list(dict.fromkeys([*features, *contract.identifiers]))
     alone = feature_measures(train[scored], truth, groups, order, contract.identifiers)
     return Examination(
@@ -145,31 +147,7 @@ def examine_risk_model(
             ),
             refit_measure(model, train[features], truth, groups, rules.stability, seed=config.seed),
             slice_measure(test_truth, risks, test_order, rules.stability),
-            *latency_measures(predict, test, rules.latency),
-            _against(champion, no_champion_reason, test_groups, test, test_truth, risks, weights, config),
+            *latency_measures(partial(score, model), test, rules.latency),
+            against,
         )
-    )
-
-
-def _against(
-    champion: ChampionModel | None,
-    no_champion_reason: str,
-    groups: Array,
-    test: pd.DataFrame,
-    truth: Array,
-    risks: Array,
-    weights: Array,
-    config: TrainingConfig,
-) -> Measure:
-    if champion is None:
-        return no_champion(no_champion_reason)
-    new = ~np.isin(groups, champion.groups)
-    return champion_measure(
-        truth[new],
-        risks[new],
-        score(champion.model, test.loc[new]),
-        weights[:, new],
-        config.examination.champion,
-        confidence=config.bootstrap.confidence,
-        champion=champion.name,
     )

@@ -24,10 +24,7 @@ def single_thread() -> Iterator[None]:
 
 
 def fit_model(
-    model: Pipeline,
-    frame: pd.DataFrame,
-    labels: pd.Series,
-    before_estimator: Callable[[], None] | None = None,
+    model: Pipeline, frame: pd.DataFrame, labels: pd.Series, before_estimator: Callable[[], None] | None = None
 ) -> None:
     """Fit the Pipeline in place, as ``model.fit`` does, with a hook before its last part.
 
@@ -35,10 +32,8 @@ def fit_model(
     would prepare all training rows again for each of its six training scores.
 
     Args:
-        model: The Pipeline.
         frame: n rows with the features of the contract.
         labels: n labels, 0 or 1.
-        before_estimator: Called when the rows are prepared.
     """
     prepared = model[:-1].fit_transform(frame, labels)
     if before_estimator is not None:

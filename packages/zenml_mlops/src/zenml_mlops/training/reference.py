@@ -41,6 +41,5 @@ def find_champion_model(model_name: str, stage: str) -> tuple[ChampionModel | No
     train = training_part(champion)
     if train is None:
         return None, f"the training rows of {name} are gone, so no row is known to be new to it: undecided"
-    return ChampionModel(
-        name=name, model=load_model(champion), groups=train[champion.contract.group_id].unique()
-    ), name
+    groups = train[champion.contract.group_id].unique()
+    return ChampionModel(name=name, model=load_model(champion), groups=groups), name

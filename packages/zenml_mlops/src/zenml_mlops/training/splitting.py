@@ -26,7 +26,6 @@ def split_in_time(
 
     Args:
         frame: n rows with label.
-        contract: What the rows are.
         test_fraction: Share of rows in the test part, in (0, 1).
 
     Returns:
@@ -42,10 +41,8 @@ def split_in_time(
     train = train.loc[~train[contract.group_id].isin(test[contract.group_id])]
     if train.empty or test.empty:
         raise SplitError(
-            f"Of {len(frame)} rows, {len(usable)} are in scope; test_fraction {test_fraction} "
-            "leaves "
-            f"{len(train)} to train on and {len(test)} to test on. Both need rows: change the fraction or "
-            "the data."
+            f"Of {len(frame)} rows, {len(usable)} are in scope; test_fraction {test_fraction} leaves {len(train)} "
+            f"to train on and {len(test)} to test on. Both need rows: change the fraction or the data."
         )
     return train.reset_index(drop=True), test.reset_index(drop=True)
 
@@ -57,7 +54,6 @@ def unseen_rows(frame: pd.DataFrame, contract: Contract, trained: Sequence[pd.Da
 
     Args:
         frame: n rows with label.
-        contract: What the rows are.
         trained: The training part of each model.
 
     Returns:

@@ -13,12 +13,7 @@ from zenml.types import HTMLString, MarkdownString
 from zenml_airflow import Provenance, get_run_context
 from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.cards import render_html, render_markdown
-from zenml_mlops.cards.card import (
-    CARD_ARTIFACT,
-    CARD_CONTENT_ARTIFACT,
-    CARD_TEXT_ARTIFACT,
-    CardContent,
-)
+from zenml_mlops.cards.card import CARD_ARTIFACT, CARD_CONTENT_ARTIFACT, CARD_TEXT_ARTIFACT, CardContent
 from zenml_mlops.data.holdout import training_rows
 from zenml_mlops.data.profile import PROFILE_ARTIFACT, Profile, profile_rows
 from zenml_mlops.data.source import read_source
@@ -42,7 +37,6 @@ class DataReference(Frozen):
 
     Attributes:
         location: Location of the source, as configured.
-        sha256: Digest of the source file.
         rows: Rows that training may see, test part included.
         last_row_id: Highest row id among them; everything later is held out.
         modified_at: When the source file was written; ``None`` if its storage does not tell.
@@ -180,11 +174,7 @@ def evaluate_model(
 def examine_model(
     risk_model: Pipeline, train: pd.DataFrame, test: pd.DataFrame, run_config: TrainingConfig
 ) -> Annotated[Examination, "model_examination"]:
-    """Look for leaks, subgroup gaps, instability and slowness, and compare with the version in production.
-
-    Returns:
-        What was found, for ``quality_gate`` to judge.
-    """
+    """Look for leaks, subgroup gaps, instability and slowness, and compare with the version in production."""
     champion, no_champion_reason = find_champion_model(run_config.model_name, run_config.champion_stage.value)
     contract = load_use_case(run_config.use_case).contract
     return examine_risk_model(
@@ -228,11 +218,7 @@ def register_model(
     recorded = summary.model_dump(mode="json", exclude_none=True)
     values = {name: estimate.value for name, estimate in metrics.metrics.items()}
     log_metadata(
-        metadata={
-            "training": recorded,
-            PROFILE_METADATA: data_profile.model_dump(mode="json"),
-            **values,
-        },
+        metadata={"training": recorded, PROFILE_METADATA: data_profile.model_dump(mode="json"), **values},
         model_version_id=version.id,
     )
     log_metadata(metadata={"training": recorded}, run_id_name_or_prefix=context.pipeline_run.id)
