@@ -41,9 +41,7 @@ def build_model(config: TrainingConfig) -> Pipeline:
         # and the declared kind would store a functools.partial, a type that a safe loader should not have to
         # trust.
         encode = OrdinalEncoder(
-            handle_unknown="use_encoded_value",
-            unknown_value=np.nan,
-            min_frequency=config.min_category_frequency,
+            handle_unknown="use_encoded_value", unknown_value=np.nan, min_frequency=config.min_category_frequency
         )
         columns = [("categories", encode, categorical), ("numbers", "passthrough", numeric)]
         estimator = HistGradientBoostingClassifier(**params, random_state=config.seed)

@@ -17,11 +17,7 @@ from zenml_pipelines.model import RiskModelMaterializer, build_model
 from zenml_pipelines.use_case.contract import CONTRACT
 
 
-@step(
-    enable_cache=False,
-    output_materializers={MODEL_ARTIFACT: RiskModelMaterializer},
-    extra=COMPUTE,
-)
+@step(enable_cache=False, output_materializers={MODEL_ARTIFACT: RiskModelMaterializer}, extra=COMPUTE)
 def train_model(
     train: pd.DataFrame, run_config: TrainingConfig
 ) -> tuple[

@@ -221,10 +221,7 @@ def _regimens(frame: pd.DataFrame) -> list[tuple[list[str], int]]:
 def _rates(frame: pd.DataFrame, column: str) -> dict[str, tuple[int, int, int]]:
     label = frame[LABEL]
     grouped = pd.DataFrame(
-        {
-            "any": label != Readmitted.NO.value,
-            "early": label == Readmitted.WITHIN_30_DAYS.value,
-        }
+        {"any": label != Readmitted.NO.value, "early": label == Readmitted.WITHIN_30_DAYS.value}
     ).groupby(rate_key(frame, column))
     table = grouped.agg(["size", "sum"])
     rows = {

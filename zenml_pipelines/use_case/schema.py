@@ -122,11 +122,7 @@ HOSPICE_DISPOSITIONS: Final[frozenset[int]] = frozenset({13, 14})
 TERMINAL_DISPOSITIONS: Final[frozenset[int]] = DEATH_DISPOSITIONS | HOSPICE_DISPOSITIONS
 """Discharges after which a readmission is no outcome to predict: the patient died or went to a hospice."""
 
-MAPPING_TABLES: Final[tuple[str, ...]] = (
-    "admission_type_id",
-    "discharge_disposition_id",
-    "admission_source_id",
-)
+MAPPING_TABLES: Final[tuple[str, ...]] = ("admission_type_id", "discharge_disposition_id", "admission_source_id")
 
 
 def read_rows(path: Path) -> pd.DataFrame:

@@ -139,12 +139,7 @@ def run_context(context: RunContext) -> Iterator[RunContext]:
 
 
 def cli_context(
-    day: date,
-    *,
-    environment: str,
-    storage_root: str,
-    timezone: str = "UTC",
-    params: dict[str, Any] | None = None,
+    day: date, *, environment: str, storage_root: str, timezone: str = "UTC", params: dict[str, Any] | None = None
 ) -> RunContext:
     """The context of a run that the command line starts for one calendar day.
 

@@ -187,10 +187,7 @@ def _partitions(session: Session, settings: Settings, permitted: Permission) -> 
 
 
 def _row(
-    name: str,
-    model: RegisteredModel | None,
-    approvals: list[PendingApproval],
-    partitions: tuple[Partitions, ...],
+    name: str, model: RegisteredModel | None, approvals: list[PendingApproval], partitions: tuple[Partitions, ...]
 ) -> ModelRow:
     return ModelRow(
         name=name,

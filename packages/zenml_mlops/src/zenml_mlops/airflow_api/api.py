@@ -235,11 +235,7 @@ class AirflowApi:
         return list(self.request("GET", path, params={"limit": 200})["task_instances"])
 
     def follow(
-        self,
-        poll: Callable[[], list[dict[str, Any]]],
-        *,
-        timeout: float,
-        expected: int,
+        self, poll: Callable[[], list[dict[str, Any]]], *, timeout: float, expected: int
     ) -> Iterator[list[dict[str, Any]]]:
         """Yield the state of some runs until all of them have ended.
 

@@ -59,12 +59,7 @@ def trace(
 
     For example: `mlops trace 101`, `mlops trace --model-version 1`, `mlops trace 101 --html lineage.html`
     """
-    asked = {
-        "ID": case_id,
-        "--prediction": prediction,
-        "--model-version": model_version,
-        "--run": run,
-    }
+    asked = {"ID": case_id, "--prediction": prediction, "--model-version": model_version, "--run": run}
     which = _one_of(asked)
     for name, given in (("--date", date is not None), ("--all", include_replaced)):
         if given and which != "ID":

@@ -319,10 +319,7 @@ def _refuse(preview: Preview) -> None:
     )
     action = f"{plan.kind.value} to {plan.stage}: {Outcome.REFUSED.value}"
     log_metadata(
-        metadata={
-            **decision_metadata(version, action, plan.actor, plan.at, why),
-            **remembered(head),
-        },
+        metadata={**decision_metadata(version, action, plan.actor, plan.at, why), **remembered(head)},
         model_version_id=version.id,
     )
     raise PromotionRefusedError(
