@@ -27,8 +27,7 @@ class RiskModelMaterializer(SkopsMaterializer):
 def build_model(config: TrainingConfig) -> Pipeline:
     """Assemble the untrained Pipeline: features, encoding of categories, estimator.
 
-    A category that training did not see is missing for the trees and all-zero for the regression; both score
-    it.
+    A category that training did not see is missing for the trees and all-zero for the regression; both score it.
 
     Raises:
         ConfigError: If the configured estimator is none of those.

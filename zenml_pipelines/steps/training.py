@@ -28,8 +28,7 @@ def train_model(
     """Fit one scikit-learn Pipeline, preprocessing included.
 
     Returns:
-        The model, the contract that its input must keep, and the MLflow run id, empty without a
-        tracker.
+        The model, the contract that its input must keep, and the MLflow run id, empty without a tracker.
     """
     run_id = tracked_run_id()
     model = build_model(run_config)

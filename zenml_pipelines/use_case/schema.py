@@ -128,9 +128,8 @@ MAPPING_TABLES: Final[tuple[str, ...]] = ("admission_type_id", "discharge_dispos
 def read_rows(path: Path) -> pd.DataFrame:
     """Read the encounters from the published CSV dialect.
 
-    ``?`` becomes missing. The word ``None`` stays a value: pandas would otherwise read it as missing and
-    merge "not measured" into it. Diagnosis codes stay text, because ``38`` is ICD-9 038 and ``V57`` is no
-    number.
+    ``?`` becomes missing. The word ``None`` stays a value: pandas would otherwise read it as missing and merge
+    "not measured" into it. Diagnosis codes stay text, because ``38`` is ICD-9 038 and ``V57`` is no number.
 
     Args:
         path: A CSV file with the published header.

@@ -1,5 +1,4 @@
-"""What Airflow's database knows of a bundle: the version that is deployed, and import errors of
-rejected commits.
+"""What Airflow's database knows of a bundle: the version that is deployed, and import errors of rejected commits.
 
 Only Airflow's own components reach the database. Where a task's process asks, nothing is known and nothing is
 reported: the DAG processor does both.

@@ -1,8 +1,7 @@
 """The manifest: what Airflow needs to know of a compiled pipeline, as reviewable JSON.
 
-A manifest is written when a pipeline is deployed and read when a DAG file is parsed. It holds no credential and
-no path of a machine, so it can be committed, diffed and synced. This module imports neither Airflow nor
-ZenML.
+A manifest is written when a pipeline is deployed and read when a DAG file is parsed. It holds no credential and no
+path of a machine, so it can be committed, diffed and synced. This module imports neither Airflow nor ZenML.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """The settings of one environment, read once from ``configs/`` and passed down.
 
-``configs/base.yaml`` holds what every environment shares, ``configs/<environment>.yaml`` is merged over it key
-by key. This module imports neither Airflow nor ZenML: DAG files, the command line and tests all read the
-same object.
+``configs/base.yaml`` holds what every environment shares, ``configs/<environment>.yaml`` is merged over it key by
+key. This module imports neither Airflow nor ZenML: DAG files, the command line and tests all read the same object.
 """
 
 from __future__ import annotations
