@@ -31,7 +31,6 @@ class ZenMLTaskGroup(TaskGroup):
     error of the DAG file.
 
     Args:
-        pipeline: Name of the pipeline.
         group_id: Id of the group; the pipeline's name by default.
         granularity: How many tasks the pipeline becomes; the environment's choice by default.
         launcher: Where the steps run; the environment's choice by default.

@@ -38,7 +38,6 @@ def report_import_errors(bundle: str, *, bad: str, good: str, errors: dict[str, 
     """Show the errors of a commit that the bundle does not move on to among Airflow's import errors.
 
     Args:
-        bad: The commit.
         good: The commit that stays deployed.
         errors: Stack trace or sentence by file.
     """

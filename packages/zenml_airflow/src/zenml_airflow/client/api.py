@@ -254,12 +254,8 @@ async def async_reader(server: ZenMLServer | None) -> AsyncIterator[AsyncRead]:
         ZenMLApiError: From the function, if ZenML does not answer as it should.
     """
     if server is None:
-
-        async def read_in_thread(query: Query) -> Sequence[Record]:
-            # The first call imports ZenML, which takes seconds.
-            return await asyncio.to_thread(read_local, query)
-
-        yield read_in_thread
+        # The first call imports ZenML, which takes seconds.
+        yield lambda query: asyncio.to_thread(read_local, query)
         return
     # Reading the trusted certificates blocks.
     options = await asyncio.to_thread(_options, server)
@@ -327,14 +323,11 @@ def read_local(query: Query) -> Sequence[Record]:
         client = Client()
         filters = {**query.filters, "project": client.active_project.id}
         hydrate = filters.pop("hydrate", False)
-        if query.entity is Entity.PIPELINE_RUN:
-            runs = client.zen_store.list_runs(PipelineRunFilter(**filters), hydrate=hydrate)
-            return [run.model_dump(mode="json") for run in runs.items]
-        if query.entity is Entity.ARTIFACT_VERSION:
-            found = client.zen_store.list_artifact_versions(ArtifactVersionFilter(**filters), hydrate=hydrate)
-            return [artifact.model_dump(mode="json") for artifact in found.items]
-        if query.entity is Entity.MODEL:
-            models = client.zen_store.list_models(ModelFilter(**filters), hydrate=hydrate)
-            return [model.model_dump(mode="json") for model in models.items]
-        versions = client.zen_store.list_model_versions(ModelVersionFilter(**filters), hydrate=hydrate)
-        return [version.model_dump(mode="json") for version in versions.items]
+        listings: dict[Entity, tuple[Any, Any]] = {
+            Entity.PIPELINE_RUN: (client.zen_store.list_runs, PipelineRunFilter),
+            Entity.ARTIFACT_VERSION: (client.zen_store.list_artifact_versions, ArtifactVersionFilter),
+            Entity.MODEL: (client.zen_store.list_models, ModelFilter),
+            Entity.MODEL_VERSION: (client.zen_store.list_model_versions, ModelVersionFilter),
+        }
+        listing, form = listings[query.entity]
+        return [record.model_dump(mode="json") for record in listing(form(**filters), hydrate=hydrate).items]

@@ -57,9 +57,6 @@ def run_links(
 def mlflow_run_link(ui: str | None, run_id: str) -> dict[str, str]:
     """URL of an MLflow run of which only the id is known; MLflow finds the experiment by itself.
 
-    Args:
-        ui: Address at which people open MLflow, if there is one.
-
     Returns:
         URL by :class:`LinkTarget`; empty without an address that a browser can open.
     """

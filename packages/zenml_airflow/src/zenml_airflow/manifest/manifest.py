@@ -112,16 +112,14 @@ class Manifest(Deferred):
         names = [step.name for step in self.steps]
         if len(set(names)) != len(names):
             raise ValueError("a step name is used twice")
-        unknown = {up for step in self.steps for up in step.upstream} - set(names)
-        if unknown:
+        if unknown := {up for step in self.steps for up in step.upstream} - set(names):
             raise ValueError(f"upstream steps that do not exist: {sorted(unknown)}")
         try:
             TopologicalSorter({step.name: step.upstream for step in self.steps}).prepare()
         except CycleError as error:
             raise ValueError(f"steps wait for each other: {' -> '.join(error.args[1])}") from error
         for index, step in enumerate(self.steps):
-            late = set(step.upstream) - set(names[:index])
-            if late:
+            if late := set(step.upstream) - set(names[:index]):
                 raise ValueError(f"{step.name!r} comes before a step that it waits for: {sorted(late)}")
         return self
 

@@ -79,7 +79,6 @@ class ScheduleSettings(Deferred):
 
     Attributes:
         cron: Five-field cron expression, evaluated in the environment's time zone.
-        start_date: First day that the schedule covers.
         end_date: Last day that the schedule covers; ``None`` for an open end.
     """
 
@@ -131,7 +130,6 @@ class AirflowSettings(Deferred):
         sharded: Whether steps that can be cut into shards are, by dynamic task mapping.
         backfill_days: Days of one ``mlops backfill``, at most.
         preload: Import the heavy third-party libraries once in processes that fork tasks.
-        schedules: Schedule by pipeline name.
     """
 
     launcher: Launcher = Launcher.IN_PROCESS
@@ -157,8 +155,7 @@ class AirflowSettings(Deferred):
 
     @model_validator(mode="after")
     def _pages_show_what_is_scheduled(self) -> AirflowSettings:
-        unknown = sorted(set(self.models_page.partitions) - set(self.schedules))
-        if unknown:
+        if unknown := sorted(set(self.models_page.partitions) - set(self.schedules)):
             raise ValueError(
                 f"models_page.partitions names {unknown}, which have no schedule, so none of their days "
                 "can be missing"
@@ -219,7 +216,6 @@ class BundleSettings(Deferred):
         allowed_signers: Who may sign what ``mlops import`` lets in: a file as ``ssh-keygen`` reads it, relative to
             the project root.
         models: Models that may be imported; those of the configured pipelines by default.
-        most_bytes: Largest bundle that is let in.
     """
 
     location: str = "bundles"
@@ -383,8 +379,7 @@ def _state_dir(root: Path) -> Path:
     Raises:
         SettingsError: If it would lie in one version of a bundle, where the next version does not find it.
     """
-    named = os.environ.get(STATE_DIR_ENV)
-    if named:
+    if named := os.environ.get(STATE_DIR_ENV):
         return Path(named).resolve()
     if not os.environ.get(PROJECT_ROOT_ENV) and root != _checkout(Path.cwd()):
         raise SettingsError(

@@ -34,8 +34,7 @@ def find_chromium() -> str:
     Raises:
         NoBrowserError: If there is none.
     """
-    named = os.environ.get("CHROMIUM")
-    if named:
+    if named := os.environ.get("CHROMIUM"):
         found = shutil.which(named)
         if found is None:
             raise NoBrowserError(f"CHROMIUM names {named!r}, which is no program.")

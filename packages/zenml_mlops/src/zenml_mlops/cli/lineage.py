@@ -156,8 +156,7 @@ def _tree(node: Node, parent: Tree | None) -> Tree:
     if node.note:
         text += f" [dim]{escape(node.note)}[/dim]"
     shown = [(name, value) for name, value in node.facts.items() if not isinstance(value, list | dict)]
-    details = ", ".join(f"{name} {value}" for name, value in shown[:_SHOWN_FACTS])
-    if details:
+    if details := ", ".join(f"{name} {value}" for name, value in shown[:_SHOWN_FACTS]):
         text += f"\n[dim]{escape(details)}[/dim]"
     branch = Tree(text, guide_style="dim") if parent is None else parent.add(text)
     for child in node.children:
