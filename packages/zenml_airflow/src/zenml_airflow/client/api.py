@@ -215,7 +215,7 @@ def describe_server(server: ZenMLServer) -> str:
     Raises:
         ZenMLApiError: If it cannot be reached, is no ZenML server, or refuses the key.
     """
-    with _client(server) as client, _reaching(server):
+    with httpx.Client(**_options(server)) as client, _reaching(server):
         info = parse_answer(server.url, client.get("/info", auth=None))
         if not isinstance(info, dict) or "version" not in info:
             raise ZenMLApiError(f"{server.url} responds, but not as a ZenML server does.")
@@ -236,7 +236,7 @@ def reader(server: ZenMLServer | None) -> Iterator[Read]:
     if server is None:
         yield read_local
         return
-    with _client(server) as client:
+    with httpx.Client(**_options(server)) as client:
 
         def read(query: Query) -> Sequence[Record]:
             with _reaching(server):
@@ -267,10 +267,6 @@ async def async_reader(server: ZenMLServer | None) -> AsyncIterator[AsyncRead]:
             return _items(server, answer)
 
         yield read
-
-
-def _client(server: ZenMLServer) -> httpx.Client:
-    return httpx.Client(**_options(server))
 
 
 def _options(server: ZenMLServer) -> dict[str, Any]:

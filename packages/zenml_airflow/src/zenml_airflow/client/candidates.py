@@ -227,8 +227,6 @@ def _made_well(version: Record, required: Collection[str]) -> _Asked:
 def _gates_passed(results: GateResults | None, required: Collection[str]) -> tuple[Outcome, str]:
     if results is None:
         return Outcome.FAILED, "its run recorded no gate results"
-    failed, missing = results.failed, sorted(set(required) - set(results.by_gate))
-    what = [f"the gates {failed} failed"] * bool(failed) + [f"the gates {missing} were not evaluated"] * bool(
-        missing
-    )
+    wrong = {"failed": results.failed, "were not evaluated": sorted(set(required) - set(results.by_gate))}
+    what = [f"the gates {gates} {how}" for how, gates in wrong.items() if gates]
     return (Outcome.FAILED, " and ".join(what)) if what else (Outcome.MET, "its gates passed")

@@ -74,21 +74,13 @@ class RunStatus(StrEnum):
     @property
     def is_finished(self) -> bool:
         """Whether the run will not change any more."""
-        return self in FINISHED_STATUSES
+        unsuccessful = {RunStatus.FAILED, RunStatus.RETRIED, RunStatus.CANCELLED, RunStatus.STOPPED}
+        return self.is_successful or self in unsuccessful
 
     @property
     def is_successful(self) -> bool:
         """Whether the run ended well."""
-        return self in SUCCESSFUL_STATUSES
-
-
-SUCCESSFUL_STATUSES = frozenset({RunStatus.COMPLETED, RunStatus.CACHED, RunStatus.SKIPPED})
-FINISHED_STATUSES = SUCCESSFUL_STATUSES | {
-    RunStatus.FAILED,
-    RunStatus.RETRIED,
-    RunStatus.CANCELLED,
-    RunStatus.STOPPED,
-}
+        return self in {RunStatus.COMPLETED, RunStatus.CACHED, RunStatus.SKIPPED}
 
 
 class ModelStage(StrEnum):

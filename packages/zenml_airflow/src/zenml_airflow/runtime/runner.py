@@ -186,7 +186,10 @@ def _enter_run(
     """Return the run to work in and its records."""
     from zenml.enums import ExecutionStatus
 
-    _close_what_was_left_stopping(request, history)
+    for earlier in history.replaced():
+        # Its process was killed before it had recorded that it was stopped.
+        if earlier.status == ExecutionStatus.STOPPING:
+            records.close_run(earlier.id, None, spare_running=_other_tasks(request))
     run = history.current
     done: list[StepRunResponse] = []
     if run is not None:
@@ -235,15 +238,6 @@ def _fill_in(request: StepsRequest, attempt: _Attempt) -> None:
             continue
         if (source := attempt.source_of(name)) is not None:
             attempt.adopt(source)
-
-
-def _close_what_was_left_stopping(request: StepsRequest, history: records.RunHistory) -> None:
-    """End these steps in earlier runs whose process was killed before it had recorded that it was stopped."""
-    from zenml.enums import ExecutionStatus
-
-    for run in history.replaced():
-        if run.status == ExecutionStatus.STOPPING:
-            records.close_run(run.id, None, spare_running=_other_tasks(request))
 
 
 def _other_tasks(request: StepsRequest) -> list[str]:

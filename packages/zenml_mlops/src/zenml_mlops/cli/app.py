@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -65,6 +66,7 @@ app.add_typer(config_app, name="config")
 app.add_typer(policy_app, name="policy")
 app.add_typer(audit_app, name="audit")
 app.add_typer(report_app, name="report")
+command: Callable[..., None]
 for command in (candidate, compare, champion):
     models_app.command()(command)
 app.add_typer(models_app, name="models")
