@@ -28,7 +28,6 @@ Run = Annotated[str | None, typer.Option("--run", help="A ZenML run, by its id o
 
 BROKEN_EXIT = 3
 _COLORS = {"missing": "red", "changed": "yellow", "imported": "magenta", "none": "dim"}
-_SHOWN_FACTS = 5
 
 
 def trace(
@@ -156,7 +155,7 @@ def _tree(node: Node, parent: Tree | None) -> Tree:
     if node.note:
         text += f" [dim]{escape(node.note)}[/dim]"
     shown = [(name, value) for name, value in node.facts.items() if not isinstance(value, list | dict)]
-    if details := ", ".join(f"{name} {value}" for name, value in shown[:_SHOWN_FACTS]):
+    if details := ", ".join(f"{name} {value}" for name, value in shown[:5]):
         text += f"\n[dim]{escape(details)}[/dim]"
     branch = Tree(text, guide_style="dim") if parent is None else parent.add(text)
     for child in node.children:

@@ -51,9 +51,12 @@ class Policy(Frozen):
     Attributes:
         id: Short name, as verdicts, waivers and import errors give it.
         title: What is demanded, in a few words.
+        rationale: Why.
         remedy: What whoever broke it does about it.
+        severity: How bad a violation is.
         scope: What it judges; the scope of its rule.
         rule: Name of the function that judges.
+        parameters: Parameters of the rule.
         per_environment: Parameters that differ, by environment; laid over ``parameters``.
         mode: What a violation does, by environment. An environment that is not named enforces.
     """

@@ -152,8 +152,6 @@ def rollback(
     Args:
         to: The version; by default the last one before the present one, leaving out those that were rolled back
             from, archived or withdrawn.
-        environment: As in :func:`promote`.
-        actor: As in :func:`promote`.
 
     Raises:
         NothingToRollBackToError: If no version may come back.

@@ -85,7 +85,10 @@ class AirflowSide(Frozen):
     """What Airflow's services must be like; what its tasks do stands under ``airflow`` in ``configs/``.
 
     Attributes:
+        executor: What runs tasks.
+        pools: Pools by name.
         queues: Queues that workers listen to; tasks that name none go to the first.
+        bundle: Where DAG files come from.
     """
 
     executor: Executor
@@ -120,6 +123,8 @@ class StackFile(Frozen):
         scheduled: The stack whose runs Airflow schedules.
         inline: The stack that ``mlops run`` uses without Airflow; none where nothing runs without it.
         settings: What holds for pipelines that say nothing.
+        airflow: The Airflow side.
+        policies: How strict the policies are.
     """
 
     name: Name
