@@ -12,7 +12,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from benchmarks.facts import PLAIN_ROOT, Facts
 from zenml_airflow.context import RunContext
-from zenml_airflow.operators.local import context_from_airflow
+from zenml_airflow.run_date import context_from_airflow
 from zenml_airflow.settings.project import load_settings
 
 

@@ -16,7 +16,7 @@ from airflow.sdk import BaseOperator
 
 from benchmarks.facts import Facts
 from zenml_airflow.context import CONTEXT_ENV
-from zenml_airflow.operators.local import context_from_airflow
+from zenml_airflow.run_date import context_from_airflow
 from zenml_airflow.settings.project import load_settings
 
 if TYPE_CHECKING:

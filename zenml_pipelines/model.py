@@ -27,8 +27,7 @@ class RiskModelMaterializer(SkopsMaterializer):
 def build_model(config: TrainingConfig) -> Pipeline:
     """Assemble the untrained Pipeline: features, encoding of categories, estimator.
 
-    A category that training did not see is missing for the trees and all-zero for the regression; both score
-    it.
+    A category that training did not see is missing for the trees and all-zero for the regression; both score it.
 
     Raises:
         ConfigError: If the configured estimator is none of those.
@@ -41,9 +40,7 @@ def build_model(config: TrainingConfig) -> Pipeline:
         # and the declared kind would store a functools.partial, a type that a safe loader should not have to
         # trust.
         encode = OrdinalEncoder(
-            handle_unknown="use_encoded_value",
-            unknown_value=np.nan,
-            min_frequency=config.min_category_frequency,
+            handle_unknown="use_encoded_value", unknown_value=np.nan, min_frequency=config.min_category_frequency
         )
         columns = [("categories", encode, categorical), ("numbers", "passthrough", numeric)]
         estimator = HistGradientBoostingClassifier(**params, random_state=config.seed)

@@ -16,7 +16,7 @@ from airflow.sdk.api.datamodels._generated import (
 from airflow.timetables.base import TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-from zenml_airflow.operators.local import RunDateError, context_from_airflow
+from zenml_airflow.run_date import RunDateError, context_from_airflow
 from zenml_airflow.sensors.partition import FileTrigger
 from zenml_airflow.sensors.triggers import DEFERRED_SECONDS
 from zenml_airflow.settings.project import load_settings

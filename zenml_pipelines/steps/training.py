@@ -17,11 +17,7 @@ from zenml_pipelines.model import RiskModelMaterializer, build_model
 from zenml_pipelines.use_case.contract import CONTRACT
 
 
-@step(
-    enable_cache=False,
-    output_materializers={MODEL_ARTIFACT: RiskModelMaterializer},
-    extra=COMPUTE,
-)
+@step(enable_cache=False, output_materializers={MODEL_ARTIFACT: RiskModelMaterializer}, extra=COMPUTE)
 def train_model(
     train: pd.DataFrame, run_config: TrainingConfig
 ) -> tuple[
@@ -32,8 +28,7 @@ def train_model(
     """Fit one scikit-learn Pipeline, preprocessing included.
 
     Returns:
-        The model, the contract that its input must keep, and the MLflow run id, empty without a
-        tracker.
+        The model, the contract that its input must keep, and the MLflow run id, empty without a tracker.
     """
     run_id = tracked_run_id()
     model = build_model(run_config)

@@ -35,35 +35,15 @@ POSITIONS: Final = 4
 
 STATIC_COLUMNS: Final = ("race", "gender", "age", "diag_1", "diag_2", "diag_3")
 DRIFTING_COLUMNS: Final = (
-    "weight",
-    "admission_type_id",
-    "discharge_disposition_id",
-    "payer_code",
-    "medical_specialty",
-    "max_glu_serum",
+    "weight", "admission_type_id", "discharge_disposition_id", "payer_code", "medical_specialty", "max_glu_serum",
     "A1Cresult",
-)
+)  # fmt: skip
 RATE_CAPS: Final[dict[str, int | None]] = {
-    "position": None,
-    "decile": None,
-    "number_inpatient": 10,
-    "number_emergency": 4,
-    "number_outpatient": 4,
-    "time_in_hospital": None,
-    "number_diagnoses": 9,
-    "discharge_disposition_id": None,
-    "admission_source_id": None,
-    "admission_type_id": None,
-    "race": None,
-    "age": None,
-    "payer_code": None,
-    "diag_1": None,
-    "medical_specialty": None,
-    "max_glu_serum": None,
-    "A1Cresult": None,
-    "insulin": None,
-    "metformin": None,
-}
+    "position": None, "decile": None, "number_inpatient": 10, "number_emergency": 4, "number_outpatient": 4,
+    "time_in_hospital": None, "number_diagnoses": 9, "discharge_disposition_id": None, "admission_source_id": None,
+    "admission_type_id": None, "race": None, "age": None, "payer_code": None, "diag_1": None,
+    "medical_specialty": None, "max_glu_serum": None, "A1Cresult": None, "insulin": None, "metformin": None,
+}  # fmt: skip
 """The columns whose readmission rates the generator reproduces; counts above the cap share one rate."""
 
 RATE_MIN_ROWS: Final = 100
@@ -221,10 +201,7 @@ def _regimens(frame: pd.DataFrame) -> list[tuple[list[str], int]]:
 def _rates(frame: pd.DataFrame, column: str) -> dict[str, tuple[int, int, int]]:
     label = frame[LABEL]
     grouped = pd.DataFrame(
-        {
-            "any": label != Readmitted.NO.value,
-            "early": label == Readmitted.WITHIN_30_DAYS.value,
-        }
+        {"any": label != Readmitted.NO.value, "early": label == Readmitted.WITHIN_30_DAYS.value}
     ).groupby(rate_key(frame, column))
     table = grouped.agg(["size", "sum"])
     rows = {

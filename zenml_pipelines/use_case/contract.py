@@ -1,10 +1,9 @@
 """The contract of an encounter: which columns there are, of which type, and which values are accepted.
 
 It serves three readers: the schema of the training data, the checks of the daily rows, and whoever scores with a
-model, beside which it is stored. Source of the vocabularies: Strack et al. 2014
-(doi 10.1155/2014/781670), table 1, and UCI dataset 296. A vocabulary is closed only where the source defines
-it as closed; elsewhere (specialties, payers, diagnoses, admission codes) new values appear in practice and
-the model treats them as unknown.
+model, beside which it is stored. Source of the vocabularies: Strack et al. 2014 (doi 10.1155/2014/781670), table
+1, and UCI dataset 296. A vocabulary is closed only where the source defines it as closed; elsewhere (specialties,
+payers, diagnoses, admission codes) new values appear in practice and the model treats them as unknown.
 """
 
 from __future__ import annotations

@@ -20,32 +20,10 @@ from zenml_pipelines.use_case.schema import COUNT_COLUMNS, DRUG_COLUMNS
 # that the table lumps together as "other" kept apart (they are the chapters of ICD-9-CM).
 _ICD9_STARTS: Final = np.array(
     [
-        1,
-        140,
-        240,
-        250,
-        251,
-        280,
-        290,
-        320,
-        390,
-        460,
-        520,
-        580,
-        630,
-        680,
-        710,
-        740,
-        760,
-        780,
-        785,
-        786,
-        787,
-        788,
-        789,
-        800,
+        1, 140, 240, 250, 251, 280, 290, 320, 390, 460, 520, 580, 630, 680, 710, 740, 760, 780, 785, 786, 787, 788,
+        789, 800,
     ]
-)
+)  # fmt: skip
 _ICD9_NAMES: Final = np.array(
     [
         "infectious", "neoplasms", "endocrine", "diabetes", "endocrine", "blood", "mental", "nervous",
@@ -60,15 +38,8 @@ CODES: Final = ("admission_type_id", "discharge_disposition_id", "admission_sour
 TEXTS: Final = ("race", "gender", "payer_code", "medical_specialty", "max_glu_serum", "A1Cresult")
 
 NUMERIC_FEATURES: Final = (
-    *COUNT_COLUMNS,
-    "visits",
-    "age",
-    "drugs_taken",
-    "drugs_changed",
-    "change",
-    "diabetesMed",
-    *DRUG_COLUMNS,
-)
+    *COUNT_COLUMNS, "visits", "age", "drugs_taken", "drugs_changed", "change", "diabetesMed", *DRUG_COLUMNS,
+)  # fmt: skip
 CATEGORICAL_FEATURES: Final = (*CODES, *TEXTS, *(f"{name}_group" for name in DIAGNOSES))
 
 

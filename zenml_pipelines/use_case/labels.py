@@ -41,11 +41,7 @@ class _Group:
 
 @dataclass(frozen=True)
 class LabelModel:
-    """Probability of a readmission, and of it coming within 30 days, given an encounter's own columns.
-
-    Attributes:
-        groups: Offsets by column.
-    """
+    """Probability of a readmission, and of it coming within 30 days, given an encounter's own columns."""
 
     groups: dict[str, _Group]
 

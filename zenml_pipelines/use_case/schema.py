@@ -40,101 +40,39 @@ ENCOUNTER_ID: Final = "encounter_id"
 PATIENT_ID: Final = "patient_nbr"
 
 DRUG_COLUMNS: Final[tuple[str, ...]] = (
-    "metformin",
-    "repaglinide",
-    "nateglinide",
-    "chlorpropamide",
-    "glimepiride",
-    "acetohexamide",
-    "glipizide",
-    "glyburide",
-    "tolbutamide",
-    "pioglitazone",
-    "rosiglitazone",
-    "acarbose",
-    "miglitol",
-    "troglitazone",
-    "tolazamide",
-    "examide",
-    "citoglipton",
-    "insulin",
-    "glyburide-metformin",
-    "glipizide-metformin",
-    "glimepiride-pioglitazone",
-    "metformin-rosiglitazone",
-    "metformin-pioglitazone",
-)
+    "metformin", "repaglinide", "nateglinide", "chlorpropamide", "glimepiride", "acetohexamide", "glipizide",
+    "glyburide", "tolbutamide", "pioglitazone", "rosiglitazone", "acarbose", "miglitol", "troglitazone",
+    "tolazamide", "examide", "citoglipton", "insulin", "glyburide-metformin", "glipizide-metformin",
+    "glimepiride-pioglitazone", "metformin-rosiglitazone", "metformin-pioglitazone",
+)  # fmt: skip
 
 COLUMNS: Final[tuple[str, ...]] = (
-    ENCOUNTER_ID,
-    PATIENT_ID,
-    "race",
-    "gender",
-    "age",
-    "weight",
-    "admission_type_id",
-    "discharge_disposition_id",
-    "admission_source_id",
-    "time_in_hospital",
-    "payer_code",
-    "medical_specialty",
-    "num_lab_procedures",
-    "num_procedures",
-    "num_medications",
-    "number_outpatient",
-    "number_emergency",
-    "number_inpatient",
-    "diag_1",
-    "diag_2",
-    "diag_3",
-    "number_diagnoses",
-    "max_glu_serum",
-    "A1Cresult",
-    *DRUG_COLUMNS,
-    "change",
-    "diabetesMed",
+    ENCOUNTER_ID, PATIENT_ID, "race", "gender", "age", "weight", "admission_type_id", "discharge_disposition_id",
+    "admission_source_id", "time_in_hospital", "payer_code", "medical_specialty", "num_lab_procedures",
+    "num_procedures", "num_medications", "number_outpatient", "number_emergency", "number_inpatient", "diag_1",
+    "diag_2", "diag_3", "number_diagnoses", "max_glu_serum", "A1Cresult", *DRUG_COLUMNS, "change", "diabetesMed",
     LABEL,
-)
+)  # fmt: skip
 
 COUNT_COLUMNS: Final[tuple[str, ...]] = (
-    "time_in_hospital",
-    "num_lab_procedures",
-    "num_procedures",
-    "num_medications",
-    "number_outpatient",
-    "number_emergency",
-    "number_inpatient",
-    "number_diagnoses",
-)
+    "time_in_hospital", "num_lab_procedures", "num_procedures", "num_medications", "number_outpatient",
+    "number_emergency", "number_inpatient", "number_diagnoses",
+)  # fmt: skip
 
-ID_COLUMNS: Final[tuple[str, ...]] = (
-    ENCOUNTER_ID,
-    PATIENT_ID,
-    "admission_type_id",
-    "discharge_disposition_id",
-    "admission_source_id",
-)
-
-INTEGER_COLUMNS: Final[frozenset[str]] = frozenset({*ID_COLUMNS, *COUNT_COLUMNS})
+MAPPING_TABLES: Final[tuple[str, ...]] = ("admission_type_id", "discharge_disposition_id", "admission_source_id")
+INTEGER_COLUMNS: Final[frozenset[str]] = frozenset({ENCOUNTER_ID, PATIENT_ID, *MAPPING_TABLES, *COUNT_COLUMNS})
 
 DEATH_DISPOSITIONS: Final[frozenset[int]] = frozenset({11, 19, 20, 21})
 HOSPICE_DISPOSITIONS: Final[frozenset[int]] = frozenset({13, 14})
 TERMINAL_DISPOSITIONS: Final[frozenset[int]] = DEATH_DISPOSITIONS | HOSPICE_DISPOSITIONS
 """Discharges after which a readmission is no outcome to predict: the patient died or went to a hospice."""
 
-MAPPING_TABLES: Final[tuple[str, ...]] = (
-    "admission_type_id",
-    "discharge_disposition_id",
-    "admission_source_id",
-)
-
 
 def read_rows(path: Path) -> pd.DataFrame:
     """Read the encounters from the published CSV dialect.
 
-    ``?`` becomes missing. The word ``None`` stays a value: pandas would otherwise read it as missing and
-    merge "not measured" into it. Diagnosis codes stay text, because ``38`` is ICD-9 038 and ``V57`` is no
-    number.
+    ``?`` becomes missing. The word ``None`` stays a value: pandas would otherwise read it as missing and merge
+    "not measured" into it. Diagnosis codes stay text, because ``38`` is ICD-9 038 and ``V57`` is no number.
 
     Args:
         path: A CSV file with the published header.

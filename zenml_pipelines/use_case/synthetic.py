@@ -1,9 +1,8 @@
 """Seeded encounters that look like the published ones where it matters to a pipeline, and hold no patient.
 
-A file is generated and written in chunks, so memory does not grow with its length. A chunk holds whole
-patients spread over the whole time span; its ids are the integers that leave the chunk's number as
-remainder, so ids are unique across chunks that never meet in memory, and the file is as unsorted in time as
-the published one.
+A file is generated and written in chunks, so memory does not grow with its length. A chunk holds whole patients
+spread over the whole time span; its ids are the integers that leave the chunk's number as remainder, so ids are
+unique across chunks that never meet in memory, and the file is as unsorted in time as the published one.
 """
 
 from __future__ import annotations

@@ -53,8 +53,6 @@ class RunContext(Deferred):
         dag_run_id: The Airflow DAG run id; unique within ``dag_id`` only.
         attempt: 0 for the first run, one more each time the DAG run is cleared.
         try_number: The task's try, from 1.
-        params: The params of the DAG run, or the options of the command line.
-        environment: Name of the environment (``local``, ``staging``, ``production``).
         storage_root: Path or fsspec URL that relative storage locations resolve against.
         updated_days: Of a run that was started by updates of assets, the days of the runs that updated them, in
             order: Airflow starts one run for all updates that have come together.
@@ -114,8 +112,7 @@ def get_run_context() -> RunContext:
     """
     if _current is not None:
         return _current
-    payload = os.environ.get(CONTEXT_ENV)
-    if payload:
+    if payload := os.environ.get(CONTEXT_ENV):
         return RunContext.model_validate_json(payload)
     raise NoRunContextError(
         "No run context: this code asks which date it runs for, but neither Airflow nor "
@@ -139,12 +136,7 @@ def run_context(context: RunContext) -> Iterator[RunContext]:
 
 
 def cli_context(
-    day: date,
-    *,
-    environment: str,
-    storage_root: str,
-    timezone: str = "UTC",
-    params: dict[str, Any] | None = None,
+    day: date, *, environment: str, storage_root: str, timezone: str = "UTC", params: dict[str, Any] | None = None
 ) -> RunContext:
     """The context of a run that the command line starts for one calendar day.
 

@@ -14,8 +14,9 @@ from zenml_airflow.dags import current_settings
 from zenml_airflow.manifest.launchers import DockerOptions, KubernetesOptions, LauncherOptions, SubprocessOptions
 from zenml_airflow.manifest.manifest import Manifest, ManifestError, manifest_path, pipeline_tag, read_manifest
 from zenml_airflow.manifest.plan import TaskPlan, plan_tasks
-from zenml_airflow.operators.local import ZenMLInProcessOperator, ZenMLSteps, ZenMLSubprocessOperator
+from zenml_airflow.operators.local import ZenMLInProcessOperator, ZenMLSubprocessOperator
 from zenml_airflow.operators.shards import ZenMLShardsOperator
+from zenml_airflow.operators.steps import ZenMLSteps
 from zenml_airflow.settings.project import Settings
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ class ZenMLTaskGroup(TaskGroup):
     error of the DAG file.
 
     Args:
-        pipeline: Name of the pipeline.
         group_id: Id of the group; the pipeline's name by default.
         granularity: How many tasks the pipeline becomes; the environment's choice by default.
         launcher: Where the steps run; the environment's choice by default.

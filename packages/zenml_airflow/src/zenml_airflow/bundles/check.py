@@ -15,8 +15,6 @@ from pathlib import Path
 WHOLE = "the whole bundle"
 """What stands in the place of a file where no single file is to blame."""
 
-_OUTPUT_KEPT = 2000
-
 
 def check_folder(folder: Path, bundle: str, *, timeout: float) -> dict[str, str]:
     """Return the import error of each DAG file that has one: a sentence or a stack trace by path in the folder.
@@ -45,8 +43,8 @@ def check_folder(folder: Path, bundle: str, *, timeout: float) -> dict[str, str]
         except subprocess.TimeoutExpired:
             return {WHOLE: f"The DAG files were not parsed within {timeout:.0f} s."}
         if done.returncode or not result.is_file():
-            last = done.stdout[-_OUTPUT_KEPT:]
-            return {WHOLE: f"Parsing the DAG files ended the process with exit code {done.returncode}:\n{last}"}
+            ended = f"Parsing the DAG files ended the process with exit code {done.returncode}"
+            return {WHOLE: f"{ended}:\n{done.stdout[-2000:]}"}
         found: dict[str, str] = json.loads(result.read_text(encoding="utf-8"))
     return found
 

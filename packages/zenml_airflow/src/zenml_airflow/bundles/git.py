@@ -47,7 +47,6 @@ class CheckedGitDagBundle(GitDagBundle):
         check_timeout_seconds: How long all DAG files of a commit together may take to be parsed. The DAG processor
             waits for it.
         recheck_seconds: When a bad commit is tried again.
-        kwargs: The arguments of Airflow's bundle.
     """
 
     def __init__(self, *, check_timeout_seconds: float = 300, recheck_seconds: float = 300, **kwargs: Any) -> None:

@@ -1,5 +1,4 @@
-"""What Airflow's database knows of a bundle: the version that is deployed, and import errors of
-rejected commits.
+"""What Airflow's database knows of a bundle: the version that is deployed, and import errors of rejected commits.
 
 Only Airflow's own components reach the database. Where a task's process asks, nothing is known and nothing is
 reported: the DAG processor does both.
@@ -39,7 +38,6 @@ def report_import_errors(bundle: str, *, bad: str, good: str, errors: dict[str, 
     """Show the errors of a commit that the bundle does not move on to among Airflow's import errors.
 
     Args:
-        bad: The commit.
         good: The commit that stays deployed.
         errors: Stack trace or sentence by file.
     """

@@ -215,7 +215,7 @@ def describe_server(server: ZenMLServer) -> str:
     Raises:
         ZenMLApiError: If it cannot be reached, is no ZenML server, or refuses the key.
     """
-    with _client(server) as client, _reaching(server):
+    with httpx.Client(**_options(server)) as client, _reaching(server):
         info = parse_answer(server.url, client.get("/info", auth=None))
         if not isinstance(info, dict) or "version" not in info:
             raise ZenMLApiError(f"{server.url} responds, but not as a ZenML server does.")
@@ -236,7 +236,7 @@ def reader(server: ZenMLServer | None) -> Iterator[Read]:
     if server is None:
         yield read_local
         return
-    with _client(server) as client:
+    with httpx.Client(**_options(server)) as client:
 
         def read(query: Query) -> Sequence[Record]:
             with _reaching(server):
@@ -254,12 +254,8 @@ async def async_reader(server: ZenMLServer | None) -> AsyncIterator[AsyncRead]:
         ZenMLApiError: From the function, if ZenML does not answer as it should.
     """
     if server is None:
-
-        async def read_in_thread(query: Query) -> Sequence[Record]:
-            # The first call imports ZenML, which takes seconds.
-            return await asyncio.to_thread(read_local, query)
-
-        yield read_in_thread
+        # The first call imports ZenML, which takes seconds.
+        yield lambda query: asyncio.to_thread(read_local, query)
         return
     # Reading the trusted certificates blocks.
     options = await asyncio.to_thread(_options, server)
@@ -271,10 +267,6 @@ async def async_reader(server: ZenMLServer | None) -> AsyncIterator[AsyncRead]:
             return _items(server, answer)
 
         yield read
-
-
-def _client(server: ZenMLServer) -> httpx.Client:
-    return httpx.Client(**_options(server))
 
 
 def _options(server: ZenMLServer) -> dict[str, Any]:
@@ -327,14 +319,11 @@ def read_local(query: Query) -> Sequence[Record]:
         client = Client()
         filters = {**query.filters, "project": client.active_project.id}
         hydrate = filters.pop("hydrate", False)
-        if query.entity is Entity.PIPELINE_RUN:
-            runs = client.zen_store.list_runs(PipelineRunFilter(**filters), hydrate=hydrate)
-            return [run.model_dump(mode="json") for run in runs.items]
-        if query.entity is Entity.ARTIFACT_VERSION:
-            found = client.zen_store.list_artifact_versions(ArtifactVersionFilter(**filters), hydrate=hydrate)
-            return [artifact.model_dump(mode="json") for artifact in found.items]
-        if query.entity is Entity.MODEL:
-            models = client.zen_store.list_models(ModelFilter(**filters), hydrate=hydrate)
-            return [model.model_dump(mode="json") for model in models.items]
-        versions = client.zen_store.list_model_versions(ModelVersionFilter(**filters), hydrate=hydrate)
-        return [version.model_dump(mode="json") for version in versions.items]
+        listings: dict[Entity, tuple[Any, Any]] = {
+            Entity.PIPELINE_RUN: (client.zen_store.list_runs, PipelineRunFilter),
+            Entity.ARTIFACT_VERSION: (client.zen_store.list_artifact_versions, ArtifactVersionFilter),
+            Entity.MODEL: (client.zen_store.list_models, ModelFilter),
+            Entity.MODEL_VERSION: (client.zen_store.list_model_versions, ModelVersionFilter),
+        }
+        listing, form = listings[query.entity]
+        return [record.model_dump(mode="json") for record in listing(form(**filters), hydrate=hydrate).items]

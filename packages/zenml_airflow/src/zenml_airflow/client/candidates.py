@@ -23,7 +23,9 @@ from zenml_airflow.client.conditions import (
     Record,
     RunStatus,
     Verdict,
+    champion_of,
     part,
+    version_query,
 )
 from zenml_airflow.contracts.model_records import GateResults, comparison, gate_results, latest_approval
 from zenml_airflow.contracts.origins import origin_of
@@ -168,18 +170,6 @@ class ValidityCondition(Condition):
         return Verdict(Outcome.FAILED, f"Version {self.version} of {self.model!r} {why}.")
 
 
-def version_query(model: str, *, page: int, **filters: Any) -> Query:
-    """Ask for versions of a model with their metadata, newest first."""
-    common = {"model": model, "sort_by": "desc:number", "page": page, "size": PAGE_SIZE, "hydrate": True}
-    return Query(Entity.MODEL_VERSION, {**common, **filters})
-
-
-def champion_of(model: str, stage: ModelStage) -> Generator[Query, list[Record], int | None]:
-    """Number of the version in a stage."""
-    champions = yield version_query(model, page=1, stage=stage.value)
-    return number_of(champions[0]) if champions else None
-
-
 def number_of(version: Record) -> int:
     """Number of a version."""
     return int(part(version, "number"))
@@ -209,10 +199,8 @@ def _made_well(version: Record, required: Collection[str]) -> _Asked:
         # Its run is on the server that trained it, and its evidence came with it.
         run = origin.run
         if run.status != RunStatus.COMPLETED:
-            return (
-                Outcome.FAILED,
-                f"its run {run.name!r} on the server that it comes from ended with status {run.status}",
-            )
+            where = "on the server that it comes from"
+            return Outcome.FAILED, f"its run {run.name!r} {where} ended with status {run.status}"
         outcome, reason = _gates_passed(GateResults.of(run.gates), required)
         here = gate_results(metadata) if outcome is Outcome.MET else None
         return _gates_passed(here, ()) if here else (outcome, reason)
@@ -239,8 +227,6 @@ def _made_well(version: Record, required: Collection[str]) -> _Asked:
 def _gates_passed(results: GateResults | None, required: Collection[str]) -> tuple[Outcome, str]:
     if results is None:
         return Outcome.FAILED, "its run recorded no gate results"
-    failed, missing = results.failed, sorted(set(required) - set(results.by_gate))
-    what = [f"the gates {failed} failed"] * bool(failed) + [f"the gates {missing} were not evaluated"] * bool(
-        missing
-    )
+    wrong = {"failed": results.failed, "were not evaluated": sorted(set(required) - set(results.by_gate))}
+    what = [f"the gates {gates} {how}" for how, gates in wrong.items() if gates]
     return (Outcome.FAILED, " and ".join(what)) if what else (Outcome.MET, "its gates passed")

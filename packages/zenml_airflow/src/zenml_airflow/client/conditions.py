@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Generator, Mapping,
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, cast
 from uuid import UUID
 
 from pydantic import Field, ValidationError, model_validator
@@ -74,21 +74,13 @@ class RunStatus(StrEnum):
     @property
     def is_finished(self) -> bool:
         """Whether the run will not change any more."""
-        return self in FINISHED_STATUSES
+        unsuccessful = {RunStatus.FAILED, RunStatus.RETRIED, RunStatus.CANCELLED, RunStatus.STOPPED}
+        return self.is_successful or self in unsuccessful
 
     @property
     def is_successful(self) -> bool:
         """Whether the run ended well."""
-        return self in SUCCESSFUL_STATUSES
-
-
-SUCCESSFUL_STATUSES = frozenset({RunStatus.COMPLETED, RunStatus.CACHED, RunStatus.SKIPPED})
-FINISHED_STATUSES = SUCCESSFUL_STATUSES | {
-    RunStatus.FAILED,
-    RunStatus.RETRIED,
-    RunStatus.CANCELLED,
-    RunStatus.STOPPED,
-}
+        return self in {RunStatus.COMPLETED, RunStatus.CACHED, RunStatus.SKIPPED}
 
 
 class ModelStage(StrEnum):
@@ -251,7 +243,6 @@ class ModelVersionCondition(Condition):
 
     Attributes:
         model: Name or id of the model; it need not exist yet.
-        stage: Stage that the version holds.
         newer_than: Number that the version's own exceeds, or a stage: newer than the version that holds it, any
             version where none does.
         metadata: Values that are recorded on the version; a dotted key reaches into nested values.
@@ -272,10 +263,15 @@ class ModelVersionCondition(Condition):
 
     def inquire(self) -> Inquiry:
         """Find the newest version that fits."""
-        floor = yield from self._floor()
+        floor = self.newer_than
+        if isinstance(floor, ModelStage):
+            floor = yield from champion_of(self.model, floor)
+        filters = {"stage": self.stage.value} if self.stage else {}
+        if floor is not None:
+            filters["number"] = f"gt:{floor}"
         page = 1
         while True:
-            versions = yield self._query(page=page, stage=self.stage, newer_than=floor)
+            versions = yield version_query(self.model, page=page, **filters)
             for version in versions:
                 recorded = part(version, "run_metadata") or {}
                 if all(_holds(recorded, key, value) for key, value in self.metadata.items()):
@@ -285,24 +281,21 @@ class ModelVersionCondition(Condition):
                 return Verdict(Outcome.WAITING, f"{self._subject()}: no version fits yet.")
             page += 1
 
-    def _floor(self) -> Generator[Query, list[Record], int | None]:
-        if not isinstance(self.newer_than, ModelStage):
-            return self.newer_than
-        champions = yield self._query(page=1, stage=self.newer_than)
-        return int(part(champions[0], "number")) if champions else None
-
-    def _query(self, *, page: int, stage: ModelStage | None, newer_than: int | None = None) -> Query:
-        filters: dict[str, Any] = {"model": self.model, "sort_by": "desc:number", "page": page, "size": PAGE_SIZE}
-        filters["hydrate"] = True
-        if stage is not None:
-            filters["stage"] = stage.value
-        if newer_than is not None:
-            filters["number"] = f"gt:{newer_than}"
-        return Query(Entity.MODEL_VERSION, filters)
-
     def _subject(self) -> str:
         wanted = [f"{name} {value}" for name, value in self if name != "model" and not _is_empty(value)]
         return f"Model {self.model!r} ({', '.join(wanted)})"
+
+
+def version_query(model: str, *, page: int, **filters: Any) -> Query:
+    """Ask for versions of a model with their metadata, newest first."""
+    common = {"model": model, "sort_by": "desc:number", "page": page, "size": PAGE_SIZE, "hydrate": True}
+    return Query(Entity.MODEL_VERSION, {**common, **filters})
+
+
+def champion_of(model: str, stage: ModelStage) -> Generator[Query, list[Record], int | None]:
+    """Number of the version in a stage."""
+    champions = yield version_query(model, page=1, stage=stage.value)
+    return int(part(champions[0], "number")) if champions else None
 
 
 def judge(condition: Condition, read: Callable[[Query], Sequence[Record]]) -> Verdict:
@@ -313,7 +306,7 @@ def judge(condition: Condition, read: Callable[[Query], Sequence[Record]]) -> Ve
         while True:
             query = inquiry.send(list(read(query)))
     except StopIteration as end:
-        return _verdict(end)
+        return cast(Verdict, end.value)
 
 
 async def judge_async(condition: Condition, read: Callable[[Query], Awaitable[Sequence[Record]]]) -> Verdict:
@@ -324,12 +317,7 @@ async def judge_async(condition: Condition, read: Callable[[Query], Awaitable[Se
         while True:
             query = inquiry.send(list(await read(query)))
     except StopIteration as end:
-        return _verdict(end)
-
-
-def _verdict(end: StopIteration) -> Verdict:
-    verdict: Verdict = end.value
-    return verdict
+        return cast(Verdict, end.value)
 
 
 def part(record: Record, key: str) -> Any:

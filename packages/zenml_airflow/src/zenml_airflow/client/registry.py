@@ -39,9 +39,7 @@ class Gates(Frozen):
     """The gates' last report on a version.
 
     Attributes:
-        passed: Whether the report as a whole passed.
         judged: How many gates it names.
-        failed: Those that did not pass.
     """
 
     passed: bool
@@ -62,12 +60,8 @@ class ModelVersion(Frozen):
     """One version of a model.
 
     Attributes:
-        number: Its number.
-        stage: Its stage; ``None`` for none.
-        created: When it was registered.
         gates: What the gates said; ``None`` if no report was recorded.
         comparison: Verdict of the comparison with the champion, if there was one.
-        decision: What a person decided last, if anybody did.
         commit: Git commit that it was trained from, if that is known.
         imported_from: Server that trained it, if that was another one.
         run: Id of the ZenML run that trained it, if it is on this server.
@@ -100,7 +94,6 @@ class Registry(Frozen):
     Attributes:
         models: The models: those that were asked for by name first, then the rest by name.
         more: Whether there are more than were read.
-        read_at: When.
         server_url: Address of the ZenML server for people; ``None`` for the local store, which has no dashboard.
     """
 
@@ -116,11 +109,9 @@ def read_registry(
     """Read the models.
 
     Args:
-        read: Sends ZenML one query.
         wanted: Names of models that are read in any case.
         most: How many others are read, at most.
         server_url: Address of the ZenML server; ``None`` for the local store, which has no dashboard.
-        tracker_url: Address at which people open MLflow, if there is one.
 
     Raises:
         ZenMLApiError: If ZenML does not answer as it should.
@@ -139,7 +130,7 @@ def read_registry(
         versions[record["body"]["model"]["id"]][version.number] = version
     rows = [_model(model["name"], versions[model["id"]].values()) for model in models]
     return Registry(
-        models=tuple(_in_order(rows, wanted)),
+        models=tuple(sorted(rows, key=lambda row: (row.name not in wanted, row.name))),
         more=more,
         read_at=datetime.now(UTC),
         server_url=server_link(server_url),
@@ -168,10 +159,6 @@ def _newest(read: Read, models: Sequence[Record]) -> Sequence[Record]:
 
 def _one_of(values: Iterable[str]) -> str:
     return f"oneof:{json.dumps(list(values))}"
-
-
-def _in_order(models: Iterable[RegisteredModel], wanted: Sequence[str]) -> list[RegisteredModel]:
-    return sorted(models, key=lambda model: (model.name not in wanted, model.name))
 
 
 def _model(name: str, versions: Collection[ModelVersion]) -> RegisteredModel:

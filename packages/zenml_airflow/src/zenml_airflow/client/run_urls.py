@@ -10,9 +10,6 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-DEFAULT_PROJECT = "default"
-"""The one project that the dashboard of ZenML's open-source server shows."""
-
 TRACKER_URL = "experiment_tracker_url"
 TRACKER_RUN = "mlflow_run_id"
 TRACKER_EXPERIMENT = "mlflow_experiment_id"
@@ -31,7 +28,6 @@ def run_links(
     server_url: str | None,
     tracker: Mapping[str, Any] | None,
     *,
-    project: str = DEFAULT_PROJECT,
     tracker_ui: str | None = None,
 ) -> dict[str, str]:
     """URLs of a ZenML run, where it has any.
@@ -46,7 +42,8 @@ def run_links(
     """
     links: dict[str, str] = {}
     if server := server_link(server_url):
-        links[LinkTarget.ZENML.value] = f"{server}/projects/{quote(project, safe='')}/runs/{run_id}"
+        # The one project that the dashboard of ZenML's open-source server shows.
+        links[LinkTarget.ZENML.value] = f"{server}/projects/default/runs/{run_id}"
     tracker = tracker or {}
     base, run, experiment = (tracker.get(key) for key in (TRACKER_URL, TRACKER_RUN, TRACKER_EXPERIMENT))
     if (ui := server_link(tracker_ui or base)) and run and experiment:
@@ -56,9 +53,6 @@ def run_links(
 
 def mlflow_run_link(ui: str | None, run_id: str) -> dict[str, str]:
     """URL of an MLflow run of which only the id is known; MLflow finds the experiment by itself.
-
-    Args:
-        ui: Address at which people open MLflow, if there is one.
 
     Returns:
         URL by :class:`LinkTarget`; empty without an address that a browser can open.

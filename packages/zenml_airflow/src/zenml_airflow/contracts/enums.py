@@ -19,12 +19,8 @@ class Launcher(StrEnum):
 
     @property
     def needs_image(self) -> bool:
-        """Whether the launcher starts a container."""
-        return self in IMAGE_LAUNCHERS
-
-
-IMAGE_LAUNCHERS = frozenset({Launcher.DOCKER, Launcher.KUBERNETES})
-"""Launchers that run steps in an image, and so give each task the resources that its step asks for."""
+        """Whether it runs steps in a container, and so gives each task the resources that its step asks for."""
+        return self in {Launcher.DOCKER, Launcher.KUBERNETES}
 
 
 class Granularity(StrEnum):

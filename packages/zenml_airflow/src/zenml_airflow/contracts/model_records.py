@@ -48,7 +48,6 @@ class GateResults(_Recorded):
     """What all gates said.
 
     Attributes:
-        passed: The answer as a whole.
         verdicts: The answers; several of one gate that judges several subjects.
     """
 
@@ -84,11 +83,6 @@ class Approval(Deferred):
     """A person's decision on a version.
 
     Attributes:
-        stage: Stage that it is about.
-        approved: Whether the version may enter it.
-        by: The person.
-        at: When.
-        reason: Why.
         links: Ids of other records, such as ``dag_run`` and ``comparison_run``.
     """
 
@@ -124,15 +118,12 @@ class Difference(_Recorded):
     """One metric of both models on the same rows.
 
     Attributes:
-        metric: Name of the metric.
         subject: The group of people or the stretch of time; ``None`` if all rows.
-        rows: Number of rows.
         positives: Number of rows with the event.
         challenger: Value of the challenger.
         champion: Value of the champion.
         gain: Difference in the metric's unit; above zero where the challenger is better.
         lower: Lower end of the gain's interval; ``None`` where it is reported only.
-        upper: Upper end.
         margin: How far below zero the gain may lie for the challenger to count as not worse.
         verdict: What follows from this difference alone; ``None`` where it is reported only.
     """
@@ -161,12 +152,10 @@ class Comparison(_Recorded):
     Attributes:
         challenger: Number of the challenging version.
         champion: Number of the version in the stage; ``None`` without one.
-        verdict: The verdict.
         reason: What it rests on, in a sentence.
         rows: Rows that neither trained on.
         positives: Those with the event.
         first: First of these rows.
-        last: Last of these rows.
         confidence: Coverage of the intervals, 0 to 1.
         differences: The metrics on all rows.
         groups: The AUC by group of people.

@@ -43,7 +43,6 @@ class SourceRun(Deferred):
     """The run that trained a version, as the server that ran it recorded it.
 
     Attributes:
-        status: How it ended.
         gates: Result by gate; empty if it recorded none.
     """
 
@@ -78,7 +77,6 @@ class Hop(Deferred):
 
     Attributes:
         version: Number that it had there.
-        version_id: Its id there.
         chain: The changes of stages that it went through there, oldest first.
         bundle: sha256 of the bundle's manifest.
         signer: Who signed the bundle, as the list of allowed signers names them; ``None`` if nobody did.

@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
 
 
-LOCK_FILE = "uv.lock"
-
-
 class DeploymentError(RuntimeError):
     """A pipeline cannot be deployed as asked."""
 
@@ -58,7 +55,7 @@ def git_state(root: Path, generated: str | None = None) -> Provenance:
 
 def provenance(settings: Settings) -> Provenance:
     """What a deployment from the environment's checkout would be made from, whatever was deployed before."""
-    lock = settings.project_root / LOCK_FILE
+    lock = settings.project_root / "uv.lock"
     return git_state(settings.project_root, settings.committed_manifests).model_copy(
         update={
             "lock": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
@@ -118,26 +115,17 @@ def deploy_pipeline(
     content, digest = build_archive(settings.project_root, packages)
     upload_archive(content, digest, stack.artifact_store)
     made = made or provenance(settings)
-    code = CodeRef(**made.model_dump(), digest=digest)
     defaults = task_defaults(settings)
     deployment = Deployment(
         environment=settings.environment,
-        code=code,
+        code=CodeRef(**made.model_dump(), digest=digest),
         policies=policies,
         defaults=defaults.model_dump(mode="json"),
         config_digest=settings.deployed_digest(pipeline.name),
         image=made.image,
     )
     snapshot = _snapshot(pipeline, arguments, deployment, defaults, extra or {})
-    manifest = orchestrator.build_manifest(
-        snapshot,
-        environment=deployment.environment,
-        code=code,
-        policies=policies,
-        defaults=defaults,
-        config_digest=deployment.config_digest,
-        image=deployment.image,
-    )
+    manifest = orchestrator.build_manifest(snapshot, deployment)
     return manifest, write_manifest(manifest, settings.manifests_dir)
 
 
@@ -191,8 +179,7 @@ def _snapshot(
     pipeline.prepare(**arguments)
     retries = {}
     for step_name, invocation in pipeline.invocations.items():
-        count = defaults.retries_of(step_options(invocation.step.configuration.extra))
-        if count:
+        if count := defaults.retries_of(step_options(invocation.step.configuration.extra)):
             # Tells ZenML how many failed tries of the step to expect before the run itself has failed.
             retries[step_name] = {"retry": {"max_retries": count}}
     configured = pipeline.with_options(

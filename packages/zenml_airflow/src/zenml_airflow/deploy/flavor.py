@@ -14,24 +14,15 @@ from zenml.integrations.airflow.flavors.airflow_orchestrator_flavor import (  # 
     AirflowOrchestratorConfig,
     AirflowOrchestratorFlavor,
 )
-from zenml.integrations.airflow.orchestrators.airflow_orchestrator import (  # noqa: TID253
-    AirflowOrchestrator,
-)
+from zenml.integrations.airflow.orchestrators.airflow_orchestrator import AirflowOrchestrator  # noqa: TID253
 from zenml.stack import StackValidator  # noqa: TID253
 
 from zenml_airflow.context import get_run_context
 from zenml_airflow.contracts.enums import Launcher
 from zenml_airflow.contracts.frozen import Frozen
+from zenml_airflow.deploy.snapshots import Deployment
 from zenml_airflow.manifest.launchers import ByDigest
-from zenml_airflow.manifest.manifest import (
-    SCHEMA_VERSION,
-    CodeRef,
-    Manifest,
-    PolicyVerdict,
-    Resources,
-    StackRef,
-    StepSpec,
-)
+from zenml_airflow.manifest.manifest import SCHEMA_VERSION, Manifest, Resources, StackRef, StepSpec
 
 if TYPE_CHECKING:
     from zenml.config.build_configuration import BuildConfiguration
@@ -124,40 +115,28 @@ class ManifestAirflowOrchestrator(AirflowOrchestrator):
         )
 
     @staticmethod
-    def build_manifest(
-        snapshot: PipelineSnapshotResponse,
-        *,
-        environment: str,
-        code: CodeRef,
-        policies: tuple[PolicyVerdict, ...],
-        defaults: TaskDefaults,
-        config_digest: str,
-        image: str | None,
-    ) -> Manifest:
-        """Describe a compiled snapshot for Airflow.
-
-        Args:
-            image: Image of steps that name none, by digest.
-        """
+    def build_manifest(snapshot: PipelineSnapshotResponse, deployment: Deployment) -> Manifest:
+        """Describe a compiled snapshot for Airflow."""
+        defaults = TaskDefaults.model_validate(deployment.defaults)
         stack = snapshot.stack
         if stack is None:
             raise RuntimeError(f"Snapshot {snapshot.id} has no stack: it was deleted. Deploy again.")
         return Manifest(
             schema_version=SCHEMA_VERSION,
-            environment=environment,
+            environment=deployment.environment,
             pipeline=snapshot.pipeline_configuration.name,
             snapshot_id=str(snapshot.id),
             snapshot_name=snapshot.name or "",
-            config_digest=config_digest,
-            code=code,
-            image_digest=image,
+            config_digest=deployment.config_digest,
+            code=deployment.code,
+            image_digest=deployment.image,
             stack=StackRef(
                 name=stack.name,
                 components={
                     kind.value: models[0].flavor_name for kind, models in stack.components.items() if models
                 },
             ),
-            policies=policies,
+            policies=deployment.policies,
             steps=tuple(_step_spec(name, step, defaults) for name, step in snapshot.step_configurations.items()),
         ).sealed()
 

@@ -84,20 +84,12 @@ def manifest_of(snapshot: PipelineSnapshotResponse) -> Manifest:
     Raises:
         SnapshotError: If no deployment made it.
     """
-    from zenml_airflow.deploy.flavor import ManifestAirflowOrchestrator, TaskDefaults
+    from zenml_airflow.deploy.flavor import ManifestAirflowOrchestrator
 
     deployment = deployment_of(snapshot)
     if deployment is None:
         raise SnapshotError(f"Snapshot {snapshot.name!r} was not made by `mlops deploy`.")
-    return ManifestAirflowOrchestrator.build_manifest(
-        snapshot,
-        environment=deployment.environment,
-        code=deployment.code,
-        policies=deployment.policies,
-        defaults=TaskDefaults.model_validate(deployment.defaults),
-        config_digest=deployment.config_digest,
-        image=deployment.image,
-    )
+    return ManifestAirflowOrchestrator.build_manifest(snapshot, deployment)
 
 
 def facts_of(snapshot: PipelineSnapshotResponse) -> dict[str, dict[str, Any]]:

@@ -102,7 +102,6 @@ class KubernetesOptions(Deferred):
         credentials_secret: Kubernetes secret whose keys become variables of the pod: the ZenML server's URL and
             key, and what the artifact store needs. A value in the pod itself could be read by everyone who may
             read pods.
-        run_as_user: User id that the steps run as.
         deferrable: Whether the triggerer waits for the pod instead of a worker.
     """
 

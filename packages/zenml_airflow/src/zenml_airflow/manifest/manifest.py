@@ -1,8 +1,7 @@
 """The manifest: what Airflow needs to know of a compiled pipeline, as reviewable JSON.
 
-A manifest is written when a pipeline is deployed and read when a DAG file is parsed. It holds no credential and
-no path of a machine, so it can be committed, diffed and synced. This module imports neither Airflow nor
-ZenML.
+A manifest is written when a pipeline is deployed and read when a DAG file is parsed. It holds no credential and no
+path of a machine, so it can be committed, diffed and synced. This module imports neither Airflow nor ZenML.
 """
 
 from __future__ import annotations
@@ -113,16 +112,14 @@ class Manifest(Deferred):
         names = [step.name for step in self.steps]
         if len(set(names)) != len(names):
             raise ValueError("a step name is used twice")
-        unknown = {up for step in self.steps for up in step.upstream} - set(names)
-        if unknown:
+        if unknown := {up for step in self.steps for up in step.upstream} - set(names):
             raise ValueError(f"upstream steps that do not exist: {sorted(unknown)}")
         try:
             TopologicalSorter({step.name: step.upstream for step in self.steps}).prepare()
         except CycleError as error:
             raise ValueError(f"steps wait for each other: {' -> '.join(error.args[1])}") from error
         for index, step in enumerate(self.steps):
-            late = set(step.upstream) - set(names[:index])
-            if late:
+            if late := set(step.upstream) - set(names[:index]):
                 raise ValueError(f"{step.name!r} comes before a step that it waits for: {sorted(late)}")
         return self
 

@@ -146,7 +146,6 @@ def plan_tasks(
 
     Args:
         launcher: Where they run; images and resources matter only where a container starts.
-        select: Part of the pipeline, see :func:`select_steps`.
 
     Returns:
         The tasks in topological order.

@@ -11,7 +11,7 @@ import secrets
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -27,7 +27,7 @@ from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 
 from zenml_airflow.client.api import ServerError, ZenMLApiError, reader
-from zenml_airflow.client.cached import BackgroundCache, CachedValue
+from zenml_airflow.client.cached import BackgroundCache
 from zenml_airflow.client.conditions import ModelStage
 from zenml_airflow.client.registry import SHOWN_STAGES, ModelVersion, RegisteredModel, Registry, read_registry
 from zenml_airflow.client.run_urls import server_link
@@ -45,9 +45,6 @@ from zenml_airflow.run_date import due_days
 from zenml_airflow.settings.project import Settings, SettingsError, every_use_case, load_settings
 
 log = logging.getLogger(__name__)
-
-_TEMPLATES: Final = Path(__file__).parent / "templates"
-_UNKNOWN_STAGES: Final[dict[ModelStage, ModelVersion | None]] = dict.fromkeys(SHOWN_STAGES)
 
 
 class ZenMLState(Frozen):
@@ -84,7 +81,6 @@ class Board(Frozen):
     """What the page shows.
 
     Attributes:
-        mlflow_url: Address at which people open MLflow, if there is one.
         more: Whether ZenML has more models than are shown.
     """
 
@@ -114,7 +110,12 @@ def board(session: SessionDep, user: GetUserDep) -> Board:
     names = dict.fromkeys([*known, *partitions, *(approval.model for approval in approvals)])
     return Board(
         environment=settings.environment,
-        zenml=_zenml_state(cached),
+        zenml=ZenMLState(
+            read_at=cached.value and cached.value.read_at,
+            problem=_sentence(cached.error),
+            pending=cached.pending,
+            url=cached.value and cached.value.server_url,
+        ),
         mlflow_url=server_link(settings.mlflow_url),
         more=cached.value is not None and cached.value.more,
         models=tuple(_row(name, known.get(name), approvals, partitions.get(name, ())) for name in names),
@@ -187,15 +188,12 @@ def _partitions(session: Session, settings: Settings, permitted: Permission) -> 
 
 
 def _row(
-    name: str,
-    model: RegisteredModel | None,
-    approvals: list[PendingApproval],
-    partitions: tuple[Partitions, ...],
+    name: str, model: RegisteredModel | None, approvals: list[PendingApproval], partitions: tuple[Partitions, ...]
 ) -> ModelRow:
     return ModelRow(
         name=name,
         known=model is not None,
-        stages=model.stages if model else _UNKNOWN_STAGES,
+        stages=model.stages if model else dict.fromkeys(SHOWN_STAGES),
         newest=model and model.newest,
         approvals=tuple(approval for approval in approvals if approval.model == name),
         partitions=partitions,
@@ -211,15 +209,6 @@ def _permission(session: Session, user: Any, entity: DagAccessEntity) -> Permiss
         return get_auth_manager().is_authorized_dag(method="GET", access_entity=entity, details=details, user=user)
 
     return permitted
-
-
-def _zenml_state(cached: CachedValue[Registry]) -> ZenMLState:
-    return ZenMLState(
-        read_at=cached.value and cached.value.read_at,
-        problem=_sentence(cached.error),
-        pending=cached.pending,
-        url=cached.value and cached.value.server_url,
-    )
 
 
 def _sentence(error: BaseException | None) -> str | None:
@@ -240,7 +229,7 @@ def _sentence(error: BaseException | None) -> str | None:
 @cache
 def _template() -> Any:
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

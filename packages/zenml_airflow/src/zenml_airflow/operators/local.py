@@ -19,26 +19,10 @@ from typing import TYPE_CHECKING, Any
 from zenml_airflow.contracts.enums import Launcher
 from zenml_airflow.manifest.launchers import SubprocessOptions
 from zenml_airflow.operators.processes import describe_exit, server_environment, step_environment
-from zenml_airflow.operators.steps import PREVIEW_LIMIT, LaunchError, ZenMLSteps
-from zenml_airflow.run_date import DATE_PARAM, RunDateError, context_from_airflow
+from zenml_airflow.operators.steps import LaunchError, ZenMLSteps
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-__all__ = [
-    "DATE_PARAM",
-    "PREVIEW_LIMIT",
-    "LaunchError",
-    "RunDateError",
-    "ZenMLInProcessOperator",
-    "ZenMLSteps",
-    "ZenMLSubprocessOperator",
-    "context_from_airflow",
-    "describe_exit",
-    "server_environment",
-    "step_environment",
-]
-
 
 SILENCE_SECONDS = 5.0
 """How long the output of ended steps is still waited for, after its last line."""

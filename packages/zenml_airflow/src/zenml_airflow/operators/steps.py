@@ -142,8 +142,7 @@ class ZenMLSteps(BaseOperator):
             LaunchError: If a step left none: nothing is green by default.
         """
         recorded = dict(result or {})
-        missing = [name for name in self.steps if name not in recorded.get("steps", {})]
-        if missing:
+        if missing := [name for name in self.steps if name not in recorded.get("steps", {})]:
             raise LaunchError(f"The task ended without a record of {missing}: see the log above.")
         for step, count in recorded.get("metadata", {}).get(SHARD_COUNTS, {}).items():
             context["ti"].xcom_push(key=shards_key(step), value=count)

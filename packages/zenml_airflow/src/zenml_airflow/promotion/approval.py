@@ -69,11 +69,7 @@ class ApprovalTrigger(HITLTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what recreates the trigger in the triggerer."""
-        own = {
-            "validity": self.validity,
-            "poke_seconds": self.poke_seconds,
-            "zenml_conn_id": self.zenml_conn_id,
-        }
+        own = {"validity": self.validity, "poke_seconds": self.poke_seconds, "zenml_conn_id": self.zenml_conn_id}
         return f"{__name__}.ApprovalTrigger", {**super().serialize()[1], **own}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:

@@ -24,11 +24,7 @@ if TYPE_CHECKING:
 
 
 class _PromotionTask(BaseOperator):
-    """What the tasks have in common: the environment, and ZenML in the task's own process.
-
-    Args:
-        environment: Name of the environment.
-    """
+    """What the tasks have in common: the environment, and ZenML in the task's own process."""
 
     ui_color = "#e6dcf7"
 

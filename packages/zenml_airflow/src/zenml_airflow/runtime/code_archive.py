@@ -21,9 +21,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-UPLOADS = "code_uploads"
-_SKIPPED_DIRS = frozenset({"__pycache__"})
-
 
 class CodeArchiveError(RuntimeError):
     """The code of a snapshot is missing or is not what the manifest says."""
@@ -77,7 +74,7 @@ def build_archive(root: Path, packages: Sequence[str]) -> tuple[bytes, str]:
             if not (root / package).is_dir():
                 raise CodeArchiveError(f"No package {package!r} in the project: nothing to deploy.")
             for path in sorted((root / package).rglob("*")):
-                if not path.is_file() or _SKIPPED_DIRS & set(path.parts):
+                if not path.is_file() or "__pycache__" in path.parts:
                     continue
                 info = tarfile.TarInfo(path.relative_to(root).as_posix())
                 info.size = path.stat().st_size
@@ -162,4 +159,4 @@ def activate_code(folder: Path) -> None:
 
 
 def _archive_path(store: ArtifactStore, digest: str) -> str:
-    return f"{store.path.rstrip('/')}/{UPLOADS}/{digest}.tar.gz"
+    return f"{store.path.rstrip('/')}/code_uploads/{digest}.tar.gz"

@@ -76,10 +76,7 @@ MODULES = (
 )
 
 
-NO_THREADS = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",
-}
+NO_THREADS = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """Variables that keep the native libraries of numpy and Arrow from starting threads when loaded: a thread does not
 survive a fork, and what it held stays locked. Tasks inherit them."""
 

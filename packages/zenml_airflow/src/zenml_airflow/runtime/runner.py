@@ -9,6 +9,7 @@ import importlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -82,6 +83,23 @@ class StepsResult(BaseModel):
     links: dict[str, str] = {}
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """The ZenML run of this attempt with the steps that are recorded in it, and what earlier runs have."""
+
+    found: dict[str, StepRunResponse]
+    snapshot: PipelineSnapshotResponse
+    run: PipelineRunResponse
+    history: records.RunHistory
+
+    def source_of(self, step: str) -> StepRunResponse | None:
+        return self.history.source_of(step, self.snapshot)
+
+    def adopt(self, source: StepRunResponse) -> None:
+        records.adopt_step(self.run, source)
+        self.found[source.name] = source
+
+
 def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -> StepsResult:
     """Run steps one after the other and return what ZenML recorded of them.
 
@@ -119,14 +137,14 @@ def run_steps(request: StepsRequest, context: RunContext, *, code_cache: Path) -
             run, found = _enter_run(request, history, snapshot)
             work.run_id = run.id
             with setup_execution_context(pipeline_run=run):
-                _fill_in(request, found, snapshot, run, history)
+                attempt = _Attempt(found, snapshot, run, history)
+                _fill_in(request, attempt)
                 if request.shard is not None:
                     (name,) = request.steps
-                    done = _run_shard(name, request.shard, found, snapshot, run, history)
-                    return _result(run, [], context, request, shard={name: done})
+                    return _result(run, [], context, request, {name: _run_shard(name, request.shard, attempt)})
                 for name in request.steps:
-                    found[name] = _run_one(name, found, snapshot, run, history)
-                _fill_in(request, found, snapshot, run, history)
+                    found[name] = _run_one(name, attempt)
+                _fill_in(request, attempt)
             return _result(run, [found[name] for name in request.steps], context, request)
 
 
@@ -154,8 +172,7 @@ def _checked_stack(snapshot: PipelineSnapshotResponse, request: StepsRequest) ->
     """Return the stack of a snapshot that has it and all requested steps."""
     if snapshot.stack is None:
         raise StepFailedError(f"Snapshot {snapshot.id} has no stack: it was deleted. Deploy again.")
-    unknown = sorted(set(request.steps) - set(snapshot.step_configurations))
-    if unknown:
+    if unknown := sorted(set(request.steps) - set(snapshot.step_configurations)):
         raise StepFailedError(
             f"Snapshot {snapshot.name}, which this run started with, has no step {unknown}: the pipeline was "
             "deployed anew in the meantime. Clear the whole DAG run to run the new version."
@@ -169,7 +186,10 @@ def _enter_run(
     """Return the run to work in and its records."""
     from zenml.enums import ExecutionStatus
 
-    _close_what_was_left_stopping(request, history)
+    for earlier in history.replaced():
+        # Its process was killed before it had recorded that it was stopped.
+        if earlier.status == ExecutionStatus.STOPPING:
+            records.close_run(earlier.id, None, spare_running=_other_tasks(request))
     run = history.current
     done: list[StepRunResponse] = []
     if run is not None:
@@ -197,43 +217,27 @@ def _enter_run(
     return run, records.latest_steps(run.id)
 
 
-def _fill_in(
-    request: StepsRequest,
-    found: dict[str, StepRunResponse],
-    snapshot: PipelineSnapshotResponse,
-    run: PipelineRunResponse,
-    history: records.RunHistory,
-) -> None:
+def _fill_in(request: StepsRequest, attempt: _Attempt) -> None:
     """Record the steps that no task of this attempt runs: those that stand as succeeded, and those left out.
 
     ZenML takes a step's record only where those of its upstream steps are, so each task fills in what it can.
     """
-    needed = {*request.placed, *_ancestors(request.placed, snapshot)}
-    absent = [name for name in snapshot.step_configurations if name not in found]
+    found, steps = attempt.found, attempt.snapshot.step_configurations
+    needed = {*request.placed, *_ancestors(request.placed, attempt.snapshot)}
+    absent = [name for name in steps if name not in found]
     open_steps = [name for name in absent if name in request.kept or name not in needed]
     if not open_steps:
         return
     # Tasks beside this one may have filled in some in the meantime.
-    found.update(records.latest_steps(run.id))
+    found.update(records.latest_steps(attempt.run.id))
     for name in open_steps:
-        if name in found or not set(snapshot.step_configurations[name].spec.upstream_steps) <= set(found):
+        if name in found or not set(steps[name].spec.upstream_steps) <= set(found):
             continue
         if name not in request.kept:
-            found[name] = records.skip_step(run, name)
+            found[name] = records.skip_step(attempt.run, name)
             continue
-        source = history.source_of(name, snapshot)
-        if source is not None:
-            records.adopt_step(run, source)
-            found[name] = source
-
-
-def _close_what_was_left_stopping(request: StepsRequest, history: records.RunHistory) -> None:
-    """End these steps in earlier runs whose process was killed before it had recorded that it was stopped."""
-    from zenml.enums import ExecutionStatus
-
-    for run in history.replaced():
-        if run.status == ExecutionStatus.STOPPING:
-            records.close_run(run.id, None, spare_running=_other_tasks(request))
+        if (source := attempt.source_of(name)) is not None:
+            attempt.adopt(source)
 
 
 def _other_tasks(request: StepsRequest) -> list[str]:
@@ -241,22 +245,16 @@ def _other_tasks(request: StepsRequest) -> list[str]:
     return [name for name in request.placed if name not in request.steps]
 
 
-def _run_one(
-    name: str,
-    found: dict[str, StepRunResponse],
-    snapshot: PipelineSnapshotResponse,
-    run: PipelineRunResponse,
-    history: records.RunHistory,
-) -> StepRunResponse:
+def _run_one(name: str, attempt: _Attempt) -> StepRunResponse:
     """Run a step unless this attempt has completed it; return its record."""
     from zenml.execution.context import record_step_run
     from zenml.orchestrators.step_launcher import StepLauncher
 
-    done = found.get(name)
+    done, run, snapshot = attempt.found.get(name), attempt.run, attempt.snapshot
     if done is not None and done.status.is_successful:
         record_step_run(done)
         return done
-    _reuse_upstream(name, found, snapshot, run, history)
+    _reuse_upstream(name, attempt)
     step = snapshot.step_configurations[name]
 
     class Launcher(StepLauncher):
@@ -272,54 +270,40 @@ def _run_one(
     return recorded
 
 
-def _run_shard(
-    name: str,
-    shard: int,
-    found: dict[str, StepRunResponse],
-    snapshot: PipelineSnapshotResponse,
-    run: PipelineRunResponse,
-    history: records.RunHistory,
-) -> str:
+def _run_shard(name: str, shard: int, attempt: _Attempt) -> str:
     """Work on one shard of a step, which gathers the shards when its own turn comes; return what came of it.
 
     ZenML knows one record of a step in a run: a shard has none of its own, its storage says what it did.
     """
-    _reuse_upstream(name, found, snapshot, run, history)
-    step = snapshot.step_configurations[name]
+    _reuse_upstream(name, attempt)
+    step = attempt.snapshot.step_configurations[name]
     module, _, function = step.config.extra["airflow"]["shards"].partition(":")
     inputs = {}
     for argument, specs in step.spec.normalized_inputs.items():
         (spec,) = specs
-        (artifact,) = found[spec.step_name].outputs[spec.output_name]
+        (artifact,) = attempt.found[spec.step_name].outputs[spec.output_name]
         inputs[argument] = artifact.load()
     work = getattr(importlib.import_module(module), function)
-    return str(work(shard=shard, run_id=str(run.id), **inputs, **step.config.parameters))
+    return str(work(shard=shard, run_id=str(attempt.run.id), **inputs, **step.config.parameters))
 
 
-def _reuse_upstream(
-    name: str,
-    found: dict[str, StepRunResponse],
-    snapshot: PipelineSnapshotResponse,
-    run: PipelineRunResponse,
-    history: records.RunHistory,
-) -> None:
+def _reuse_upstream(name: str, attempt: _Attempt) -> None:
     """Record, in this attempt, the upstream steps that only an earlier attempt has run.
 
     Raises:
         StepFailedError: If no attempt has.
     """
-    for ancestor in _ancestors((name,), snapshot):
-        if ancestor in found:
+    for ancestor in _ancestors((name,), attempt.snapshot):
+        if ancestor in attempt.found:
             continue
-        source = history.source_of(ancestor, snapshot)
+        source = attempt.source_of(ancestor)
         if source is None:
             raise StepFailedError(
                 f"Step {name!r} needs the output of {ancestor!r}, and no attempt of "
-                f"{history.context.dag_run_id!r} has completed it: run {ancestor!r} too (clear its task, or "
-                "select it in the DAG file)."
+                f"{attempt.history.context.dag_run_id!r} has completed it: run {ancestor!r} too (clear its task, "
+                "or select it in the DAG file)."
             )
-        records.adopt_step(run, source)
-        found[ancestor] = source
+        attempt.adopt(source)
 
 
 def _ancestors(names: tuple[str, ...], snapshot: PipelineSnapshotResponse) -> list[str]:

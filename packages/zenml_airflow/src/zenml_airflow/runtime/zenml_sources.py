@@ -16,12 +16,10 @@ import wrapt
 
 from zenml_airflow.contracts.provenance import platform_modules
 
-SOURCE_UTILS = "zenml.utils.source_utils"
-
 
 def know_platform_sources() -> None:
     """Change what ZenML takes for a package's module in this process: now if it is imported, else once it is."""
-    wrapt.register_post_import_hook(_wrap, SOURCE_UTILS)
+    wrapt.register_post_import_hook(_wrap, "zenml.utils.source_utils")
 
 
 def _wrap(module: Any) -> None:

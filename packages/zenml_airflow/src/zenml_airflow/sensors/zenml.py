@@ -110,7 +110,6 @@ class ZenMLPipelineRunSensor(ZenMLSensor):
         logical_date: a day, as an ISO date in the time zone of the environment,
         tags: and carries these tags.
         zenml_conn_id: Airflow connection of the ZenML server; ``None`` for the local store.
-        deferrable: Whether to wait in the triggerer.
 
     Raises:
         ConditionError: If they do not name one run.
@@ -148,12 +147,10 @@ class ZenMLModelVersionSensor(ZenMLSensor):
 
     Args:
         model: Name of the model; it need not exist yet.
-        stage: Stage that the version holds.
         newer_than: Number that the version's own exceeds, or a stage such as ``"production"``: newer than the
             version that holds it, any version where none does.
         metadata: Values that are recorded on the version, such as ``{"gates.passed": True}``.
         zenml_conn_id: Airflow connection of the ZenML server; ``None`` for the local store.
-        deferrable: Whether to wait in the triggerer.
 
     Raises:
         ConditionError: If they do not say which version.

@@ -1,8 +1,7 @@
 """The settings of one environment, read once from ``configs/`` and passed down.
 
-``configs/base.yaml`` holds what every environment shares, ``configs/<environment>.yaml`` is merged over it key
-by key. This module imports neither Airflow nor ZenML: DAG files, the command line and tests all read the
-same object.
+``configs/base.yaml`` holds what every environment shares, ``configs/<environment>.yaml`` is merged over it key by
+key. This module imports neither Airflow nor ZenML: DAG files, the command line and tests all read the same object.
 """
 
 from __future__ import annotations
@@ -80,7 +79,6 @@ class ScheduleSettings(Deferred):
 
     Attributes:
         cron: Five-field cron expression, evaluated in the environment's time zone.
-        start_date: First day that the schedule covers.
         end_date: Last day that the schedule covers; ``None`` for an open end.
     """
 
@@ -132,7 +130,6 @@ class AirflowSettings(Deferred):
         sharded: Whether steps that can be cut into shards are, by dynamic task mapping.
         backfill_days: Days of one ``mlops backfill``, at most.
         preload: Import the heavy third-party libraries once in processes that fork tasks.
-        schedules: Schedule by pipeline name.
     """
 
     launcher: Launcher = Launcher.IN_PROCESS
@@ -158,8 +155,7 @@ class AirflowSettings(Deferred):
 
     @model_validator(mode="after")
     def _pages_show_what_is_scheduled(self) -> AirflowSettings:
-        unknown = sorted(set(self.models_page.partitions) - set(self.schedules))
-        if unknown:
+        if unknown := sorted(set(self.models_page.partitions) - set(self.schedules)):
             raise ValueError(
                 f"models_page.partitions names {unknown}, which have no schedule, so none of their days "
                 "can be missing"
@@ -220,7 +216,6 @@ class BundleSettings(Deferred):
         allowed_signers: Who may sign what ``mlops import`` lets in: a file as ``ssh-keygen`` reads it, relative to
             the project root.
         models: Models that may be imported; those of the configured pipelines by default.
-        most_bytes: Largest bundle that is let in.
     """
 
     location: str = "bundles"
@@ -384,8 +379,7 @@ def _state_dir(root: Path) -> Path:
     Raises:
         SettingsError: If it would lie in one version of a bundle, where the next version does not find it.
     """
-    named = os.environ.get(STATE_DIR_ENV)
-    if named:
+    if named := os.environ.get(STATE_DIR_ENV):
         return Path(named).resolve()
     if not os.environ.get(PROJECT_ROOT_ENV) and root != _checkout(Path.cwd()):
         raise SettingsError(

@@ -35,8 +35,7 @@ class ApprovalSettings(Deferred):
 
     @model_validator(mode="after")
     def _somebody_is_asked(self) -> ApprovalSettings:
-        empty = sorted({role for role in self.approvers.values() if not self.roles.get(role)})
-        if empty:
+        if empty := sorted({role for role in self.approvers.values() if not self.roles.get(role)}):
             raise ValueError(f"the roles {empty} must approve, but have no users under roles")
         return self
 
@@ -57,7 +56,6 @@ class PromotionSettings(Deferred):
     """How an environment promotes.
 
     Attributes:
-        start_paused: Whether the promotion DAG is paused when Airflow sees it for the first time.
         accept: Verdicts of the comparison that let a candidate go on.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -72,8 +72,7 @@ class AirflowApi:
         """
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
-            errors = self.request("GET", "importErrors")["import_errors"]
-            if errors:
+            if errors := self.request("GET", "importErrors")["import_errors"]:
                 raise AirflowApiError(
                     "DAG import errors: "
                     + "; ".join(f"{e['filename']}: {last_line(e['stack_trace'])}" for e in errors)
@@ -221,6 +220,19 @@ class AirflowApi:
         found = self.runs(dag_id, logical_date_gte=begin.isoformat(), logical_date_lt=end.isoformat())
         return {datetime.fromisoformat(run["logical_date"]).astimezone(zone).date(): run for run in found}
 
+    def ended_anew(
+        self, dag_id: str, first: date, last: date, before: Mapping[str, Any]
+    ) -> dict[date, dict[str, Any]]:
+        """The runs of these days, where one that is to run again counts as queued until it has ended anew.
+
+        Args:
+            before: When each run, by its id, had ended before.
+        """
+        return {
+            day: run if run["end_date"] != before.get(run["dag_run_id"], "") else {**run, "state": "queued"}
+            for day, run in self.runs_of_days(dag_id, first, last).items()
+        }
+
     def run_state(self, dag_id: str, run_id: str) -> str | None:
         """State of a run, or ``None`` if Airflow has no such run."""
         path = f"dags/{quote(dag_id, safe='')}/dagRuns/{quote(run_id, safe='')}"
@@ -235,11 +247,7 @@ class AirflowApi:
         return list(self.request("GET", path, params={"limit": 200})["task_instances"])
 
     def follow(
-        self,
-        poll: Callable[[], list[dict[str, Any]]],
-        *,
-        timeout: float,
-        expected: int,
+        self, poll: Callable[[], list[dict[str, Any]]], *, timeout: float, expected: int
     ) -> Iterator[list[dict[str, Any]]]:
         """Yield the state of some runs until all of them have ended.
 
@@ -272,8 +280,7 @@ class AirflowApi:
 def _error_line(content: Any) -> str:
     events = [entry for entry in content if isinstance(entry, dict)]
     for entry in reversed(events):
-        details = entry.get("error_detail") or []
-        if details:
+        if details := entry.get("error_detail") or []:
             return f"{details[0].get('exc_type')}: {details[0].get('exc_value')}"
     errors = [entry["event"] for entry in events if entry.get("level") in {"error", "critical"}]
     return str(errors[-1]) if errors else "see its log"

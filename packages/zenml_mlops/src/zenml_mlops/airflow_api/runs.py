@@ -62,8 +62,7 @@ def run_conf(dag: Mapping[str, Any], day: date | None, params: Mapping[str, str]
         ValueError: If the DAG knows no such param, or the value is not of its type.
     """
     declared: dict[str, Any] = dag.get("params") or {}
-    unknown = sorted(set(params) - set(declared) - {DATE_PARAM})
-    if unknown:
+    if unknown := sorted(set(params) - set(declared) - {DATE_PARAM}):
         raise ValueError(
             f"DAG {dag['dag_id']!r} has no param {', '.join(map(repr, unknown))}. Known: {sorted(declared)}."
         )

@@ -9,6 +9,7 @@ of the same name and no hidden rest can come along.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -38,8 +39,7 @@ def write_archive(target: Path, manifest: Manifest, signature: bytes | None, fil
         for file in manifest.files:
             out.write(_header(file.path, file.size))
             with files[file.path].open("rb") as content:
-                while block := content.read(_CHUNK):
-                    out.write(block)
+                shutil.copyfileobj(content, out, _CHUNK)
             out.write(_padding(file.size))
         out.write(_end(out.tell()))
 

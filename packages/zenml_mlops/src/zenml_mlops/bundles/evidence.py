@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 from zenml.client import Client
 from zenml.models import ModelVersionResponse, PipelineRunResponse
 
+from zenml_airflow.context import CLI_DAG_ID
 from zenml_airflow.contracts.model_records import approvals
 from zenml_airflow.contracts.origins import ChainLink, Server, SourceRun, origin_of
 from zenml_mlops.bundles.errors import BundleRefusedError
@@ -26,9 +27,6 @@ from zenml_mlops.promotion.versions import (
     producer,
     recorded_gates,
 )
-
-_BY_HAND = "cli"
-"""What a run that no DAG ran records for its DAG."""
 
 
 def this_server(environment: str) -> Server:
@@ -79,7 +77,7 @@ def bundle_facts(model: str, version: int, server: Server, evidence: Evidence, s
 def _described(run: PipelineRunResponse | None) -> SourceRun:
     assert run is not None  # noqa: S101 - the caller has looked
     recorded = run.run_metadata
-    by_airflow = recorded.get("dag_id") not in (None, _BY_HAND)
+    by_airflow = recorded.get("dag_id") not in (None, CLI_DAG_ID)
     day = recorded.get("logical_date")
     return SourceRun(
         id=run.id,

@@ -236,8 +236,7 @@ def _copied(stored: ArtifactVersionResponse, folder: Path, number: int) -> dict[
                 f"The artifact {stored.artifact.name!r} holds a folder, {name}: it cannot be exported."
             )
         with store.open(source, "rb") as content, path.open("wb") as out:
-            while block := content.read(1 << 20):
-                out.write(block)
+            shutil.copyfileobj(content, out, 1 << 20)
         copied[name] = path
     return copied
 

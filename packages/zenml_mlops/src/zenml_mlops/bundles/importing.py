@@ -155,10 +155,7 @@ def _metadata(
     # Nobody vouches for what an unsigned bundle says that persons have decided.
     approvals = evidence.approvals if verified.signer else ()
     let_in = Decision(
-        action=_ACTION,
-        by=origin.imported_by,
-        at=origin.imported_at,
-        reason=f"From {origin}. {reason}".strip(),
+        action=_ACTION, by=origin.imported_by, at=origin.imported_at, reason=f"From {origin}. {reason}".strip()
     )
     decisions = [d.model_copy(update={"action": f"{d.action} [{server}]"}) for d in evidence.decisions]
     marked = [

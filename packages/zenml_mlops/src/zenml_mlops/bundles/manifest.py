@@ -95,7 +95,6 @@ class Manifest(Frozen):
 
     Attributes:
         version: Number of the version on the server that it leaves.
-        version_id: Its id there.
         files: Every other file of the bundle, by path.
     """
 
@@ -119,8 +118,7 @@ class Manifest(Frozen):
         folders = [artifact.folder for artifact in self.artifacts]
         if len(set(folders)) != len(folders):
             raise ValueError("two artifacts share a folder")
-        stray = [p for p in paths if p != EVIDENCE and p.rpartition("/")[0] not in folders]
-        if stray:
+        if stray := [p for p in paths if p != EVIDENCE and p.rpartition("/")[0] not in folders]:
             raise ValueError(f"the files {stray} belong to no artifact")
         return self
 

@@ -10,6 +10,8 @@ import os
 import re
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -74,7 +76,7 @@ def verify(content: bytes, signature: bytes, allowed: Path) -> Signer:
             f"The bundle is signed with the key {fingerprint}, and there is no list of allowed signers {allowed}: "
             "name one in `bundles.allowed_signers` in configs/."
         )
-    with _SignatureFile(signature) as place:
+    with _signature_file(signature) as place:
         found = _run("find-principals", "-s", place, "-f", str(allowed), content=content)
         for name in found.stdout.decode("utf-8", "replace").splitlines():
             done = _run("verify", "-s", place, "-f", str(allowed), "-I", name, content=content)
@@ -89,7 +91,7 @@ def verify(content: bytes, signature: bytes, allowed: Path) -> Signer:
 
 def _fingerprint(content: bytes, signature: bytes) -> str:
     """Fingerprint of the key of a signature that fits the content, whoever it belongs to."""
-    with _SignatureFile(signature) as place:
+    with _signature_file(signature) as place:
         done = _run("check-novalidate", "-s", place, content=content)
     found = re.search(r"SHA256:\S+", done.stdout.decode("utf-8", "replace"))
     if done.returncode != 0 or found is None:
@@ -100,20 +102,13 @@ def _fingerprint(content: bytes, signature: bytes) -> str:
     return found.group()
 
 
-class _SignatureFile:
+@contextmanager
+def _signature_file(content: bytes) -> Iterator[str]:
     """A file with some content, as long as it is needed; ssh-keygen takes a signature from a file alone."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self._folder = tempfile.TemporaryDirectory(prefix="mlops-signature-")
-
-    def __enter__(self) -> str:
-        path = Path(self._folder.name) / "signature"
-        path.write_bytes(self._content)
-        return str(path)
-
-    def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
+    with tempfile.TemporaryDirectory(prefix="mlops-signature-") as folder:
+        path = Path(folder) / "signature"
+        path.write_bytes(content)
+        yield str(path)
 
 
 def _run(action: str, *arguments: str, content: bytes) -> subprocess.CompletedProcess[bytes]:

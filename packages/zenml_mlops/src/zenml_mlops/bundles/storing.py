@@ -14,9 +14,7 @@ from zenml.models import (
 )
 
 from zenml_mlops.bundles.archive import Archive
-from zenml_mlops.bundles.manifest import Artifact, Manifest
-
-_FOLDER = "imported"
+from zenml_mlops.bundles.manifest import Manifest
 
 
 def store_files(archive: Archive, progress: Callable[[str], None]) -> str:
@@ -25,7 +23,7 @@ def store_files(archive: Archive, progress: Callable[[str], None]) -> str:
     Their folder is named by the bundle's digest, so that the same bundle is written to the same place.
     """
     store = Client().active_stack.artifact_store
-    folder = f"{store.path.rstrip('/')}/{_FOLDER}/{archive.manifest.digest}"
+    folder = f"{store.path.rstrip('/')}/imported/{archive.manifest.digest}"
     for artifact in archive.manifest.artifacts:
         progress(f"storing {artifact.name}")
         store.makedirs(f"{folder}/{artifact.folder}")
@@ -60,7 +58,10 @@ def store_artifacts(manifest: Manifest, version: ModelVersionResponse, folder: s
                     materializer=artifact.materializer,
                     data_type=artifact.data_type,
                     content_hash=artifact.content_hash,
-                    visualizations=_shown(artifact, uri),
+                    visualizations=[
+                        ArtifactVisualizationRequest(type=VisualizationType(kind), uri=f"{uri}/{name}")
+                        for name, kind in artifact.shown.items()
+                    ],
                     save_type=ArtifactSaveType.PREEXISTING,
                     metadata={"bundle": manifest.digest, "source_version": manifest.version},
                     project=client.active_project.id,
@@ -70,10 +71,3 @@ def store_artifacts(manifest: Manifest, version: ModelVersionResponse, folder: s
         client.zen_store.create_model_version_artifact_link(
             ModelVersionArtifactRequest(model_version=version.id, artifact_version=made.id)
         )
-
-
-def _shown(artifact: Artifact, uri: str) -> list[ArtifactVisualizationRequest]:
-    return [
-        ArtifactVisualizationRequest(type=VisualizationType(kind), uri=f"{uri}/{name}")
-        for name, kind in artifact.shown.items()
-    ]

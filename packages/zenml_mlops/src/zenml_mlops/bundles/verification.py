@@ -138,6 +138,5 @@ def _check_size(evidence: Evidence) -> None:
         **evidence.metadata,
         "the rest of the evidence": evidence.model_dump(mode="json", exclude={"metadata"}),
     }
-    large = [name for name, value in parts.items() if len(json.dumps(value)) > TEXT_FIELD_MAX_LENGTH // 2]
-    if large:
+    if large := [name for name, value in parts.items() if len(json.dumps(value)) > TEXT_FIELD_MAX_LENGTH // 2]:
         raise BundleRefusedError(f"{large} of the bundle is larger than ZenML's metadata can hold.")

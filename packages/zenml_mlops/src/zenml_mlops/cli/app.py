@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -65,25 +66,17 @@ app.add_typer(config_app, name="config")
 app.add_typer(policy_app, name="policy")
 app.add_typer(audit_app, name="audit")
 app.add_typer(report_app, name="report")
-models_app.command()(candidate)
-models_app.command()(compare)
-models_app.command()(champion)
+command: Callable[..., None]
+for command in (candidate, compare, champion):
+    models_app.command()(command)
 app.add_typer(models_app, name="models")
 app.add_typer(github_app, name="github")
-app.command()(backfill)
 app.add_typer(snapshots_app, name="snapshots")
-app.command()(run)
-app.command()(promote)
-app.command()(rollback)
-app.command()(export)
+for command in (backfill, run, promote, rollback, export):
+    app.command()(command)
 app.command("import")(import_)
-app.command()(trace)
-app.command()(doctor)
-app.command()(status)
-app.command()(impact)
-app.command()(serve)
-app.command()(new)
-app.command()(upgrade)
+for command in (trace, doctor, status, impact, serve, new, upgrade):
+    app.command()(command)
 
 
 class CardForm(StrEnum):

@@ -101,13 +101,7 @@ def follow_days(
     from zenml_mlops.airflow_api.api import AirflowApiError
 
     def poll() -> list[dict[str, Any]]:
-        runs = api.runs_of_days(dag_id, days[0], days[-1])
-        # A run that is to run again counts once it has ended anew.
-        return [
-            run if run["end_date"] != before.get(run["dag_run_id"], "") else {**run, "state": "queued"}
-            for day, run in runs.items()
-            if day in wanted
-        ]
+        return [run for day, run in api.ended_anew(dag_id, days[0], days[-1], before).items() if day in wanted]
 
     wanted, said, runs = set(days), -1, list[dict[str, Any]]()
     for runs in api.follow(poll, timeout=timeout, expected=len(days)):
@@ -119,8 +113,7 @@ def follow_days(
         out.print(
             f"Airflow has not closed backfill {number} yet, and accepts no other until then.", highlight=False
         )
-    failed = sorted(run["dag_run_id"] for run in runs if run["state"] == "failed")
-    if failed:
+    if failed := sorted(run["dag_run_id"] for run in runs if run["state"] == "failed"):
         raise AirflowApiError(
             f"{len(failed)} of {len(days)} days failed: {', '.join(failed)}. "
             f"{failed[0]}: {api.failure(dag_id, failed[0])}"

@@ -21,7 +21,6 @@ FLAGS: Final = (
 )
 """Chromium's sandbox needs a kernel feature that containers lack; it opens only pages that this project wrote."""
 _USUAL: Final = Path("/usr/bin/chromium")
-_PATIENCE_SECONDS: Final = 300
 
 
 class NoBrowserError(RuntimeError):
@@ -34,8 +33,7 @@ def find_chromium() -> str:
     Raises:
         NoBrowserError: If there is none.
     """
-    named = os.environ.get("CHROMIUM")
-    if named:
+    if named := os.environ.get("CHROMIUM"):
         found = shutil.which(named)
         if found is None:
             raise NoBrowserError(f"CHROMIUM names {named!r}, which is no program.")
@@ -69,7 +67,7 @@ def print_to_pdf(page: Path, target: Path) -> None:
             f"--print-to-pdf={target.resolve()}",
             page.resolve().as_uri(),
         ]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE_SECONDS)
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     if ended.returncode != 0 or not target.is_file():
         last = ended.stderr.strip().splitlines()[-1:] or ["it said nothing"]
         raise RuntimeError(f"{program} did not print {page}: {last[0]}")

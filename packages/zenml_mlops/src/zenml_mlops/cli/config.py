@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 config_app = group("The configuration of an environment.")
 
 DEFAULT = "default"
-_COMPUTED = ("environment", "project_root")
 
 
 @config_app.command()
@@ -69,7 +68,7 @@ def origins(settings: Settings) -> dict[tuple[str, ...], str]:
         **{("services", key): variable for key, variable in SERVICE_ENVS.items()},
     }
     found |= {path: f"variable {variable}" for path, variable in variables.items() if os.environ.get(variable)}
-    found |= {(name,): "computed" for name in _COMPUTED}
+    found |= {(name,): "computed" for name in ("environment", "project_root")}
     return found
 
 

@@ -72,8 +72,7 @@ def fetch(
 def feed(
     first_day: Annotated[datetime, day_option("--from", help="First day, inclusive.")],
     last_day: Annotated[
-        datetime | None,
-        day_option("--to", help="Last day, inclusive; the first day if left out."),
+        datetime | None, day_option("--to", help="Last day, inclusive; the first day if left out.")
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace complete partitions that hold other data.")
@@ -116,8 +115,7 @@ def feed(
 def outcomes(
     first_day: Annotated[datetime, day_option("--from", help="First day of the cases, inclusive.")],
     last_day: Annotated[
-        datetime | None,
-        day_option("--to", help="Last day, inclusive; the first day if left out."),
+        datetime | None, day_option("--to", help="Last day, inclusive; the first day if left out.")
     ] = None,
     environment: Environment = "local",
 ) -> None:

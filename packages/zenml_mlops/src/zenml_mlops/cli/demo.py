@@ -72,6 +72,13 @@ def _dag_id(settings: Settings, pipeline: str) -> str:
     return f"{settings.use_case}_{pipeline}"
 
 
+def _ready_dag(api: AirflowApi, settings: Settings, pipeline: str) -> str:
+    dag_id = _dag_id(settings, pipeline)
+    api.wait_for_dag(dag_id)
+    api.unpause(dag_id)
+    return dag_id
+
+
 def _prepare(settings: Settings, source: str, days: int, console: Console) -> dict[date, int]:
     """Fetch the data, deploy, start the services, feed the days; return the rows fed by day."""
     from zenml_mlops.data.config import DataConfig
@@ -105,9 +112,7 @@ def _prepare(settings: Settings, source: str, days: int, console: Console) -> di
 
 def _train(api: AirflowApi, settings: Settings, console: Console) -> None:
     _title(console, "Train through Airflow")
-    dag_id = _dag_id(settings, "training")
-    api.wait_for_dag(dag_id)
-    api.unpause(dag_id)
+    dag_id = _ready_dag(api, settings, "training")
     run_id = api.trigger(dag_id)
     follow_run(api, dag_id, run_id, console, timeout=RUN_TIMEOUT_SECONDS)
 
@@ -126,20 +131,13 @@ def _promote(settings: Settings, console: Console) -> None:
 
 def _backfill(api: AirflowApi, settings: Settings, first: date, last: date, console: Console) -> None:
     _title(console, f"Backfill {first} to {last} with Airflow")
-    dag_id = _dag_id(settings, "batch_inference")
-    api.wait_for_dag(dag_id)
-    api.unpause(dag_id)
+    dag_id = _ready_dag(api, settings, "batch_inference")
     before = {run["dag_run_id"]: run["end_date"] for run in api.runs(dag_id)}
     api.backfill(dag_id, first, last, max_active_runs=settings.demo.max_active_runs)
     total = (last - first).days + 1
 
     def poll() -> list[dict[str, Any]]:
-        runs = api.runs_of_days(dag_id, first, last).values()
-        # A run of an earlier demo counts only once it has been run again.
-        return [
-            run if run["end_date"] != before.get(run["dag_run_id"], "") else {**run, "state": "queued"}
-            for run in runs
-        ]
+        return list(api.ended_anew(dag_id, first, last, before).values())
 
     with progress_bar(console) as progress:
         task = progress.add_task("days", total=total)
@@ -148,8 +146,7 @@ def _backfill(api: AirflowApi, settings: Settings, first: date, last: date, cons
             done = sum(run["state"] == "success" for run in runs)
             active = sum(run["state"] == "running" for run in runs)
             progress.update(task, completed=done, description=f"{done} of {total} days, {active} running")
-    failed = [run for run in runs if run["state"] == "failed"]
-    if failed:
+    if failed := [run for run in runs if run["state"] == "failed"]:
         run_id = failed[0]["dag_run_id"]
         raise AirflowApiError(f"{run_id} failed: {api.failure(dag_id, run_id)}")
 

@@ -13,10 +13,7 @@ from zenml_mlops.cli.sentences import console, entered
 _COLORS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
-def doctor(
-    as_json: AsJson = False,
-    environment: Environment = "local",
-) -> None:
+def doctor(as_json: AsJson = False, environment: Environment = "local") -> None:
     """Check versions, disk, clock, ports, connections, deployed pipelines, stores and the audit log.
 
     Nothing is changed. Exits with 1 if there is a problem; warnings leave it at 0.

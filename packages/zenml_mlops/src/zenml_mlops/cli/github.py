@@ -94,13 +94,11 @@ def checked_secret(text: str) -> dict[str, str]:
         raise SecretError("The secret is not JSON: it must be an object of variables.") from None
     if not isinstance(content, dict) or not content:
         raise SecretError("The secret must be a JSON object of variables, and not an empty one.")
-    unknown = sorted(set(content) - HANDED_ON)
-    if unknown:
+    if unknown := sorted(set(content) - HANDED_ON):
         raise SecretError(
             f"The secret sets {unknown}, which no job may take from it. Allowed: {sorted(HANDED_ON)}."
         )
-    wrong = sorted(name for name, value in content.items() if not isinstance(value, str) or not value)
-    if wrong:
+    if wrong := sorted(name for name, value in content.items() if not isinstance(value, str) or not value):
         raise SecretError(f"The secret holds no text for {wrong}.")
     return dict(content)
 

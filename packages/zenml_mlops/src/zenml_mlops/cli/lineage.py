@@ -28,7 +28,6 @@ Run = Annotated[str | None, typer.Option("--run", help="A ZenML run, by its id o
 
 BROKEN_EXIT = 3
 _COLORS = {"missing": "red", "changed": "yellow", "imported": "magenta", "none": "dim"}
-_SHOWN_FACTS = 5
 
 
 def trace(
@@ -59,12 +58,7 @@ def trace(
 
     For example: `mlops trace 101`, `mlops trace --model-version 1`, `mlops trace 101 --html lineage.html`
     """
-    asked = {
-        "ID": case_id,
-        "--prediction": prediction,
-        "--model-version": model_version,
-        "--run": run,
-    }
+    asked = {"ID": case_id, "--prediction": prediction, "--model-version": model_version, "--run": run}
     which = _one_of(asked)
     for name, given in (("--date", date is not None), ("--all", include_replaced)):
         if given and which != "ID":
@@ -161,8 +155,7 @@ def _tree(node: Node, parent: Tree | None) -> Tree:
     if node.note:
         text += f" [dim]{escape(node.note)}[/dim]"
     shown = [(name, value) for name, value in node.facts.items() if not isinstance(value, list | dict)]
-    details = ", ".join(f"{name} {value}" for name, value in shown[:_SHOWN_FACTS])
-    if details:
+    if details := ", ".join(f"{name} {value}" for name, value in shown[:5]):
         text += f"\n[dim]{escape(details)}[/dim]"
     branch = Tree(text, guide_style="dim") if parent is None else parent.add(text)
     for child in node.children:

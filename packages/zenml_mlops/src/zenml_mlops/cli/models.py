@@ -74,10 +74,8 @@ def promote(
             )
             _show_preview(preview, as_json=as_json)
             return
-        _show(
-            promote_version(model, number, to, environment=settings.environment, reason=reason, force=force),
-            as_json=as_json,
-        )
+        made = promote_version(model, number, to, environment=settings.environment, reason=reason, force=force)
+        _show(made, as_json=as_json)
 
 
 def rollback(
@@ -120,11 +118,10 @@ def list_models(as_json: AsJson = False, environment: Environment = "local") -> 
         if as_json:
             print_json(rows)
             return
-        table = Table("model", "versions", "newest", "staging", "production")
+        keys = ("model", "versions", "newest", "staging", "production")
+        table = Table(*keys)
         for row in rows:
-            table.add_row(
-                *(str(row[key] or "") for key in ("model", "versions", "newest", "staging", "production"))
-            )
+            table.add_row(*(str(row[key] or "") for key in keys))
         console.print(table)
 
 

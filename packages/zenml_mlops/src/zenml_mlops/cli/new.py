@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table as Grid
 
+from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.options import AsJson
 from zenml_mlops.cli.sentences import console, errors, sentences
 
@@ -106,8 +107,7 @@ def new(
                 data.expanduser(), target, event=event, row_id=row_id, group=group, drop=tuple(drop or ())
             )
         chosen = tuple(subgroup or ())
-        unknown = sorted(set(chosen) - {column.name for column in table.columns})
-        if unknown:
+        if unknown := sorted(set(chosen) - {column.name for column in table.columns}):
             raise ProjectError(f"--subgroup names {unknown}; the table has {[one.name for one in table.columns]}.")
         if not as_json:
             _show(table)
@@ -129,8 +129,6 @@ def new(
                 lock = checkout / "uv.lock" if checkout else None
                 made = create(made_in, data.expanduser(), project, template=template, lock=lock)
     if as_json:
-        from zenml_mlops.cli.json_output import print_json
-
         print_json({"folder": str(folder), "table": asdict(table), "made": made})
         return
     if further:

@@ -17,10 +17,7 @@ policy_app = group("The platform's policies: list them, explain one, check an en
 
 
 @policy_app.command("list")
-def list_policies(
-    as_json: AsJson = False,
-    environment: Environment = "local",
-) -> None:
+def list_policies(as_json: AsJson = False, environment: Environment = "local") -> None:
     """List the policies and what a violation does in an environment.
 
     For example: `mlops policy list --env production`

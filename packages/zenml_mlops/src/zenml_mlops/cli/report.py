@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
+from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.options import AsJson, Environment, day_option, group
 from zenml_mlops.cli.sentences import console, sentences
 
@@ -42,8 +43,6 @@ def show_report(
         store = _store(environment)
         found = read_findings(store, _day(store, date))
     if as_json:
-        from zenml_mlops.cli.json_output import print_json
-
         print_json(found.model_dump(mode="json"))
     else:
         console.print(
@@ -93,8 +92,6 @@ def open_report(
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(store.fs.cat_file(found))
     if as_json:
-        from zenml_mlops.cli.json_output import print_json
-
         print_json({"day": str(day), "page": str(place)})
     else:
         console.print(str(place), markup=False, highlight=False)

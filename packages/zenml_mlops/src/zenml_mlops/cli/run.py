@@ -24,10 +24,7 @@ class Via(StrEnum):
     AIRFLOW = "airflow"
 
 
-Date = Annotated[
-    datetime | None,
-    day_option("--date", help="Day that the run is for; today by default."),
-]
+Date = Annotated[datetime | None, day_option("--date", help="Day that the run is for; today by default.")]
 Params = Annotated[list[str] | None, typer.Option("--param", help="Run parameter as KEY=VALUE; may be repeated.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Follow the run, and exit with 1 if it fails.")]
 

@@ -21,10 +21,7 @@ _GOOD = frozenset({"healthy", "running", "success", "scored"})
 _BAD = frozenset({"stopped", "failed", "none"})
 
 
-def status(
-    as_json: AsJson = False,
-    environment: Environment = "local",
-) -> None:
+def status(as_json: AsJson = False, environment: Environment = "local") -> None:
     """Show services, environments, DAGs, required actions, models, and the last partition.
 
     What cannot be read says why. Exits with 3 if a local service is stopped.

@@ -50,21 +50,16 @@ def services(settings: Settings) -> tuple[Service, ...]:
     mlflow = settings.state_dir / "mlflow"
     port = settings.services
     tracking = (
-        Service(
-            "mlflow",
-            (
-                *(python, "-m", "mlflow", "server", "--host", HOST, "--port", str(port.mlflow_port)),
-                *("--backend-store-uri", f"sqlite:///{mlflow / 'mlflow.db'}"),
-                *("--default-artifact-root", (mlflow / "artifacts").as_uri(), "--workers", "1"),
-            ),
-        ),
+        *(python, "-m", "mlflow", "server", "--host", HOST, "--port", str(port.mlflow_port)),
+        *("--backend-store-uri", f"sqlite:///{mlflow / 'mlflow.db'}"),
+        *("--default-artifact-root", (mlflow / "artifacts").as_uri(), "--workers", "1"),
     )
     return (
         Service("api-server", (*airflow, "api-server", "--host", HOST, "--port", str(port.airflow_port))),
         Service("scheduler", (*airflow, "scheduler", "--skip-serve-logs")),
         Service("dag-processor", (*airflow, "dag-processor")),
         Service("triggerer", (*airflow, "triggerer", "--skip-serve-logs")),
-        *(tracking if _tracks(settings) else ()),
+        *([Service("mlflow", tracking)] if _tracks(settings) else []),
     )
 
 
@@ -235,15 +230,7 @@ def prepare(settings: Settings, progress: Callable[[str], None]) -> None:
         plugin.unlink(missing_ok=True)
     ensure_password(settings)
     progress("migrating Airflow's database")
-    result = subprocess.run(
-        [sys.executable, "-m", "airflow", "db", "migrate"],
-        env={**os.environ, **airflow_environment(settings)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode:
-        raise ServiceError(f"`airflow db migrate` failed: {last_line(result.stderr or result.stdout)}")
+    _run("`airflow db migrate` failed", "airflow", "db", "migrate", env=airflow_environment(settings))
 
 
 def _launch(settings: Settings, environment: Mapping[str, str]) -> None:
@@ -260,16 +247,18 @@ def _launch(settings: Settings, environment: Mapping[str, str]) -> None:
         MARKER_ENV: str(settings.state_dir),
     }
     # supervisord goes to the background by itself; its pid file is not needed, the marker finds it.
+    module = "supervisor.supervisord"
+    _run("supervisord did not start", module, "-c", str(config), env=told, cwd=settings.state_dir)
+
+
+def _run(failed: str, *command: str, env: Mapping[str, str], cwd: Path | None = None) -> None:
+    """Run a module of this Python, whose last line is the error if it fails."""
+    python = [sys.executable, "-m", *command]
     result = subprocess.run(
-        [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)],
-        env=told,
-        cwd=settings.state_dir,
-        capture_output=True,
-        text=True,
-        check=False,
+        python, env={**os.environ, **env}, cwd=cwd, capture_output=True, text=True, check=False
     )
     if result.returncode:
-        raise ServiceError(f"supervisord did not start: {last_line(result.stderr or result.stdout)}")
+        raise ServiceError(f"{failed}: {last_line(result.stderr or result.stdout)}")
 
 
 def _supervisor_config(settings: Settings, folder: Path, logs: Path) -> str:

@@ -134,7 +134,6 @@ class TaskFacts(Frozen):
     """A task of a DAG, as it was parsed or as it was stored.
 
     Attributes:
-        dag: DAG id.
         name: Task id.
         operator: Qualified name of the operator's class.
         limit_seconds: Limit of its run time or, for a sensor, of its wait; ``None`` without one.

@@ -58,8 +58,7 @@ def load_waivers(policies: Iterable[Policy], path: Path | None = None) -> tuple[
     except ValidationError as error:
         raise PolicyFileError(f"{path.name}: " + "; ".join(describe(error))) from error
     known = {policy.id for policy in policies}
-    unknown = sorted({waiver.policy for waiver in waivers} - known)
-    if unknown:
+    if unknown := sorted({waiver.policy for waiver in waivers} - known):
         raise PolicyFileError(f"{path.name} waives policies that do not exist: {unknown}. Known: {sorted(known)}.")
     return waivers
 

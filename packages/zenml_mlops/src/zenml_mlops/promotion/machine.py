@@ -7,7 +7,6 @@ transaction in which the new one enters it, so at every moment the stages are th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,7 +59,9 @@ def carry_out(plan: Transition, lock: StageLock, *, resumed_by: str | None = Non
         _close(plan, version, State.ABANDONED, resumed_by, foreign)
         raise TransitionError(f"{foreign} The plan {plan.id} is abandoned; request the change again.")
     try:
-        _enter(plan, version, lock)
+        if stage_of(version) != plan.stage:
+            lock.check()
+            version.set_stage(stage=plan.stage, force=True)
         _archive_others(plan, lock)
         _close(plan, version, State.DONE, resumed_by, summary(plan))
     except LockedError as error:
@@ -80,12 +81,6 @@ def summary(plan: Transition) -> str:
     return f"{plan.model} version {plan.version} is {word}{left}."
 
 
-def _enter(plan: Transition, version: ModelVersionResponse, lock: StageLock) -> None:
-    if stage_of(version) != plan.stage:
-        lock.check()
-        version.set_stage(stage=plan.stage, force=True)
-
-
 def _archive_others(plan: Transition, lock: StageLock) -> None:
     """ZenML archives one version at most; another one is there only if somebody went around its client."""
     if plan.kind not in ENTERING:
@@ -103,9 +98,10 @@ def _foreign(plan: Transition, version: ModelVersionResponse) -> str | None:
     found = in_stage(plan.model, plan.stage) if plan.kind in ENTERING else []
     if stage_of(version) == plan.came_from and set(found) <= set(plan.displaced):
         return None
+    named = ", ".join(f"version {number}" for number in found) or "none"
     return (
         f"Since plan {plan.id} was written, somebody changed the stages without it: version {plan.version} is in "
-        f"{stage_of(version) or 'no stage'}, and {plan.stage} holds {_named(found)}."
+        f"{stage_of(version) or 'no stage'}, and {plan.stage} holds {named}."
     )
 
 
@@ -197,7 +193,3 @@ def _audit(
 def subject(model: str, version: int) -> str:
     """How the audit log names a version."""
     return f"model_version:{model}/{version}"
-
-
-def _named(found: Sequence[int]) -> str:
-    return ", ".join(f"version {number}" for number in found) or "none"

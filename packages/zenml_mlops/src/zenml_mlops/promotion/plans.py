@@ -141,11 +141,8 @@ def plan_leaving(
     kind: Kind, model_name: str, number: int, environment: str | None, actor: str, reason: str
 ) -> tuple[Preview, ModelVersionResponse]:
     """The plan that archives or withdraws a version, and the version."""
-    version, records, where = (
-        find_version(model_name, number),
-        history(model_name),
-        judged_environment(environment),
-    )
+    version, records = find_version(model_name, number), history(model_name)
+    where = judged_environment(environment)
     plan = _plan(kind, version, ARCHIVED, records, where, actor, reason, {}, run=producer(version))
     refusals = [*_unfinished(records), *_withdrawn(plan, records)]
     if kind is Kind.ARCHIVE and plan.came_from == ARCHIVED and not refusals:

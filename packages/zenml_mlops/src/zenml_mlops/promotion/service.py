@@ -113,8 +113,7 @@ def promote(
     with StageLock(model_name, candidate.model.id) as lock:
         candidate = find_version(model_name, version)
         preview = plan_promotion(candidate, stage, environment, who, reason, force, links or {})
-        if preview.refusals:
-            _refuse(preview)
+        _check(preview)
         if stage_of(candidate) == stage:
             text = f"{model_name} version {version} is in {stage} already; nothing changed."
             return _result(preview.plan, text, changed=False)
@@ -153,8 +152,6 @@ def rollback(
     Args:
         to: The version; by default the last one before the present one, leaving out those that were rolled back
             from, archived or withdrawn.
-        environment: As in :func:`promote`.
-        actor: As in :func:`promote`.
 
     Raises:
         NothingToRollBackToError: If no version may come back.
@@ -164,8 +161,7 @@ def rollback(
     who = actor or current_user()
     with StageLock(model_name, _model_id(model_name)) as lock:
         preview, version = plan_rollback(model_name, to, stage, environment, who, reason, links or {})
-        if preview.refusals:
-            _refuse(preview)
+        _check(preview)
         return _carried_out(preview, version, lock)
 
 
@@ -276,8 +272,7 @@ def _leave(
     who = actor or current_user()
     with StageLock(model_name, _model_id(model_name)) as lock:
         preview, version = plan_leaving(kind, model_name, number, environment, who, reason)
-        if preview.refusals:
-            _refuse(preview)
+        _check(preview)
         return _carried_out(preview, version, lock)
 
 
@@ -299,8 +294,10 @@ def _result(plan: Transition, text: str, *, changed: bool) -> PromotionResult:
     )
 
 
-def _refuse(preview: Preview) -> None:
-    """Record the refusal and raise it."""
+def _check(preview: Preview) -> None:
+    """If it is refused, record that and raise it."""
+    if not preview.refusals:
+        return
     plan, why = preview.plan, "\n".join(preview.refusals)
     version = find_version(plan.model, plan.version)
     head = record(
@@ -319,10 +316,7 @@ def _refuse(preview: Preview) -> None:
     )
     action = f"{plan.kind.value} to {plan.stage}: {Outcome.REFUSED.value}"
     log_metadata(
-        metadata={
-            **decision_metadata(version, action, plan.actor, plan.at, why),
-            **remembered(head),
-        },
+        metadata={**decision_metadata(version, action, plan.actor, plan.at, why), **remembered(head)},
         model_version_id=version.id,
     )
     raise PromotionRefusedError(

@@ -27,9 +27,6 @@ def assess(*, model: str, version: int, stage: str, environment: str, comparison
     """What is known of a candidate before anybody decides; nothing is changed.
 
     Args:
-        model: Name of the model.
-        version: Number of the version.
-        stage: Stage that it is to enter.
         environment: The environment whose policies hold.
         comparison_run: Id of the ZenML run that compared it with the champion.
 

@@ -32,7 +32,6 @@ def describe_version(
     The run of an imported version is on another server: what the bundle said of it counts.
 
     Args:
-        version: The version.
         run: The run that produced its model artifact, if ZenML knows it.
         target: Stage that it is to enter.
     """

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from zenml.client import Client
 
 
-_AFTER_FAILURE = "Fix the cause and apply again: it continues from here, even if a change was only half made."
-
-
 class ApplyError(RuntimeError):
     """A change failed. The message says what is done and what is not.
 
@@ -42,7 +39,8 @@ class ApplyError(RuntimeError):
         lines = [f"{missing[0]} failed: {type(cause).__name__}{said}"]
         lines += [f"done: {change}" for change in done]
         lines += [f"not done: {change}" for change in missing]
-        super().__init__("\n".join([*lines, _AFTER_FAILURE]))
+        lines.append("Fix the cause and apply again: it continues from here, even if a change was only half made.")
+        super().__init__("\n".join(lines))
 
 
 def plan_stack_file(loaded: LoadedStack, environ: Mapping[str, str]) -> tuple[list[Change], ServerState]:

@@ -148,7 +148,7 @@ class _Reader:
                 self.loader.flatten_mapping(node)
             read: dict[str, Any] = {}
             for key_node, value_node in node.value:
-                key = self._key(key_node)
+                key = str(key_node.value)
                 self.places[*path, key] = self._place(key_node)
                 read[key] = self.read(value_node, (*path, key), around)
             return read
@@ -164,14 +164,11 @@ class _Reader:
         """YAML forbids a key that stands twice; PyYAML silently takes the last."""
         seen: dict[str, Place] = {}
         for key_node, _ in node.value:
-            key, place = self._key(key_node), self._place(key_node)
+            key, place = str(key_node.value), self._place(key_node)
             if key in seen:
                 message = f"the key is used twice, first on line {seen[key].line}"
                 self.problems.append(Problem(place, ".".join((*path, key)), message))
             seen[key] = place
-
-    def _key(self, node: yaml.Node) -> str:
-        return str(node.value)
 
     def _place(self, node: yaml.Node) -> Place:
         return Place(self.file, node.start_mark.line + 1)

@@ -176,13 +176,6 @@ def labels_of(file: StackFile, content: Any) -> dict[str, str]:
     return {ENVIRONMENT_LABEL: file.name, APPLIED_LABEL: digest_of(content)}
 
 
-def parts_of(stack: StackResponse) -> dict[str, list[str]]:
-    """Names of a stack's components by type."""
-    return {
-        kind.value: sorted(model.name for model in models) for kind, models in stack.components.items() if models
-    }
-
-
 def _unresolved(
     file: StackFile, state: ServerState, environ: Mapping[str, str]
 ) -> list[tuple[tuple[str, ...], str]]:
@@ -258,7 +251,8 @@ def _stacks(file: StackFile, state: ServerState, replaced: set[tuple[str, str]])
         if stack is None:
             changes.append(Change(Action.CREATE, Kind.STACK, "", name, _details({}, wanted)))
             continue
-        labels, present = stack.labels or {}, parts_of(stack)
+        labels, parts_there = stack.labels or {}, stack.components.items()
+        present = {kind.value: sorted(model.name for model in models) for kind, models in parts_there if models}
         by_hand = APPLIED_LABEL in labels and labels[APPLIED_LABEL] != digest_of(present)
         details = _details(present, wanted) + _label_details(labels, labels_of(file, wanted))
         details += tuple(

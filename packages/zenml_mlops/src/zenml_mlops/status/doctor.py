@@ -39,7 +39,6 @@ class Finding(Frozen):
     """What a check found.
 
     Attributes:
-        level: How bad it is.
         fix: What to do about it; ``None`` where nothing has to be done.
     """
 

@@ -25,8 +25,7 @@ def bundle_gates(facts: BundleFacts, _parameters: NoParameters) -> Iterator[str]
         yield f"the run that trained the version is {facts.run_status}, not completed"
     if not facts.gates:
         yield "its run recorded no gate results"
-    failed = failed_gates(facts.gates)
-    if failed:
+    if failed := failed_gates(facts.gates):
         yield f"the gates {failed} failed"
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from zenml_mlops.policy.rules import bundle, dag, model, pipeline, stack  # noqa: F401 - each registers its own
-from zenml_mlops.policy.rules.registry import Rule, registered
+from zenml_mlops.policy.rules.registry import REGISTERED, Rule
 
 
 def rules() -> dict[str, Rule]:
     """All rules by name."""
-    return registered()
+    return dict(REGISTERED)

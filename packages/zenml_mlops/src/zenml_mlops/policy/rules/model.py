@@ -28,11 +28,9 @@ def model_gates(facts: ModelVersionFacts, parameters: GateParameters) -> Iterato
         yield f"the run that produced it is {facts.run_status}, not completed"
     if not facts.gates:
         yield "its run recorded no gate results: place quality_gate in the pipeline"
-    failed = failed_gates(facts.gates)
-    if failed:
+    if failed := failed_gates(facts.gates):
         yield f"the gates {failed} failed"
-    failed_here = failed_gates(facts.local_gates)
-    if failed_here:
+    if failed_here := failed_gates(facts.local_gates):
         yield f"the gates {failed_here} of this server failed"
     missing = sorted(set(parameters.required) - set(facts.gates))
     if facts.gates and missing:
@@ -94,8 +92,7 @@ def model_import(facts: ModelVersionFacts, parameters: ImportParameters) -> Iter
         return
     if parameters.signed and not facts.signed_by:
         yield f"it was imported from {facts.imported_from} without a signature, so nobody vouches for its gates"
-    missing = sorted(set(parameters.local_gates) - set(facts.local_gates))
-    if missing:
+    if missing := sorted(set(parameters.local_gates) - set(facts.local_gates)):
         yield f"it was imported, and the gates {missing} of this server have not evaluated it"
 
 

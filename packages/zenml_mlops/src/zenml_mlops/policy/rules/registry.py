@@ -35,7 +35,8 @@ class Rule:
 
 
 _F = TypeVar("_F", bound=Callable[..., Iterator[str]])
-_RULES: dict[str, Rule] = {}
+REGISTERED: dict[str, Rule] = {}
+"""The rules by name, of the modules that were imported."""
 
 
 def rule(function: _F) -> _F:
@@ -55,12 +56,7 @@ def rule(function: _F) -> _F:
     parameters = hints.get(names[1]) if len(names) == 2 else None
     if scope is None or not (isinstance(parameters, type) and issubclass(parameters, Parameters)):
         raise TypeError(f"A rule takes (facts: one of the facts classes, parameters: Parameters): {function!r}")
-    if function.__name__ in _RULES:
+    if function.__name__ in REGISTERED:
         raise TypeError(f"There is a rule {function.__name__!r} already.")
-    _RULES[function.__name__] = Rule(function.__name__, scope, parameters, function)
+    REGISTERED[function.__name__] = Rule(function.__name__, scope, parameters, function)
     return function
-
-
-def registered() -> dict[str, Rule]:
-    """The rules by name, of the modules that were imported."""
-    return dict(_RULES)

@@ -27,7 +27,5 @@ with DAG(
     **dag_arguments(settings, "maintenance"),
 ) as dag:
     ZenMLReconcileOperator(
-        task_id="close_ended_runs",
-        environment_name=settings.environment,
-        execution_timeout=timedelta(minutes=5),
+        task_id="close_ended_runs", environment_name=settings.environment, execution_timeout=timedelta(minutes=5)
     )
