@@ -64,7 +64,8 @@ def shell(environment):
 def test_the_readme_names_commands():
     assert len(COMMANDS) >= 7
     assert {"demo", "test", "down"} <= set(MAKE)
-    assert 'made.mlops("run", "training")' in (ROOT / "tests" / "platforms" / "runbook" / "conftest.py").read_text()
+    lab = ROOT / "tests" / "platforms" / "runbook" / "conftest.py"
+    assert 'made.mlops("run", "training")' in lab.read_text()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
