@@ -5,12 +5,13 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from labs import stores, times, warm
+from labs import kept_environment, stores, times, warm
 from xdist.scheduler import LoadScopeScheduling
 
 from zenml_airflow.runtime.preload import collect_rarely, know_installed_packages
@@ -123,6 +124,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         know_installed_packages()
         if _FIRST not in item.nodeid:
             _give_own_store()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """A command that runs in a test's own process enters an environment there; the next test is not in it."""
+    with kept_environment():
+        return (yield)
 
 
 @cache
