@@ -9,7 +9,6 @@ from zenml_mlops.audit import Outcome
 from zenml_mlops.audit.entries import Event
 from zenml_mlops.audit.log import FileLog
 from zenml_mlops.cli.audit import audit_app
-from zenml_mlops.cli.sentences import console
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +29,7 @@ def state(tmp_path_factory):
 
 
 @pytest.fixture
-def mlops(state, monkeypatch):
-    monkeypatch.setattr(console, "width", 200)
-
+def mlops(state):
     def call(*arguments):
         return CliRunner().invoke(audit_app, [*map(str, arguments)], env={"MLOPS_STATE_DIR": str(state)})
 

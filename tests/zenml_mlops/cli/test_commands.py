@@ -1,13 +1,17 @@
 """What every command of ``mlops`` has in common: help that teaches, an environment, JSON for programs."""
 
+import io
 import json
 import os
 
 import pytest
 from labs import ROOT, warm
+from rich.console import Console
+from rich.table import Table
 from typer.main import get_command
 
 from zenml_mlops.cli.app import app
+from zenml_mlops.cli.sentences import print_table
 
 NO_JSON = {
     "mlops audit export": "JSON lines are all that it prints",
@@ -93,3 +97,16 @@ def test_settings_and_policies_are_json_for_programs(tmp_path):
     policies = json.loads(call("policy", "list", "--env", "staging", "--json", state=tmp_path).stdout)
     assert {one["mode"] for one in policies} <= {"off", "dry_run", "enforce"}
     assert len(policies) > 10
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_table_is_as_wide_as_the_terminal_and_cuts_nothing(terminal):
+    name, text = "n" * 90, "what people read " * 3
+    table = Table("name", "text")
+    table.add_row(name, text)
+    out = io.StringIO()
+    print_table(table, Console(file=out, force_terminal=terminal, width=80, color_system=None))
+    shown = out.getvalue().splitlines()
+    assert max(map(len, shown)) <= (80 if terminal else 170)
+    assert "".join(shown[3:]).count("n") == len(name)
+    assert len(shown) > 5 if terminal else len(shown) == 5

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.options import Environment, day_option, group
-from zenml_mlops.cli.sentences import console, errors, sentences
+from zenml_mlops.cli.sentences import console, errors, print_table, sentences
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
@@ -53,7 +53,7 @@ def show(
             judged = f"{failed} of {len(entry.verdicts)} failed" if entry.verdicts else ""
             texts = (entry.actor, entry.action, entry.subject, entry.outcome.value, judged, entry.reason or "")
             table.add_row(str(entry.number), f"{entry.at:%Y-%m-%d %H:%M:%S}", *map(escape, texts))
-        console.print(table)
+        print_table(table)
 
 
 @audit_app.command()

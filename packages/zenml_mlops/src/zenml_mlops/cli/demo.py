@@ -14,6 +14,7 @@ from rich.table import Table
 from zenml_airflow.contracts.frozen import Frozen
 from zenml_mlops.airflow_api.api import AirflowApi, AirflowApiError
 from zenml_mlops.airflow_api.runs import follow_run, progress_bar
+from zenml_mlops.cli.sentences import print_table
 from zenml_mlops.environment.deploying import deploy_all
 from zenml_mlops.interrupts import terminable
 from zenml_mlops.local import services
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
 
 RUN_TIMEOUT_SECONDS = 1200.0
-TABLE_WIDTH = 140
-"""Characters that hold the table with its ids uncut."""
 
 
 class DisagreementError(RuntimeError):
@@ -221,9 +220,9 @@ def _print(reports: list[DayReport], console: Console) -> None:
     table = Table(title="Daily batch inference")
     table.add_column("day", no_wrap=True)
     for column in ("rows in", "scored", "quarantined", "high-risk", "model version"):
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right")
     table.add_column("ZenML run", no_wrap=True)
-    table.add_column("Airflow run", no_wrap=True)
+    table.add_column("Airflow run")
     for item in reports:
         table.add_row(
             item.day.isoformat(),
@@ -231,8 +230,7 @@ def _print(reports: list[DayReport], console: Console) -> None:
             item.zenml_run_id[:8],
             item.airflow_run_id,
         )
-    # Ids are there to be copied: a narrow terminal must not cut them.
-    Console(file=console.file, width=max(console.width, TABLE_WIDTH)).print(table)
+    print_table(table, console)
 
 
 def _title(console: Console, text: str) -> None:

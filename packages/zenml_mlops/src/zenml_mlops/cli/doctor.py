@@ -8,7 +8,7 @@ from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.options import AsJson, Environment
-from zenml_mlops.cli.sentences import console, entered
+from zenml_mlops.cli.sentences import entered, print_table
 
 _COLORS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
@@ -33,6 +33,6 @@ def doctor(as_json: AsJson = False, environment: Environment = "local") -> None:
                 color = _COLORS[finding.level.value]
                 state = f"[{color}]{finding.level.value}[/{color}]"
                 table.add_row(finding.check, state, escape(finding.found), escape(finding.fix or ""))
-            console.print(table)
+            print_table(table)
         if any(finding.level is Level.PROBLEM for finding in findings):
             raise typer.Exit(1)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from zenml_mlops.cli.options import AsJson, Environment, day_option
-from zenml_mlops.cli.sentences import console, entered
+from zenml_mlops.cli.sentences import console, entered, print_table
 
 if TYPE_CHECKING:
     from zenml_airflow.settings.project import Settings
@@ -174,7 +174,7 @@ def _show_impact(found: Impact) -> None:
             str(day.affected) if day.exact else f"up to {day.affected}",
             str(day.predictions),
         )
-    console.print(table)
+    print_table(table)
     for day in found.days:
         if day.row_ids is not None:
             console.print(f"{day.date}: {' '.join(map(str, day.row_ids))}", highlight=False)

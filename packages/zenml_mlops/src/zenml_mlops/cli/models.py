@@ -11,7 +11,7 @@ from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.options import AsJson, Environment, Reason, group
-from zenml_mlops.cli.sentences import console, entered, sentences
+from zenml_mlops.cli.sentences import console, entered, print_table, sentences
 
 if TYPE_CHECKING:
     from zenml_airflow.contracts.origins import Origin
@@ -122,7 +122,7 @@ def list_models(as_json: AsJson = False, environment: Environment = "local") -> 
         table = Table(*keys)
         for row in rows:
             table.add_row(*(str(row[key] or "") for key in keys))
-        console.print(table)
+        print_table(table)
 
 
 @models_app.command()
@@ -142,7 +142,7 @@ def show(model: ModelName, as_json: AsJson = False, environment: Environment = "
         table = Table(*keys)
         for row in rows:
             table.add_row(*(escape(str(row[key] or "")) for key in keys))
-        console.print(table)
+        print_table(table)
 
 
 @models_app.command()
@@ -167,7 +167,7 @@ def history(model: ModelName, as_json: AsJson = False, environment: Environment 
             rows += [(origin.imported_at, row) for row in _import_rows(number, origin)]
         for _, row in sorted(rows, key=itemgetter(0)):
             table.add_row(*row)
-        console.print(table)
+        print_table(table)
 
 
 @models_app.command()

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.options import AsJson, Environment, group
-from zenml_mlops.cli.sentences import console, sentences
+from zenml_mlops.cli.sentences import console, print_table, sentences
 
 policy_app = group("The platform's policies: list them, explain one, check an environment against them.")
 
@@ -41,7 +41,7 @@ def list_policies(as_json: AsJson = False, environment: Environment = "local") -
         table = Table("policy", "judges", f"in {environment}", "severity", "title")
         for policy in load_policies():
             table.add_row(policy.id, policy.scope, policy.mode_in(environment), policy.severity, policy.title)
-        console.print(table)
+        print_table(table)
 
 
 @policy_app.command()

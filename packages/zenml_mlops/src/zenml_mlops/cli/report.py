@@ -12,7 +12,7 @@ from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.options import AsJson, Environment, day_option, group
-from zenml_mlops.cli.sentences import console, sentences
+from zenml_mlops.cli.sentences import console, print_table, sentences
 
 if TYPE_CHECKING:
     from datetime import date as Day
@@ -59,7 +59,7 @@ def show_report(
             evidence = next((check.evidence for check in found.flagged if check.key == key), "not flagged today")
             table.add_row(key, since, evidence)
         if table.row_count:
-            console.print(table)
+            print_table(table)
     if strict and found.alerts:
         raise typer.Exit(ALERT_EXIT)
 

@@ -1,4 +1,4 @@
-"""How a command ends that cannot do what it was asked."""
+"""How a command prints its tables, and how one ends that cannot do what it was asked."""
 
 from __future__ import annotations
 
@@ -11,9 +11,22 @@ import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from zenml_airflow.settings.project import Settings
 
 console, errors = Console(soft_wrap=True), Console(stderr=True)
+WIDE = 170
+"""Columns of a table that goes to a file or a pipe."""
+
+
+def print_table(table: Table, console: Console = console) -> None:
+    """Print a table as wide as the terminal; long texts are folded, since what is cut cannot be copied."""
+    for column in table.columns:
+        column.overflow = "fold"
+    if not console.is_terminal:
+        console = Console(file=console.file, width=max(console.width, WIDE))
+    console.print(table)
 
 
 @contextmanager

@@ -7,14 +7,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.options import AsJson, Environment, group
 from zenml_mlops.cli.run import Date, Params, Wait, key_values, start_in_airflow
-from zenml_mlops.cli.sentences import console, entered
+from zenml_mlops.cli.sentences import console, entered, print_table
 
 if TYPE_CHECKING:
     from zenml.models import PipelineSnapshotResponse
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 
 snapshots_app = group("The snapshots that `mlops deploy` made: list, show, compare and run them.")
 Name = Annotated[str, typer.Argument(help="Name or id; or a pipeline, for the snapshot that its manifest names.")]
-TABLE_WIDTH = 170
-"""Characters that hold the list with its names uncut."""
 
 
 class State(StrEnum):
@@ -57,13 +54,10 @@ def list_snapshots(
             print_json(rows)
             return
         keys = ("name", "pipeline", "commit", "code", "stack", "created", "deployed")
-        table = Table()
-        for key in keys:
-            table.add_column(key, no_wrap=True)
+        table = Table(*keys)
         for row in rows:
             table.add_row(*(_cell(key, row) for key in keys))
-        # Names are there to be copied: a narrow terminal must not cut them.
-        Console(width=max(console.width, TABLE_WIDTH)).print(table)
+        print_table(table)
 
 
 @snapshots_app.command()
@@ -85,7 +79,7 @@ def show(name: Name, as_json: AsJson = False, environment: Environment = "local"
             table = Table(section, "", title_justify="left")
             for key, value in content.items():
                 table.add_row(escape(key), escape(_text(value)))
-            console.print(table)
+            print_table(table)
 
 
 @snapshots_app.command()
@@ -109,7 +103,7 @@ def diff(before: Name, after: Name, as_json: AsJson = False, environment: Enviro
             table = Table(section, escape(str(old.name)), escape(str(new.name)))
             for key, (was, now) in content.items():
                 table.add_row(escape(key), escape(_text(was)), escape(_text(now)))
-            console.print(table)
+            print_table(table)
 
 
 @snapshots_app.command()

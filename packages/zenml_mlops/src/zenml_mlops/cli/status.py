@@ -11,7 +11,7 @@ from rich.table import Table
 
 from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.options import AsJson, Environment
-from zenml_mlops.cli.sentences import entered
+from zenml_mlops.cli.sentences import entered, print_table
 
 if TYPE_CHECKING:
     from zenml_mlops.status.status import Section
@@ -59,7 +59,7 @@ def _show(title: str, section: Section) -> None:
     for row in section.rows:
         table.add_row(*map(_cell, row.values()))
     console.print(f"[bold]{title}[/bold]")
-    console.print(table)
+    print_table(table, console)
 
 
 def _cell(value: Any) -> str:
