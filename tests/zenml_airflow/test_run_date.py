@@ -93,12 +93,12 @@ def test_a_run_that_updates_of_assets_started_covers_their_days():
     days = [{"partition_date": f"2026-01-{day:02}"} for day in (7, 5, 7)]
     made = context(dag_run(None, run_after=late, events=days))
     assert made.partition_date == date(2026, 1, 7)
-    assert made.covered_days == (date(2026, 1, 5), date(2026, 1, 7))
+    assert made.partition_dates == (date(2026, 1, 5), date(2026, 1, 7))
     # By hand it is for the day that was named, and another producer's update names none.
     named = context(dag_run(None, run_after=late, events=days), params={"date": "2026-02-01"})
-    assert named.covered_days == (date(2026, 2, 1),)
+    assert named.partition_dates == (date(2026, 2, 1),)
     foreign = context(dag_run(None, run_after=late, events=[{"partition_date": "soon"}, {}, {"rows": 3}]))
-    assert foreign.covered_days == (date(2026, 3, 1),)
+    assert foreign.partition_dates == (date(2026, 3, 1),)
 
 
 def test_the_attempt_comes_from_airflow():

@@ -55,7 +55,7 @@ def monitor(workspace: Workspace, *days: date, config: MonitoringConfig | None =
 
     context = cli_context(days[-1], environment="local", storage_root=str(workspace.root), params=params)
     if len(days) > 1:
-        context = context.model_copy(update={"updated_days": days})
+        context = context.model_copy(update={"updated_dates": days})
     with run_context(context):
         return monitoring.with_options(execution_mode=ExecutionMode.FAIL_FAST)(
             config=config or monitoring_config()

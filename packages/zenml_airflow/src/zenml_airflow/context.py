@@ -54,7 +54,7 @@ class RunContext(Deferred):
         attempt: 0 for the first run, one more each time the DAG run is cleared.
         try_number: The task's try, from 1.
         storage_root: Path or fsspec URL that relative storage locations resolve against.
-        updated_days: Of a run that was started by updates of assets, the days of the runs that updated them, in
+        updated_dates: Of a run that was started by updates of assets, the days of the runs that updated them, in
             order: Airflow starts one run for all updates that have come together.
     """
 
@@ -69,12 +69,12 @@ class RunContext(Deferred):
     params: dict[str, Any] = Field(default_factory=dict)
     environment: str = Field(min_length=1)
     storage_root: str = Field(min_length=1)
-    updated_days: tuple[date, ...] = ()
+    updated_dates: tuple[date, ...] = ()
 
     @property
-    def covered_days(self) -> tuple[date, ...]:
+    def partition_dates(self) -> tuple[date, ...]:
         """The calendar days that this run is about: its own, or those whose updates it was started by."""
-        return self.updated_days or (self.partition_date,)
+        return self.updated_dates or (self.partition_date,)
 
     @property
     def partition_date(self) -> date:

@@ -43,9 +43,9 @@ def context_from_airflow(context: Context, settings: Settings) -> RunContext:
     logical = dag_run.logical_date
     updated: tuple[date, ...] = ()
     if logical is None:
-        day = _named_day(params)
+        day = _requested_date(params)
         if day is None:
-            updated = _updated_days(dag_run.consumed_asset_events or ())
+            updated = _updated_dates(dag_run.consumed_asset_events or ())
             day = updated[-1] if updated else dag_run.run_after.astimezone(zone).date()
         logical = datetime.combine(day, time.min, zone)
         start, end = logical, datetime.combine(day + timedelta(days=1), time.min, zone)
@@ -61,7 +61,7 @@ def context_from_airflow(context: Context, settings: Settings) -> RunContext:
         params={key: value for key, value in params.items() if value is not None},
         environment=settings.environment,
         storage_root=settings.storage_root,
-        updated_days=updated,
+        updated_dates=updated,
     )
 
 
@@ -79,7 +79,7 @@ def due_days(schedule: ScheduleSettings, zone: ZoneInfo, now: datetime, count: i
     return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
 
 
-def _updated_days(events: Iterable[Any]) -> tuple[date, ...]:
+def _updated_dates(events: Iterable[Any]) -> tuple[date, ...]:
     """The days that the updates of assets carry, in order, each once; another producer's update carries none."""
     found = set()
     for event in events:
@@ -88,7 +88,7 @@ def _updated_days(events: Iterable[Any]) -> tuple[date, ...]:
     return tuple(sorted(found))
 
 
-def _named_day(params: dict[str, Any]) -> date | None:
+def _requested_date(params: dict[str, Any]) -> date | None:
     named = params.get(DATE_PARAM)
     if not named:
         return None

@@ -188,13 +188,13 @@ def _runs(
     )
     found: dict[date, list[tuple[RunRef, str]]] = {}
     for dag_id, run_id, state, logical, due, conf in reversed(list(session.execute(chosen))):
-        day = _named_day(conf) if logical is None else None
+        day = _requested_date(conf) if logical is None else None
         day = day or (logical or due).astimezone(zone).date()
         found.setdefault(day, []).append((RunRef(dag_id=dag_id, run_id=run_id), str(state)))
     return found
 
 
-def _named_day(conf: Any) -> date | None:
+def _requested_date(conf: Any) -> date | None:
     """The day that a run was triggered for; a run with nonsense there has failed, on the day of its trigger."""
     named = conf.get(DATE_PARAM) if isinstance(conf, dict) else None
     try:

@@ -66,7 +66,7 @@ def watch_days(config: MonitoringConfig) -> Annotated[Monitored, "monitored"]:
     )
     store = PartitionStore(context.resolve(settled.findings))
     watch = Watch(settled.rules, scored, outcomes, store)
-    return Monitored(days=tuple(watch.findings(day) for day in context.covered_days))
+    return Monitored(days=tuple(watch.findings(day) for day in context.partition_dates))
 
 
 @step(enable_cache=False, extra=IO)
