@@ -51,7 +51,7 @@ test-fast: setup ## Run what needs neither a process of Airflow nor a trained mo
 # The first suite keeps twelve tasks at a time and judges seconds: it has the machine for itself.
 test-platform: setup chromium ## Play whole platforms, and all that trains models; `make test-NAME` runs one suite
 	@$(MAKE) --no-print-directory test-conformance
-	@$(MAKE) --no-print-directory --keep-going -j 2 --output-sync=target $(patsubst %,test-%,$(filter-out conformance,$(PLATFORM))) test-models
+	@$(MAKE) --no-print-directory --keep-going -j 2 --output-sync=target --old-file=chromium $(patsubst %,test-%,$(filter-out conformance,$(PLATFORM))) test-models
 
 test-models: setup ## Run what needs a trained model
 	$(PYTEST) $(MODELS) -m trained
