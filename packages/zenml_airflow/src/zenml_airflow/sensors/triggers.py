@@ -29,8 +29,8 @@ DEFERRED_SECONDS = 10.0
 """How long a task stays deferred at least.
 
 The end of the process that deferred may be known five seconds late (``[workers] min_heartbeat_interval``). Airflow
-3.3 takes that report for the end of a task that has resumed meanwhile, and fails it (apache/airflow#72716): the
-answer that a person gave within seconds would be lost.
+3.3 takes that for the end of a task that has resumed meanwhile, and fails it (apache/airflow#72716). A person who
+answers a required action resumes the task without the trigger: only a shorter interval helps there.
 """
 
 

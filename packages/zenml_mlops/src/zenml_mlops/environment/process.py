@@ -73,6 +73,9 @@ def airflow_environment(settings: Settings) -> dict[str, str]:
         }
     return {
         **zenml_environment(settings),
+        # On a busy machine the end of a task's process is known that much later, 5 s by default. An answer to a
+        # required action that comes before is lost, and asked for again (apache/airflow#72716).
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         **store,
         **_airflow_metrics(settings),
         PRELOAD_ENV: "1" if settings.airflow.preload else "0",
