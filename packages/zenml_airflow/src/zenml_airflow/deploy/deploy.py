@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from zenml_airflow.contracts.provenance import Provenance, platform_versions
-from zenml_airflow.deploy.snapshots import DEPLOYMENT_KEY, Deployment
-from zenml_airflow.manifest.manifest import CodeRef, Manifest, PolicyVerdict, write_manifest
+from zenml_airflow.deploy.snapshots import DEPLOYMENT_KEY
+from zenml_airflow.manifest.manifest import CodeRef, Deployment, Manifest, PolicyVerdict, write_manifest
 from zenml_airflow.runtime.code_archive import build_archive, upload_archive
 
 if TYPE_CHECKING:

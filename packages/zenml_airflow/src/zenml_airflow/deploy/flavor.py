@@ -20,9 +20,8 @@ from zenml.stack import StackValidator  # noqa: TID253
 from zenml_airflow.context import get_run_context
 from zenml_airflow.contracts.enums import Launcher
 from zenml_airflow.contracts.frozen import Frozen
-from zenml_airflow.deploy.snapshots import Deployment
 from zenml_airflow.manifest.launchers import ByDigest
-from zenml_airflow.manifest.manifest import SCHEMA_VERSION, Manifest, Resources, StackRef, StepSpec
+from zenml_airflow.manifest.manifest import SCHEMA_VERSION, Deployment, Manifest, Resources, StackRef, StepSpec
 
 if TYPE_CHECKING:
     from zenml.config.build_configuration import BuildConfiguration

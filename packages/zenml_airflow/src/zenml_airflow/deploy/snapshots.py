@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from zenml_airflow.contracts.frozen import Frozen
-from zenml_airflow.manifest.manifest import CodeRef, Manifest, PolicyVerdict
+from zenml_airflow.manifest.manifest import Deployment, Manifest
 
 if TYPE_CHECKING:
     from zenml.models import PipelineSnapshotResponse
@@ -20,22 +19,6 @@ ABSENT = "(absent)"
 
 class SnapshotError(ValueError):
     """There is no such snapshot, or it was not made by a deployment."""
-
-
-class Deployment(Frozen):
-    """What a deployment knew when it made a snapshot, and what the snapshot does not say by itself.
-
-    Attributes:
-        defaults: What held for a step that says nothing about its Airflow task.
-        image: Image of steps that name none, by digest.
-    """
-
-    environment: str
-    code: CodeRef
-    policies: tuple[PolicyVerdict, ...]
-    defaults: dict[str, Any]
-    config_digest: str
-    image: str | None
 
 
 def deployment_of(snapshot: PipelineSnapshotResponse) -> Deployment | None:

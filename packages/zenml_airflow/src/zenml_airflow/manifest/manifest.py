@@ -86,6 +86,22 @@ class StepSpec(Deferred):
     observer: bool = False
 
 
+class Deployment(Deferred):
+    """What a deployment knew when it made a snapshot, and what the snapshot does not say by itself.
+
+    Attributes:
+        defaults: What held for a step that says nothing about its Airflow task.
+        image: Image of steps that name none, by digest.
+    """
+
+    environment: str
+    code: CodeRef
+    policies: tuple[PolicyVerdict, ...]
+    defaults: dict[str, Any]
+    config_digest: str
+    image: str | None
+
+
 class Manifest(Deferred):
     """A compiled pipeline: snapshot, code, stack, verdicts and steps in topological order.
 
