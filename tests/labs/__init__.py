@@ -1,6 +1,7 @@
 """What suites share that play on whole systems: processes that start warm, stores that are copied, platforms."""
 
 import os
+import socket
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,3 +21,24 @@ def kept_environment():
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def own_environment(*others):
+    """The variables of this process without those that would point a platform at another one.
+
+    Args:
+        others: Beginnings of further names that are left out.
+    """
+    foreign = ("AIRFLOW", "MLFLOW_", "MLOPS_", "ZENML_", *others)
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
+
+
+def free_ports(count):
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return tuple(probe.getsockname()[1] for probe in probes)
+    finally:
+        for probe in probes:
+            probe.close()

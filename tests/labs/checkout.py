@@ -1,21 +1,13 @@
 """A local environment of its own for a test, driven through the command line."""
 
 import json
-import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from labs import ROOT, warm
+from labs import ROOT, free_ports, own_environment, warm
 
 DAYS = 4
 """Days that the main job scores here, from the first one; the shipped demo has a week, of the same."""
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass
@@ -55,15 +47,11 @@ class Checkout:
 
 
 def make_checkout(state):
-    environment = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(("AIRFLOW", "ZENML_", "MLOPS_", "MLFLOW_"))
-    }
-    environment |= {
+    airflow, mlflow = free_ports(2)
+    environment = own_environment() | {
         "MLOPS_STATE_DIR": str(state),
-        "MLOPS_AIRFLOW_PORT": str(free_port()),
-        "MLOPS_MLFLOW_PORT": str(free_port()),
+        "MLOPS_AIRFLOW_PORT": str(airflow),
+        "MLOPS_MLFLOW_PORT": str(mlflow),
         "COLUMNS": "200",
     }
     return Checkout(state=state, environment=environment)

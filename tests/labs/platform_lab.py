@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,7 +24,8 @@ import redis
 import s3fs
 import yaml
 
-from labs import ROOT, warm
+from labs import ROOT, free_ports, own_environment, warm
+from labs.databases import MissingServiceError, postgres
 from labs.zenml_server import running_server
 
 BUCKET = "platform"
@@ -34,7 +34,6 @@ CONNECTION = "zenml_server"
 TRAINING, INFERENCE = "readmission_training", "readmission_batch_inference"
 SHARDED = "readmission_sharded"
 WORKERS = ("worker-1", "worker-2")
-POSTGRES = "postgresql://postgres@127.0.0.1:5432"
 REDIS = "redis://127.0.0.1:6379/6"
 ENDED = {"success", "failed"}
 COMPONENTS = ("api-server", "scheduler", "dag-processor", "triggerer")
@@ -74,16 +73,6 @@ settings = enter("local")
 prepare(settings, lambda line: None)
 print(json.dumps(airflow_environment(settings)))
 """
-
-
-class MissingServiceError(RuntimeError):
-    """A service that this machine must offer does not answer."""
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait(what, condition, timeout=120.0):
@@ -130,7 +119,7 @@ class Platform:
         stack.callback(self.stop)
         self.airflow_database = stack.enter_context(postgres(f"services_airflow_{suffix}"))
         self.mlflow_database = stack.enter_context(postgres(f"services_mlflow_{suffix}"))
-        self.s3_port, self.mlflow_port = free_port(), free_port()
+        self.s3_port, self.mlflow_port, self.airflow_port = free_ports(3)
         self.aws = {
             "AWS_ACCESS_KEY_ID": f"access{suffix}",
             "AWS_SECRET_ACCESS_KEY": f"secret{suffix}",
@@ -138,17 +127,12 @@ class Platform:
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.s3_port}",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
-        keep = {
-            key: value
-            for key, value in os.environ.items()
-            if not key.startswith(("AIRFLOW", "AWS_", "ZENML_", "MLOPS_", "MLFLOW_"))
-        }
         self.environment = {
-            **keep,
+            **own_environment("AWS_"),
             **self.aws,
             "MLOPS_PROJECT_ROOT": str(root / "project"),
             "MLOPS_STATE_DIR": str(root / "state"),
-            "MLOPS_AIRFLOW_PORT": str(free_port()),
+            "MLOPS_AIRFLOW_PORT": str(self.airflow_port),
             "MLOPS_MLFLOW_PORT": str(self.mlflow_port),
             "MLOPS_AIRFLOW_DATABASE": self.airflow_database.replace("postgresql://", "postgresql+psycopg2://"),
         }
@@ -337,22 +321,6 @@ class Platform:
 def made(folder):
     folder.mkdir()
     return folder
-
-
-@contextmanager
-def postgres(name):
-    try:
-        connection = psycopg2.connect(f"{POSTGRES}/postgres")
-    except psycopg2.OperationalError as error:
-        raise MissingServiceError(f"PostgreSQL on its standard port: {error}") from error
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name}")
-        try:
-            yield f"{POSTGRES}/{name}"
-        finally:
-            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
-            connection.close()
 
 
 def mariadb(stack, suffix):

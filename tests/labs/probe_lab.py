@@ -15,7 +15,7 @@ import psutil
 import psycopg2
 import yaml
 
-from labs import ROOT, warm
+from labs import ROOT, own_environment, warm
 from labs.probe_rows import ALL_COMBINATIONS, PLAYED
 
 HERE = Path(__file__).resolve().parent
@@ -98,11 +98,8 @@ class Lab:
         # Ten tasks that wait, of two scenarios, and room for those that they do not wait for.
         config["services"] = {"parallelism": 12}
         local.write_text(yaml.safe_dump(config))
-        keep = {
-            k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "ZENML_", "MLOPS_", "MLFLOW_"))
-        }
         self.environment = {
-            **keep,
+            **own_environment(),
             "MLOPS_PROJECT_ROOT": str(project),
             "MLOPS_STATE_DIR": str(self.root / "state"),
             "MLOPS_AIRFLOW_PORT": str(self.ports[0]),

@@ -4,7 +4,7 @@ import uuid
 import pytest
 from gitops_lab import running_lab
 from labs import kept_environment
-from labs.platform_lab import MissingServiceError
+from labs.databases import MissingServiceError
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import psutil
 import yaml
-from labs import ROOT, warm
-from labs.platform_lab import PREPARE, answers, end_tree, free_port, postgres
+from labs import ROOT, free_ports, own_environment, warm
+from labs.databases import postgres
+from labs.platform_lab import PREPARE, answers, end_tree
 from labs.platform_lab import wait as wait_for
 
 HERE = Path(__file__).resolve().parent
@@ -53,14 +54,12 @@ class GitOpsLab:
         self.root = root
         self.work, self.origin, self.state = root / "work", root / "origin.git", root / "state"
         self.processes = {}
-        keep = {
-            k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "ZENML_", "MLOPS_", "MLFLOW_"))
-        }
+        airflow, mlflow = free_ports(2)
         self.environment = {
-            **keep,
+            **own_environment(),
             "MLOPS_STATE_DIR": str(self.state),
-            "MLOPS_AIRFLOW_PORT": str(free_port()),
-            "MLOPS_MLFLOW_PORT": str(free_port()),
+            "MLOPS_AIRFLOW_PORT": str(airflow),
+            "MLOPS_MLFLOW_PORT": str(mlflow),
             "MLOPS_AIRFLOW_DATABASE": database.replace("postgresql://", "postgresql+psycopg2://"),
         }
         self._make_repository()

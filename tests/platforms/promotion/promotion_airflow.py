@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from labs import ROOT, warm
+from labs import ROOT, own_environment, warm
 
 HERE = Path(__file__).resolve().parent
 DAG_FILE = ROOT / "dags" / "readmission_promotion.py"
@@ -88,11 +88,8 @@ class Lab:
         # The files stay as they are; reading eleven of them every ten seconds would take a third of a core.
         config["services"] = {"parse_interval_seconds": 3600}
         local.write_text(yaml.safe_dump(config))
-        keep = {
-            k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "ZENML_", "MLOPS_", "MLFLOW_"))
-        }
         self.environment = {
-            **keep,
+            **own_environment(),
             "MLOPS_PROJECT_ROOT": str(project),
             "MLOPS_DAGS_DIR": str(project / "dags"),
             "MLOPS_STATE_DIR": str(self.root / "state"),

@@ -2,7 +2,8 @@ import os
 
 import pytest
 from labs import kept_environment
-from labs.platform_lab import BUCKET, FIRST, LAST, MissingServiceError, running_platform
+from labs.databases import MissingServiceError
+from labs.platform_lab import BUCKET, FIRST, LAST, running_platform
 from labs.zenml_server import NoServerError
 
 
