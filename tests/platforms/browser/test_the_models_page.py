@@ -11,7 +11,7 @@ import os
 import pytest
 from labs import ROOT
 from playwright.sync_api import expect
-from promotion_lab import BETTER, DAYS, LAST, MODEL, PROMOTION, SCORING
+from promotion_lab import BETTER, DAYS, ENDED, LAST, MODEL, PROMOTION, SCORING
 
 IMAGES = ROOT / "docs" / "images"
 WRITE = os.environ.get("WRITE_SCREENSHOTS") == "1"
@@ -27,15 +27,22 @@ def pending_approval(lab):
         lab.api.request("POST", f"dags/{SCORING}/dagRuns", json=body)
     failed = f"dags/{SCORING}/dagRuns/day-{DAYS[2]}"
 
-    def has_state(state):
-        return lambda: lab.api.request("GET", failed)["state"] == state or None
+    def running():
+        return lab.api.request("GET", failed)["state"] == "running" or None
 
-    # A run that the scheduler is about to start would be set to running again.
-    lab.until("the day's run", has_state("running"))
-    lab.api.request("PATCH", failed, json={"state": "failed"})
-    lab.until("its end", has_state("failed"))
+    def marked_failed():
+        """A scheduler that is at work on the run at this moment sets it to running again."""
+        if lab.api.request("GET", failed)["state"] != "failed":
+            lab.api.request("PATCH", failed, json={"state": "failed"})
+            return None
+        ended = {*ENDED, "skipped", "upstream_failed", "removed"}
+        return set(lab.states(SCORING, f"day-{DAYS[2]}").values()) <= ended or None
+
+    lab.until("the day's run", running)
+    lab.until("its end", marked_failed)
     run = lab.train(estimator=BETTER)
     lab.until("the pending approval", lambda: lab.open_approvals(run) or None)
+    lab.until("its end, still", marked_failed)
     return run
 
 
