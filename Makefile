@@ -22,7 +22,7 @@ export LOCK_DIGEST ?= $(shell sha256sum uv.lock 2>/dev/null | cut -d' ' -f1)
 
 .PHONY: help setup demo test test-fast test-platform test-bench chromium notebooks bench check docs screenshots \
 	up down status logs password clean lock format \
-	images sbom compose-secrets compose-up compose-down compose-test
+	version packages images sbom compose-secrets compose-up compose-down compose-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | while IFS=$$'\t' read -r t d; do printf '  %-16s %s\n' "$$t" "$$d"; done
@@ -146,3 +146,12 @@ compose-test: setup ## Train and score a day through two Celery workers, in cont
 
 lock: setup ## Resolve the dependencies again
 	$(UV) lock
+
+version: setup ## Change the version of both packages, as in make version V=0.2.0
+	@$(RUN) python .ci/version.py set '$(V)'
+	@$(UV) lock --quiet
+
+packages: $(if $(findstring .venv-uv,$(UV)),.venv-uv/bin/uv) ## Build both packages' wheels and source distributions into dist/packages
+	rm -rf dist/packages
+	$(UV) build --quiet --package airflow-provider-zenml --out-dir dist/packages
+	$(UV) build --quiet --package zenml-airflow-mlops --out-dir dist/packages
