@@ -126,7 +126,10 @@ def test_a_package_can_be_built_where_the_other_one_is_not():
 def test_the_page_on_versions_says_what_the_packages_ask_for():
     page = (ROOT / "docs" / "versioning.md").read_text()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line[:1] == "|"]
-    (row,) = [cells for cells in rows if cells[0] == ".".join(VERSION.split(".")[:2])]
+    minor = ".".join(VERSION.split(".")[:2])
+    supported = {cells[0]: cells for cells in rows if len(cells) == 4}
+    assert minor in supported, f"docs/versioning.md does not say what {minor} supports"
+    row = supported[minor]
     project = tomllib.loads((ROOT / "packages/zenml_airflow/pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     low, high = re.fullmatch(r">=(3\.\d+\.\d+),<(3\.\d+)", project["requires-python"]).groups()
