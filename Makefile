@@ -22,7 +22,7 @@ export LOCK_DIGEST ?= $(shell sha256sum uv.lock 2>/dev/null | cut -d' ' -f1)
 
 .PHONY: help setup demo test test-fast test-platform test-bench chromium notebooks bench check docs screenshots \
 	up down status logs password clean lock format \
-	images sbom compose-secrets compose-up compose-down compose-test
+	version packages images sbom compose-secrets compose-up compose-down compose-test
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | while IFS=$$'\t' read -r t d; do printf '  %-16s %s\n' "$$t" "$$d"; done
@@ -75,13 +75,17 @@ notebooks: setup ## Run the notebooks, each on a store of its own
 bench: setup ## Measure the bridge against stock ZenML and plain Airflow; writes benchmarks/results.md
 	$(RUN) python -m benchmarks
 
-check: setup ## Lint, format, types, import walls, GitHub workflows
+check: setup ## Lint, format, types, import walls, GitHub's files
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 	$(RUN) lint-imports
 	$(RUN) check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(RUN) check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
+	$(RUN) check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(RUN) check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(RUN) check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(RUN) pre-commit validate-config
 	$(RUN) zizmor --quiet --offline --persona pedantic --config .github/zizmor.yml .github
 
 docs: setup ## Build the documentation site into build/site; a broken link or a page outside of the navigation fails
@@ -146,3 +150,12 @@ compose-test: setup ## Train and score a day through two Celery workers, in cont
 
 lock: setup ## Resolve the dependencies again
 	$(UV) lock
+
+version: setup ## Change the version of both packages, as in make version V=0.2.0
+	@$(RUN) python .ci/version.py set '$(V)'
+	@$(UV) lock --quiet
+
+packages: $(if $(findstring .venv-uv,$(UV)),.venv-uv/bin/uv) ## Build both packages' wheels and source distributions into dist/packages
+	rm -rf dist/packages
+	$(UV) build --quiet --package airflow-provider-zenml --out-dir dist/packages
+	$(UV) build --quiet --package zenml-airflow-mlops --out-dir dist/packages

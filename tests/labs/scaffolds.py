@@ -35,7 +35,7 @@ def commit(folder, message="A change"):
     git(folder, "commit", "--quiet", "--message", message)
 
 
-def repository(folder):
+def repository(folder, first="0.1.0", second="0.2.0"):
     """A repository of the platform with two tags; the second has another default, and a file more."""
     folder.mkdir(exist_ok=True)
     git(folder, "init", "--quiet", "--initial-branch", "main")
@@ -43,10 +43,10 @@ def repository(folder):
     shutil.copytree(SCAFFOLD, place, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "copier.yml", folder)
     commit(folder)
-    git(folder, "tag", "v0.1.0")
+    git(folder, "tag", f"v{first}")
     makefile = place / "template" / "Makefile"
     makefile.write_text(makefile.read_text().replace("SOURCE ?= auto", "SOURCE ?= synthetic"))
     (place / "template" / "SECURITY.md").write_text("Write to the owner.\n")
     commit(folder)
-    git(folder, "tag", "v0.2.0")
+    git(folder, "tag", f"v{second}")
     return folder

@@ -45,7 +45,7 @@ def parse(call):
 
 def test_every_workflow_is_here():
     names = {path.stem for path in WORKFLOWS}
-    assert names == {"ci", "train-staging", "promote-production", "batch-inference", "rollback"}
+    assert names == {"ci", "train-staging", "promote-production", "batch-inference", "rollback", "release"}
     assert len(ACTIONS) == 1
     assert len(CALLS) >= 12
 
@@ -79,7 +79,7 @@ def test_ci_runs_what_the_ci_script_runs():
     suites = content["jobs"]["suite"]["strategy"]["matrix"]["suite"]
     assert sorted(["check", *suites]) == sorted(wanted)
     called = {word for script in scripts() for call in script.calls(MAKE) for word in shlex.split(call)}
-    assert called == {"check", "setup", "$SUITE"}
+    assert called == {"check", "packages", "setup", "$SUITE"}
     assert {name for name in wanted if name.removeprefix("test-") not in PLATFORM} | {"setup"} <= TARGETS
 
 
@@ -125,12 +125,13 @@ def test_a_job_has_little_power(where, job):
     assert job["permissions"], where
     assert job["timeout-minutes"] <= 360
     granted = {name for name, level in job["permissions"].items() if level == "write"}
-    assert granted <= {"id-token", "contents", "pull-requests"}
+    assert granted <= {"id-token", "contents", "pull-requests", "packages", "attestations"}
     runs_code = any(
         "make " in step.get("run", "") or ".venv/" in step.get("run", "") or step.get("uses", "").startswith("./")
         for step in job["steps"]
     )
-    # What may write to the repository runs none of its code, and what logs in is behind a GitHub environment.
+    # What may write to the repository or push an image runs none of its code (a Dockerfile's runs inside of the
+    # build, without a token), and what logs in is behind a GitHub environment.
     assert not (runs_code and granted - {"id-token"})
     assert "id-token" not in granted or "environment" in job
 
