@@ -75,13 +75,14 @@ notebooks: setup ## Run the notebooks, each on a store of its own
 bench: setup ## Measure the bridge against stock ZenML and plain Airflow; writes benchmarks/results.md
 	$(RUN) python -m benchmarks
 
-check: setup ## Lint, format, types, import walls, GitHub workflows
+check: setup ## Lint, format, types, import walls, GitHub workflows, GitLab pipeline
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 	$(RUN) lint-imports
 	$(RUN) check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(RUN) check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
+	$(RUN) check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
 	$(RUN) zizmor --quiet --offline --persona pedantic --config .github/zizmor.yml .github
 
 docs: setup ## Build the documentation site into build/site; a broken link or a page outside of the navigation fails
