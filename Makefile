@@ -75,7 +75,7 @@ notebooks: setup ## Run the notebooks, each on a store of its own
 bench: setup ## Measure the bridge against stock ZenML and plain Airflow; writes benchmarks/results.md
 	$(RUN) python -m benchmarks
 
-check: setup ## Lint, format, types, import walls, GitHub's files
+check: setup ## Lint, format, types, import walls, files of GitHub and GitLab
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
@@ -86,6 +86,7 @@ check: setup ## Lint, format, types, import walls, GitHub's files
 	$(RUN) check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 	$(RUN) check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(RUN) pre-commit validate-config
+	$(RUN) check-jsonschema --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
 	$(RUN) zizmor --quiet --offline --persona pedantic --config .github/zizmor.yml .github
 
 docs: setup ## Build the documentation site into build/site; a broken link or a page outside of the navigation fails

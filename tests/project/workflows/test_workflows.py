@@ -5,42 +5,14 @@ import shlex
 import subprocess
 
 import pytest
-import typer
+from command_lines import UsageError, parse
 from labs import ROOT, times
-from typer.core import TyperGroup
 from workflow_files import ACTIONS, FILES, MAKE, MLOPS, VARIABLE, WORKFLOWS, jobs, load, scripts, steps
 
-from zenml_mlops.cli.app import app
-
-SAMPLES = {
-    "BUNDLE": "s3://bucket/bundle",
-    "FIRST": "2026-01-05",
-    "LAST": "2026-01-11",
-    "MODEL": "readmission_risk",
-    "REASON": "Why.",
-    "REPROCESS": "failed",
-    "RUNNER_TEMP": "/tmp",
-    "SECRET": "platform/staging",
-    "TARGET": "staging",
-    "VERSION": "3",
-}
-UsageError = typer.BadParameter.__base__
-"""What the parser raises; typer brings a parser of its own."""
 CALLS = sorted({call for script in scripts() for call in script.calls(MLOPS)})
 (_PLATFORM,) = re.findall(r"^PLATFORM := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
 PLATFORM = _PLATFORM.split()
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-
-
-def parse(call):
-    """Give a command line to the parser of the command line; it raises at what it does not know."""
-    words = [VARIABLE.sub(lambda found: SAMPLES[found[1]], word) for word in shlex.split(call)]
-    command = typer.main.get_command(app)
-    while isinstance(command, TyperGroup):
-        name = words.pop(0)
-        assert name in command.commands, f"no command {name!r} in: {call}"
-        command = command.commands[name]
-    return command.make_context(command.name, words)
 
 
 def test_every_workflow_is_here():

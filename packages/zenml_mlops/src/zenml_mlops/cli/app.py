@@ -21,6 +21,7 @@ from zenml_mlops.cli.config import config_app
 from zenml_mlops.cli.data import data_app
 from zenml_mlops.cli.doctor import doctor
 from zenml_mlops.cli.github import github_app
+from zenml_mlops.cli.gitlab import gitlab_app
 from zenml_mlops.cli.json_output import print_json
 from zenml_mlops.cli.lineage import impact, trace
 from zenml_mlops.cli.models import models_app, promote, rollback
@@ -71,6 +72,7 @@ for command in (candidate, compare, champion):
     models_app.command()(command)
 app.add_typer(models_app, name="models")
 app.add_typer(github_app, name="github")
+app.add_typer(gitlab_app, name="gitlab")
 app.add_typer(snapshots_app, name="snapshots")
 for command in (backfill, run, promote, rollback, export):
     app.command()(command)
