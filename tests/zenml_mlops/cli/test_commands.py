@@ -25,6 +25,7 @@ NO_JSON = {
     "mlops down": "the exit code says it",
     "mlops env": "lines for a shell",
     "mlops github secrets": "lines for GitHub",
+    "mlops gitlab secrets": "a file for the job's shell",
     "mlops logs": "logs",
     "mlops models candidate": "one number",
     "mlops models compare": "Markdown for a pull request",
