@@ -8,7 +8,7 @@ import pytest
 import yaml
 from command_lines import parse, shape
 from labs import ROOT
-from workflow_files import MAKE, MLOPS, VARIABLE, Script, load
+from workflow_files import MAKE, MLOPS, PLATFORM, TARGETS, VARIABLE, Script, load
 from workflow_files import scripts as github_scripts
 
 PIPELINE = ROOT / ".gitlab-ci.yml"
@@ -74,11 +74,9 @@ def test_the_suites_are_those_of_the_github_workflow_and_of_the_makefile():
     ((entry,),) = [JOBS["suite"]["parallel"]["matrix"]]
     github = load(ROOT / ".github/workflows/ci.yml")["jobs"]["suite"]["strategy"]["matrix"]["suite"]
     assert entry["SUITE"] == github
-    makefile = (ROOT / "Makefile").read_text()
-    (platforms,) = re.findall(r"^PLATFORM := (.*)$", makefile, re.MULTILINE)
-    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    assert set(entry["SUITE"]) <= targets | {f"test-{name}" for name in platforms.split()}
-    assert {f"test-{name}" for name in platforms.split()} <= set(entry["SUITE"])
+    platforms = {f"test-{name}" for name in PLATFORM}
+    assert set(entry["SUITE"]) <= TARGETS | platforms
+    assert platforms <= set(entry["SUITE"])
     assert JOBS["check"]["script"] == ["make check"]
     assert JOBS["suite"]["script"] == [".ci/services", 'make "$SUITE"']
     assert JOBS["suite"]["variables"] == {"REQUIRE_SERVICES": "1"}

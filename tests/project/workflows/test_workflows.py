@@ -7,12 +7,22 @@ import subprocess
 import pytest
 from command_lines import UsageError, parse
 from labs import ROOT, times
-from workflow_files import ACTIONS, FILES, MAKE, MLOPS, VARIABLE, WORKFLOWS, jobs, load, scripts, steps
+from workflow_files import (
+    ACTIONS,
+    FILES,
+    MAKE,
+    MLOPS,
+    PLATFORM,
+    TARGETS,
+    VARIABLE,
+    WORKFLOWS,
+    jobs,
+    load,
+    scripts,
+    steps,
+)
 
 CALLS = sorted({call for script in scripts() for call in script.calls(MLOPS)})
-(_PLATFORM,) = re.findall(r"^PLATFORM := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-PLATFORM = _PLATFORM.split()
-TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def test_every_workflow_is_here():

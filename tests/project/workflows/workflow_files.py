@@ -9,6 +9,9 @@ from labs import ROOT
 FILES = sorted((ROOT / ".github").rglob("*.yml"))
 WORKFLOWS = [path for path in FILES if path.parent.name == "workflows"]
 ACTIONS = [path for path in FILES if path.name == "action.yml"]
+MAKEFILE = (ROOT / "Makefile").read_text()
+PLATFORM = re.search(r"^PLATFORM := (.*)$", MAKEFILE, re.MULTILINE)[1].split()
+TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 
 # A word of a command line: quoted, or without anything that ends a simple command.
 _WORDS = r"""((?:"[^"]*"|'[^']*'|[^"'\s;|&<>()]+|[ \t]+)+)"""

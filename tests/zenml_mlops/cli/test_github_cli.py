@@ -6,18 +6,8 @@ import os
 import boto3
 import pytest
 from labs import warm
-from moto import mock_aws
 
 from zenml_mlops.cli.github import HANDED_ON, SecretError, checked_secret, environment_lines, read_secret
-
-
-@pytest.fixture
-def aws(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    with mock_aws():
-        yield boto3.client("secretsmanager")
 
 
 def test_a_secret_is_read_from_aws(aws):

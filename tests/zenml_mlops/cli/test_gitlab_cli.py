@@ -3,21 +3,10 @@
 import stat
 import subprocess
 
-import boto3
 import pytest
 import typer
-from moto import mock_aws
 
 from zenml_mlops.cli.gitlab import hand_on_secrets
-
-
-@pytest.fixture
-def aws(monkeypatch):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    with mock_aws():
-        yield boto3.client("secretsmanager")
 
 
 def test_the_shell_gets_each_value_as_it_is(aws, tmp_path, capsys):
